@@ -1,0 +1,64 @@
+# The commands a person or CI needs. `make` alone tells what there is.
+#
+# On a clean machine `make test` needs Rust, Go, Python 3 (with venv), a C
+# compiler, make and bash. It installs nothing outside the cache directory
+# (SGWARDEN_CACHE, default ~/.cache/sgwarden) and the caches of cargo, go and pip.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help test test-setup rust-checks rust-tests fmt fmt-check lint crds verify
+
+export SGWARDEN_CACHE ?= $(HOME)/.cache/sgwarden
+# Outside the checkout, so that a fresh clone does not compile the AWS SDK again.
+export CARGO_TARGET_DIR ?= $(SGWARDEN_CACHE)/target
+
+help: ## say what the targets do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+test: ## set up what is missing, check and test everything
+	@tests/setup/say.sh "formatting, lints, all tests against a real kube-apiserver and our EC2 stand-in" \
+		"the first time 20 to 40 minutes on two cores (Rust 10 to 20, Go 8 to 15, Python 1), later 2 to 10"
+	@$(MAKE) --no-print-directory fmt-check
+	@$(MAKE) --no-print-directory test-setup
+	@$(MAKE) --no-print-directory rust-checks
+	@$(MAKE) --no-print-directory rust-tests
+
+test-setup: ## only build what the tests run against: control plane, CRD judge, AWS CLI
+	@tests/controlplane/build.sh >/dev/null
+	@tests/controlplane/oldest/build.sh >/dev/null
+	@tests/setup/python.sh >/dev/null
+
+# The fast verdicts first; the build before the tests, so that a compile error is not taken for a failed test.
+rust-checks: lint
+	@tests/setup/say.sh "build without the AWS adapter and the EC2 stand-in" "under a minute, the first time 5"
+	cargo check --locked --no-default-features
+	@tests/setup/say.sh "build everything" "about a minute, the first time 5 to 12"
+	cargo build --locked --all-targets
+
+# The tests find the same places by themselves (tests/support/setup.rs) when cargo test is run by hand.
+rust-tests:
+	@tests/setup/say.sh "all tests" "some minutes"
+	export SGWARDEN_ASSETS="$$(tests/controlplane/build.sh --where)" \
+		SGWARDEN_CRD_JUDGE="$$(tests/controlplane/oldest/build.sh --where)" \
+		SGWARDEN_PYTHON_BIN="$$(tests/setup/python.sh --where)"; \
+	cargo test --locked
+
+fmt: ## format all Rust and Go files
+	cargo fmt
+	gofmt -l -w tests/controlplane
+
+fmt-check:
+	cargo fmt --check
+	@unformatted="$$(gofmt -l tests/controlplane)"; \
+	if [ -n "$$unformatted" ]; then echo "not gofmt'd (make fmt does it): $$unformatted"; exit 1; fi
+
+lint: ## clippy over everything, warnings are errors
+	@tests/setup/say.sh "lints" "about a minute, the first time 5 to 10"
+	cargo clippy --locked --all-targets -- -D warnings
+
+crds: ## write crds/ from the Rust types
+	cargo run --locked --quiet -- crds
+
+verify: test ## everything: what a release has to pass

@@ -1,0 +1,39 @@
+//! `sim`: a stand-in for EC2's security groups (with as much of VPC, STS and CloudTrail as they need), for tests, demos and
+//! other people's CI.
+//!
+//! Entry point: [`Sim`]. [`Sim::handle`] answers HTTP requests without a socket, [`serve`] answers them on one; both speak
+//! the protocols that the AWS SDKs and the AWS CLI speak, so that these work unchanged. Faults, the clock and the record of
+//! calls are reached by methods of [`Sim`] and by `/_sim/…` (see [`control`]).
+//!
+//! Rooms: `world` is the state machine, `wire` the protocols, `activity` the CloudTrail events, `pipeline` the way of a call
+//! through faults, world and record.
+//!
+//! Invariant: one state machine, two doors: no rule of EC2's is written twice, and none outside `world`.
+//! Invariant: nothing here is shared with the project's own model of security groups: this is a second, independent reading
+//! of the same documents.
+//! Invariant: signatures are not verified and nothing is secret here; it must never be reachable by strangers.
+
+mod activity;
+mod buckets;
+mod clock;
+mod config;
+pub mod control;
+mod door;
+mod faults;
+mod handle;
+mod identity;
+mod log;
+mod pipeline;
+mod server;
+mod wire;
+mod world;
+
+pub use activity::Delivery;
+pub use config::{Config, DEFAULT_ACCOUNT, DEFAULT_REGION, Quotas, VpcSeed};
+pub use door::{Break, Delay, SourceAddress};
+pub use faults::{Effect, Fault, Faults, Latency, StaleReads, StopAfter, When};
+pub use handle::Sim;
+pub use identity::Principal;
+pub use log::CallRecord;
+pub use server::serve;
+pub use world::error::ApiError;

@@ -1,0 +1,220 @@
+//! The way of every call, whichever door it came by: stop, throttle, fault, world, fault, event, log.
+//!
+//! Entry point: [`Inner::ec2`].
+//!
+//! Invariant: a call is logged and counted exactly once, and its event tells what the world did, not what the caller was told.
+
+use super::activity::Journal;
+use super::activity::event::{self, Facts};
+use super::buckets::{Buckets, bucket_of};
+use super::clock::Clock;
+use super::faults::{Effect, Faults, Strike, When, is_read};
+use super::identity::{Identities, Principal};
+use super::log::{CallLog, CallRecord};
+use super::world::World;
+use super::world::command::Call;
+use super::world::error::{self, ApiError};
+use super::world::ids::IdMint;
+use super::world::reply::Reply;
+use super::world::state::Place;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Who calls, from where.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) place: Place,
+    pub(crate) access_key: String,
+    pub(crate) principal: Principal,
+    pub(crate) source_ip: String,
+    pub(crate) user_agent: String,
+    /// The parameters as sent, for the log.
+    pub(crate) params: BTreeMap<String, String>,
+}
+
+/// What happened to a call on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome<T> {
+    pub(crate) request_id: String,
+    pub(crate) result: Result<T, ApiError>,
+    pub(crate) delay: Duration,
+    /// Not [`Effect::Error`] if the connection is to break.
+    pub(crate) effect: Effect,
+}
+
+/// Everything behind the lock.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) world: World,
+    pub(crate) clock: Clock,
+    pub(crate) identities: Identities,
+    pub(crate) external_ids: BTreeMap<String, String>,
+    pub(crate) faults: Faults,
+    pub(crate) buckets: Buckets,
+    pub(crate) journal: Journal,
+    pub(crate) log: CallLog,
+    /// Apart from the world's, so that faults and request ids do not change the ids of things.
+    pub(crate) mint: IdMint,
+    /// The world before each of the latest writes, kept while reads may be stale.
+    past: VecDeque<(Timestamp, World)>,
+}
+
+const MAX_PAST: usize = 1024;
+
+impl Inner {
+    pub(crate) fn new(world: World, identities: Identities, external_ids: BTreeMap<String, String>, seed: u64) -> Self {
+        Self {
+            world,
+            clock: Clock::Running(jiff::SignedDuration::ZERO),
+            identities,
+            external_ids,
+            faults: Faults::default(),
+            buckets: Buckets::default(),
+            journal: Journal::default(),
+            log: CallLog::default(),
+            mint: IdMint::new(seed ^ 0x51d0_0ff5),
+            past: VecDeque::new(),
+        }
+    }
+
+    /// Takes an EC2 call through. `call` is an error if the request could not be read.
+    pub(crate) fn ec2(&mut self, caller: &Caller, action: &str, call: Result<Call, ApiError>) -> Outcome<Reply> {
+        let now = self.clock.now();
+        let request_id = self.mint.uuid();
+        let delay = self.faults.delay(action, &mut self.mint);
+        let mut effect = Effect::Error;
+        let mut applied = false;
+        let told = match self.obstacle(caller, action, &call, now) {
+            Obstacle::Silent(how, error) => {
+                effect = how;
+                Err(error)
+            }
+            Obstacle::Refused(error) => {
+                self.keep_event(caller, action, &request_id, now, call.as_ref().ok(), Err(&error));
+                Err(error)
+            }
+            Obstacle::None(strike) => {
+                let strike_now = strike.as_ref().filter(|strike| strike.when == When::Before);
+                let result = match (strike_now, &call) {
+                    (Some(strike), _) => Err(struck(strike, caller, action)),
+                    (None, Err(error)) => Err(error.clone()),
+                    (None, Ok(call)) => {
+                        applied = true;
+                        self.apply(&caller.place, action, now, call)
+                    }
+                };
+                // A connection that breaks before the call had an effect leaves no trace in CloudTrail.
+                if strike_now.is_none_or(|strike| strike.effect == Effect::Error) {
+                    self.keep_event(caller, action, &request_id, now, call.as_ref().ok(), result.as_ref());
+                }
+                match strike {
+                    Some(strike) => {
+                        effect = strike.effect;
+                        // A cut reply is the true one, half of it; any other effect hides it.
+                        if strike.effect == Effect::Cut { result } else { Err(struck(&strike, caller, action)) }
+                    }
+                    None => result,
+                }
+            }
+        };
+        self.log.push(CallRecord {
+            time: now.to_string(),
+            service: "ec2".into(),
+            action: action.to_owned(),
+            account: caller.place.account.to_string(),
+            region: caller.place.region.to_string(),
+            access_key: caller.access_key.clone(),
+            request_id: request_id.clone(),
+            params: caller.params.clone(),
+            error: told.as_ref().err().map(|error| error.code.clone()),
+            applied,
+        });
+        Outcome { request_id, result: told, delay, effect }
+    }
+
+    /// What keeps a call from the world, or the fault that will strike it.
+    fn obstacle(&mut self, caller: &Caller, action: &str, call: &Result<Call, ApiError>, now: Timestamp) -> Obstacle {
+        let (account, region) = (caller.place.account.as_str(), caller.place.region.as_str());
+        if let Some(effect) = self.faults.stopped(action) {
+            let error = ApiError::new("Unavailable", 503, "The service is unavailable. Please try again shortly.");
+            return Obstacle::Silent(effect, error);
+        }
+        let bucket = bucket_of(action, call.as_ref().ok().map(|call| &call.command));
+        if self.faults.throttling && !self.buckets.take(account, region, &bucket, now) {
+            return Obstacle::Refused(error::throttled(account, action));
+        }
+        Obstacle::None(self.faults.strike(action, account, region, &mut self.mint))
+    }
+
+    fn apply(&mut self, place: &Place, action: &str, now: Timestamp, call: &Call) -> Result<Reply, ApiError> {
+        if is_read(action) {
+            self.world.ensure(place);
+            if let Some(at) = self.faults.as_of(action, now, &mut self.mint)
+                && let Some((_, past)) = self.past.iter_mut().find(|(changed, _)| *changed > at)
+            {
+                return past.call(place, now, call);
+            }
+            return self.world.call(place, now, call);
+        }
+        let Some(oldest) = self.faults.stale.as_ref().map(|stale| Duration::from_millis(stale.max_ms)) else {
+            self.past.clear();
+            return self.world.call(place, now, call);
+        };
+        let before = self.world.clone();
+        let result = self.world.call(place, now, call);
+        if result.is_ok() {
+            let horizon = now.checked_sub(oldest).unwrap_or(Timestamp::MIN);
+            while self.past.front().is_some_and(|(changed, _)| *changed < horizon) || self.past.len() >= MAX_PAST {
+                self.past.pop_front();
+            }
+            self.past.push_back((now, before));
+        }
+        result
+    }
+
+    fn keep_event(
+        &mut self,
+        caller: &Caller,
+        action: &str,
+        request_id: &str,
+        now: Timestamp,
+        call: Option<&Call>,
+        result: Result<&Reply, &ApiError>,
+    ) {
+        if is_read(action) || matches!(result, Err(error) if error.code == "InvalidAction") {
+            return;
+        }
+        let facts = Facts {
+            place: &caller.place,
+            principal: &caller.principal,
+            access_key: &caller.access_key,
+            source_ip: &caller.source_ip,
+            user_agent: &caller.user_agent,
+            action,
+            request_id,
+            event_id: self.mint.uuid(),
+            delivery_id: self.mint.uuid(),
+            now,
+            command: call.map(|call| &call.command),
+            result,
+        };
+        let entry = event::entry(&facts);
+        self.journal.record(entry, &mut self.mint);
+    }
+}
+
+enum Obstacle {
+    /// The service does not answer at all.
+    Silent(Effect, ApiError),
+    Refused(ApiError),
+    None(Option<Strike>),
+}
+
+fn struck(strike: &Strike, caller: &Caller, action: &str) -> ApiError {
+    if strike.code == "RequestLimitExceeded" && strike.message.is_none() {
+        return ApiError { status: strike.status, ..error::throttled(&caller.place.account, action) };
+    }
+    let message = strike.message.clone().unwrap_or_else(|| format!("{} was injected into {action}.", strike.code));
+    ApiError::new(strike.code.clone(), strike.status, message)
+}

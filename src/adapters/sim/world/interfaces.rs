@@ -1,0 +1,257 @@
+//! Network interfaces: what holds security groups in use.
+//!
+//! Entry point: [`World::create_interface`], [`World::modify_interface`], [`World::describe_interfaces`].
+
+use super::command::{CreateInterface, Describe};
+use super::error::{self, ApiError};
+use super::filter::{Filters, TagFilters};
+use super::ids::{self, GroupId, InterfaceId, VpcId};
+use super::page::Pager;
+use super::reply::{AttachmentView, InterfaceView, Reply};
+use super::state::{Attachment, Interface, Place, Subnet};
+use super::{World, tags, text, view};
+use jiff::Timestamp;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+const FILTERS: &[&str] = &[
+    "addresses.association.owner-id",
+    "addresses.association.public-ip",
+    "addresses.primary",
+    "addresses.private-ip-address",
+    "association.allocation-id",
+    "association.association-id",
+    "association.ip-owner-id",
+    "association.public-dns-name",
+    "association.public-ip",
+    "attachment.attach-time",
+    "attachment.attachment-id",
+    "attachment.delete-on-termination",
+    "attachment.device-index",
+    "attachment.instance-id",
+    "attachment.instance-owner-id",
+    "attachment.status",
+    "availability-zone",
+    "availability-zone-id",
+    "description",
+    "group-id",
+    "group-name",
+    "interface-type",
+    "ipv6-addresses.ipv6-address",
+    "mac-address",
+    "network-interface-id",
+    "operator.managed",
+    "operator.principal",
+    "owner-id",
+    "private-dns-name",
+    "private-ip-address",
+    "requester-id",
+    "requester-managed",
+    "source-dest-check",
+    "status",
+    "subnet-id",
+    "vpc-id",
+];
+
+impl World {
+    pub(crate) fn create_interface(&mut self, place: &Place, request: &CreateInterface) -> Result<Reply, ApiError> {
+        ids::check("SubnetId", "subnet", &request.subnet)?;
+        let tags = tags::from_specs(&request.tag_specs, "network-interface")?;
+        let description = request.description.clone().unwrap_or_default();
+        text::bounded(&description, "description")?;
+        let region = self.region(place);
+        let (subnet_id, subnet) =
+            region.subnets.get_key_value(request.subnet.as_str()).ok_or_else(|| error::no_subnet(&request.subnet))?;
+        let (subnet_id, subnet) = (subnet_id.clone(), subnet.clone());
+        let groups = self.interface_groups(place, &subnet.vpc, &request.groups)?;
+        let address = self.free_address(place, &subnet, request.address.as_deref())?;
+        let id = InterfaceId::from(self.mint.id("eni"));
+        let mac = self.mint.below(1 << 40).to_be_bytes();
+        let mac: Vec<String> = mac.iter().skip(3).map(|byte| format!("{byte:02x}")).collect();
+        let interface = Interface {
+            subnet: subnet_id,
+            vpc: subnet.vpc,
+            description,
+            interface_type: request.interface_type.clone().unwrap_or_else(|| "interface".into()),
+            requester: None,
+            mac: format!("02:{}", mac.join(":")),
+            address,
+            groups,
+            attachment: None,
+            tags,
+        };
+        self.region_mut(place).interfaces.insert(id.clone(), interface.clone());
+        Ok(Reply::Interface(self.interface_view(place, &id, &interface)))
+    }
+
+    /// The groups of an interface: those asked for, or the VPC's default one.
+    fn interface_groups(&self, place: &Place, vpc: &VpcId, wanted: &[String]) -> Result<Vec<GroupId>, ApiError> {
+        let region = self.region(place);
+        if wanted.is_empty() {
+            return Ok(region.named(vpc, "default").map(|group| group.id.clone()).into_iter().collect());
+        }
+        let mut groups: Vec<GroupId> = Vec::new();
+        for id in wanted {
+            ids::check_group(id)?;
+            let missing = || error::not_found("SecurityGroupID", "securityGroup ID", id);
+            let group = region.groups.get(id.as_str()).ok_or_else(missing)?;
+            if group.vpc != *vpc && !region.associated(&group.id, vpc) {
+                return Err(error::different_networks());
+            }
+            if !groups.contains(&group.id) {
+                groups.push(group.id.clone());
+            }
+        }
+        if groups.len() > self.quotas.groups_per_interface { Err(error::too_many_groups_on_interface()) } else { Ok(groups) }
+    }
+
+    fn free_address(&self, place: &Place, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Addr, ApiError> {
+        let interfaces = self.region(place).interfaces.values();
+        let used: BTreeSet<Ipv4Addr> = interfaces.filter(|i| i.vpc == subnet.vpc).map(|i| i.address).collect();
+        if let Some(text) = wanted {
+            let outside = || error::invalid(format!("Address {text} does not fall within the subnet's address range"));
+            let address = text.parse().ok().filter(|address| subnet.cidr.contains(address)).ok_or_else(outside)?;
+            return if used.contains(&address) { Err(error::address_in_use(address)) } else { Ok(address) };
+        }
+        // The first four addresses of a subnet and the last are EC2's own.
+        let last = subnet.cidr.broadcast();
+        let free = subnet.cidr.hosts().skip(3).find(|address| *address != last && !used.contains(address));
+        free.ok_or_else(|| ApiError::new("InsufficientFreeAddressesInSubnet", 400, "The subnet has no free addresses."))
+    }
+
+    pub(crate) fn modify_interface(
+        &mut self,
+        place: &Place,
+        interface: &str,
+        groups: Option<&[String]>,
+        description: Option<&str>,
+    ) -> Result<Reply, ApiError> {
+        ids::check("NetworkInterfaceId", "eni", interface)?;
+        let held = self.region(place).interfaces.get(interface).ok_or_else(|| error::no_interface(interface))?;
+        let groups = match groups {
+            Some([]) => return Err(error::invalid("A network interface must have at least one security group.")),
+            Some(wanted) => Some(self.interface_groups(place, &held.vpc.clone(), wanted)?),
+            None => None,
+        };
+        if let Some(description) = description {
+            text::bounded(description, "description")?;
+        }
+        if let Some(held) = self.region_mut(place).interfaces.get_mut(interface) {
+            held.groups = groups.unwrap_or_else(|| held.groups.clone());
+            held.description = description.map_or_else(|| held.description.clone(), str::to_owned);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn delete_interface(&mut self, place: &Place, interface: &str) -> Result<Reply, ApiError> {
+        ids::check("NetworkInterfaceId", "eni", interface)?;
+        let held = self.region(place).interfaces.get(interface).ok_or_else(|| error::no_interface(interface))?;
+        if held.attachment.is_some() {
+            return Err(error::interface_in_use(interface));
+        }
+        if held.requester.is_some() {
+            return Err(error::not_permitted(format!("You do not have permission to access the specified resource: {interface}")));
+        }
+        self.region_mut(place).interfaces.remove(interface);
+        Ok(Reply::Done)
+    }
+
+    /// What services and instances do to an interface, which no call of the sim's does: attach it, or manage it.
+    pub(crate) fn occupy_interface(
+        &mut self,
+        place: &Place,
+        interface: &str,
+        now: Timestamp,
+        (kind, requester, instance): (Option<&str>, Option<&str>, Option<&str>),
+    ) -> Result<(), ApiError> {
+        let id = self.mint.id("eni-attach");
+        let held = self.region_mut(place).interfaces.get_mut(interface).ok_or_else(|| error::no_interface(interface))?;
+        held.interface_type = kind.map_or_else(|| held.interface_type.clone(), str::to_owned);
+        held.requester = requester.map(str::to_owned);
+        let attached = requester.is_some() || instance.is_some();
+        held.attachment = attached.then(|| Attachment { id, instance: instance.map(str::to_owned), time: now });
+        Ok(())
+    }
+
+    pub(crate) fn describe_interfaces(&self, place: &Place, describe: &Describe) -> Result<Reply, ApiError> {
+        let Describe { ids, filters, paging } = describe;
+        let checked = Filters::checked(filters, FILTERS, TagFilters::All)?;
+        if !ids.is_empty() && paging.max_results.is_some() {
+            return Err(error::combination("The parameter MaxResults may not be used in combination with network interface IDs"));
+        }
+        let pager = Pager::new(paging, &(5..=1000), &format!("interfaces {place:?} {ids:?} {filters:?}"))?;
+        let interfaces = &self.region(place).interfaces;
+        for id in ids {
+            ids::check("NetworkInterfaceId", "eni", id)?;
+            interfaces.get(id.as_str()).ok_or_else(|| error::no_interface(id))?;
+        }
+        let rows = interfaces.iter().filter(|(id, _)| ids.is_empty() || ids.iter().any(|wanted| wanted == id.as_str()));
+        let rows = rows.map(|(id, interface)| (interface, self.interface_view(place, id, interface)));
+        let rows = rows.filter(|(interface, view)| checked.admit(Some(&interface.tags), |field| field_of(view, field)));
+        Ok(Reply::Interfaces(pager.cut(rows.map(|(_, view)| view), |view| view.id.clone())))
+    }
+
+    fn interface_view(&self, place: &Place, id: &InterfaceId, interface: &Interface) -> InterfaceView {
+        let region = self.region(place);
+        let zone = region.subnets.get(&interface.subnet).map_or('a', |subnet| subnet.zone);
+        let name = |id: &GroupId| region.groups.get(id).map(|group| group.name.clone()).unwrap_or_default();
+        let managed = interface.requester.is_some();
+        InterfaceView {
+            id: id.to_string(),
+            subnet: interface.subnet.to_string(),
+            vpc: interface.vpc.clone(),
+            zone: format!("{}{zone}", place.region),
+            owner: place.account.clone(),
+            description: interface.description.clone(),
+            interface_type: interface.interface_type.clone(),
+            requester: interface.requester.clone(),
+            requester_managed: managed,
+            mac: interface.mac.clone(),
+            address: interface.address.to_string(),
+            private_dns: format!("ip-{}.{}.compute.internal", interface.address.to_string().replace('.', "-"), place.region),
+            groups: interface.groups.iter().map(|id| (id.clone(), name(id))).collect(),
+            attachment: interface.attachment.as_ref().map(|held| AttachmentView {
+                id: held.id.clone(),
+                instance: held.instance.clone(),
+                owner: if managed { "amazon-aws".into() } else { place.account.to_string() },
+                time: format!("{:.3}", held.time),
+            }),
+            tags: view::tag_list(&interface.tags),
+        }
+    }
+}
+
+fn field_of<'v>(view: &'v InterfaceView, field: &str) -> Vec<Cow<'v, str>> {
+    let flag = |value: bool| vec![Cow::Borrowed(if value { "true" } else { "false" })];
+    let held = |value: fn(&'v AttachmentView) -> Option<&'v str>| {
+        view.attachment.as_ref().and_then(value).map(Cow::Borrowed).into_iter().collect()
+    };
+    match field {
+        "addresses.primary" | "source-dest-check" => flag(true),
+        "addresses.private-ip-address" | "private-ip-address" => vec![Cow::Borrowed(&view.address)],
+        "attachment.attach-time" => held(|a| Some(&a.time)),
+        "attachment.attachment-id" => held(|a| Some(&a.id)),
+        "attachment.delete-on-termination" => held(|_| Some("false")),
+        "attachment.device-index" => held(|_| Some("1")),
+        "attachment.instance-id" => held(|a| a.instance.as_deref()),
+        "attachment.instance-owner-id" => held(|a| Some(&a.owner)),
+        "attachment.status" => held(|_| Some("attached")),
+        "availability-zone" => vec![Cow::Borrowed(&view.zone)],
+        "description" => vec![Cow::Borrowed(&view.description)],
+        "group-id" => view.groups.iter().map(|(id, _)| Cow::Borrowed(id.as_str())).collect(),
+        "group-name" => view.groups.iter().map(|(_, name)| Cow::Borrowed(name.as_str())).collect(),
+        "interface-type" => vec![Cow::Borrowed(&view.interface_type)],
+        "mac-address" => vec![Cow::Borrowed(&view.mac)],
+        "network-interface-id" => vec![Cow::Borrowed(&view.id)],
+        "operator.managed" => flag(false),
+        "owner-id" => vec![Cow::Borrowed(view.owner.as_str())],
+        "private-dns-name" => vec![Cow::Borrowed(&view.private_dns)],
+        "requester-id" => view.requester.as_deref().map(Cow::Borrowed).into_iter().collect(),
+        "requester-managed" => flag(view.requester_managed),
+        "status" => vec![Cow::Borrowed(if view.attachment.is_some() { "in-use" } else { "available" })],
+        "subnet-id" => vec![Cow::Borrowed(&view.subnet)],
+        "vpc-id" => vec![Cow::Borrowed(view.vpc.as_str())],
+        _ => Vec::new(),
+    }
+}

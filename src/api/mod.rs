@@ -1,0 +1,60 @@
+//! The floor `api`: the objects people write, as the apiserver stores them.
+//!
+//! Entry points: [`SecurityGroup`] with [`SecurityGroupSpec`] and [`SecurityGroupStatus`]; [`crds`] turns the types into
+//! the files of `crds/`. One file per part: `security_group` (the kind), `rule`, `peer`, `scalar` (words and numbers as
+//! written), `status`, `conditions`.
+//!
+//! Doc comments on fields are the users' documentation: `kubectl explain` prints them.
+//!
+//! Invariant: this floor uses nothing of the crate, and parses nothing. What the schema admits can be read, whatever it
+//! says; `core::desired` parses it and names the field.
+//! Invariant: what can be refused when it is written, is: by schema or CEL, with a message that names the field and the
+//! remedy. tests/cluster/rejected.rs is the list.
+//! Invariant: every string, list and map has a bound (the cost of CEL), every integer is i32 or i64.
+//! Invariant: every `Option` is skipped when it is `None`; a null is never sent.
+#![allow(clippy::doc_markdown, reason = "doc comments on fields are what kubectl explain prints, without markup")]
+#![allow(unreachable_pub, reason = "derive(KubeSchema) copies each struct, its `pub` included, into a function")]
+
+pub mod conditions;
+pub mod crds;
+mod peer;
+mod rule;
+mod scalar;
+mod security_group;
+mod status;
+
+pub use peer::{Peer, SecurityGroupReference};
+pub use rule::{Direction, EgressRule, Icmp, IngressRule, MAX_PAIRS, MAX_PEERS, MAX_PORTS, MAX_RULES, RuleRef};
+pub use scalar::{Cidr, DeletionPolicy, EgressPolicy, Mode, Port, Protocol, RuleName, UnknownWord};
+pub use security_group::{
+    DEFAULT_DESCRIPTION, Enforcement, MAX_TAGS, MAX_TEXT_PER_DIRECTION, SecurityGroup, SecurityGroupSpec, VpcReference,
+    default_group_name,
+};
+pub use status::{
+    Actor, DriftAtom, DriftKind, DriftRecord, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED,
+    MAX_VOUCHED_LINE, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus,
+};
+
+/// The API group of every kind.
+pub const GROUP: &str = "sgwarden.dev";
+/// The version of every kind.
+pub const VERSION: &str = "v1alpha1";
+/// The resource in full, as all output names it: ACK and Crossplane have a kind of the same name.
+pub const SECURITY_GROUPS: &str = "securitygroups.sgwarden.dev";
+
+/// Holds an object until its group in EC2 is dealt with.
+pub const FINALIZER: &str = "sgwarden.dev/ec2";
+
+/// Prefix of the tags that are sgwarden's own.
+pub const TAG_PREFIX: &str = "sgwarden.dev/";
+/// Tag with the id of the cluster (or directory) that a group belongs to.
+pub const TAG_CLUSTER: &str = "sgwarden.dev/cluster";
+/// Tag with `<namespace>/<name>` of the object.
+pub const TAG_OWNER: &str = "sgwarden.dev/owner";
+/// Tag with the uid of the object.
+pub const TAG_UID: &str = "sgwarden.dev/uid";
+/// Tag with how the group came to be managed: [`Origin`].
+pub const TAG_ORIGIN: &str = "sgwarden.dev/origin";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,384 @@
+//! What sgwarden reports of a group: `status`, written by the controller only.
+//!
+//! Entry point: [`SecurityGroupStatus`]. The bounds are constants, because a status over one of them is refused as a
+//! whole: whoever writes a list or a text cuts it first.
+//!
+//! Invariant: reading cannot fail. Every field may be absent, unknown fields are ignored, and words and times are
+//! strings: a status written by an older or newer release, or by hand, is still read.
+//! Invariant: no enum in the schema. Helm does not upgrade CRDs, and a controller newer than its CRD must still be able
+//! to write down what happened.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::conditions;
+use super::scalar::words;
+
+/// The most lines in [`SecurityGroupStatus::rules`].
+pub const MAX_VOUCHED: usize = 4000;
+/// The most characters (all ASCII) in a line of [`SecurityGroupStatus::rules`].
+pub const MAX_VOUCHED_LINE: usize = 192;
+/// The most entries in [`SecurityGroupStatus::tags`].
+pub const MAX_APPLIED_TAGS: usize = 50;
+/// The most records in [`SecurityGroupStatus::drift`]; the newest are kept.
+pub const MAX_DRIFT: usize = 10;
+/// The most atoms in one drift record; `count` tells how many there were.
+pub const MAX_DRIFT_ATOMS: usize = 20;
+/// The most steps in [`PlanSummary::steps`]; `count` tells how many there are.
+pub const MAX_PLAN_STEPS: usize = 50;
+/// The most characters in a free text of the status: a step, a before or after, what is known of an actor.
+pub const MAX_TEXT: usize = 512;
+
+words! {
+    /// How a group in EC2 came to be ours.
+    Origin {
+        /// sgwarden created it.
+        Created,
+        /// It was there before, and was taken over.
+        Adopted,
+    }
+}
+
+words! {
+    /// What is different in one atom that drifted.
+    DriftKind {
+        /// A rule is live that nobody declared.
+        Added,
+        /// A declared rule is gone.
+        Removed,
+        /// A rule was changed in place into another one.
+        Modified,
+        /// A rule has another description than declared.
+        DescriptionChanged,
+        /// A declared tag has another value.
+        TagChanged,
+        /// A declared tag, or one of sgwarden's own, is gone.
+        TagRemoved,
+        /// The group itself is gone.
+        GroupDeleted,
+        /// Different, but nothing was vouched for that it could be compared with.
+        Unclassified,
+    }
+}
+
+words! {
+    /// What was done about a drift.
+    Resolution {
+        /// Seen and written down; nothing done yet.
+        Pending,
+        /// Put right in EC2.
+        Reverted,
+        /// Left alone, because sgwarden observes only.
+        Reported,
+    }
+}
+
+/// What was last seen and done. Written by sgwarden only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct SecurityGroupStatus {
+    /// The metadata.generation that the rest of the status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Pinned before the group was created: the account used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub account: Option<String>,
+
+    /// Pinned before the group was created: the AWS Region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub region: Option<String>,
+
+    /// Pinned before the group was created: the id of the VPC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub vpc_id: Option<String>,
+
+    /// Pinned before the group was created: its name in EC2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub group_name: Option<String>,
+
+    /// Pinned before the group was created: its description in EC2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub description: Option<String>,
+
+    /// Id of the group in EC2, such as sg-0123456789abcdef0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub group_id: Option<String>,
+
+    /// ARN of the group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub arn: Option<String>,
+
+    /// The AWS account that owns the group, 12 digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 12))]
+    pub owner_id: Option<String>,
+
+    /// How the group came to be managed: Created or Adopted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub origin: Option<String>,
+
+    /// The mode in effect: Enforce or Observe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub mode: Option<String>,
+
+    /// Declared rules that are live in EC2, of both directions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_count: Option<i32>,
+
+    /// The rules sgwarden vouches for: what it wrote, is about to write, or saw live while declared. Live rules that
+    /// are not in here are drift; absent means that nothing is known yet, and then nothing is called drift. One line
+    /// each: format version, id in EC2 (or -), name of the rule, canonical rule, hash of the description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_VOUCHED), inner(length(max = MAX_VOUCHED_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub rules: Option<Vec<String>>,
+
+    /// The declared tags as last applied, so that a tag taken out of the spec can be taken off the group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "applied_tags_schema")]
+    pub tags: Option<BTreeMap<String, String>>,
+
+    /// How full the group is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+
+    /// What sgwarden would do next; present while it observes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanSummary>,
+
+    /// The newest edits made behind sgwarden's back, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_DRIFT), extend("x-kubernetes-list-type" = "atomic"))]
+    pub drift: Vec<DriftRecord>,
+
+    /// Ready, Synced, Drifted, ReferencesResolved, Reconciling, Stalled, DeletionBlocked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions::schema")]
+    pub conditions: Vec<Condition>,
+}
+
+/// How many of AWS's rules per group are taken: prefix lists count by their weight, groups once in each family.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct Quota {
+    /// Inbound rules that count for IPv4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_ipv4: Option<i32>,
+    /// Inbound rules that count for IPv6.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_ipv6: Option<i32>,
+    /// Outbound rules that count for IPv4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_ipv4: Option<i32>,
+    /// Outbound rules that count for IPv6.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_ipv6: Option<i32>,
+    /// The most AWS allows of each of the four, as far as is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i32>,
+}
+
+/// A plan, as far as it fits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct PlanSummary {
+    /// Hash of the plan's steps; equal plans have equal hashes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub hash: Option<String>,
+
+    /// How many steps the plan has; steps shows the first 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<i32>,
+
+    /// The first steps, in order, as text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PLAN_STEPS), inner(length(max = MAX_TEXT)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub steps: Vec<String>,
+}
+
+/// One edit made behind sgwarden's back, or several of one actor seen in one pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct DriftRecord {
+    /// Id of the record; audit lines, Events and alerts carry the same.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub id: String,
+
+    /// What is different, the first 20 of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_DRIFT_ATOMS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub atoms: Vec<DriftAtom>,
+
+    /// How many differences there were in all.
+    pub count: i32,
+
+    /// When it was first seen, such as 2026-12-24T18:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 35), extend("format" = "date-time"))]
+    pub detected_at: Option<String>,
+
+    /// Who did it, as far as CloudTrail tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+
+    /// What was done about it: Pending, Reverted or Reported.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub resolution: String,
+
+    /// When that was done, such as 2026-12-24T18:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 35), extend("format" = "date-time"))]
+    pub resolved_at: Option<String>,
+
+    /// Id of the audit record of the change that put it right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub change_id: Option<String>,
+
+    /// Id of the trace that the change belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub trace_id: Option<String>,
+}
+
+/// One difference between EC2 and what is declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct DriftAtom {
+    /// Added, Removed, Modified, DescriptionChanged, TagChanged, TagRemoved, GroupDeleted or Unclassified.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub kind: String,
+
+    /// What was vouched for; absent when there was nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub before: Option<String>,
+
+    /// What was found instead; absent when there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub after: Option<String>,
+
+    /// Id of the rule in EC2, such as sgr-0123456789abcdef0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub rule_id: Option<String>,
+
+    /// Name of the declared rule it concerns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub rule: Option<String>,
+}
+
+/// Who made an edit, as CloudTrail tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct Actor {
+    /// The person or service, as people call them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub name: Option<String>,
+
+    /// ARN of the principal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub arn: Option<String>,
+
+    /// Kind of principal, such as AssumedRole or IAMUser.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub type_: Option<String>,
+
+    /// Address the call came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub source_ip: Option<String>,
+
+    /// Program the call was made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub user_agent: Option<String>,
+
+    /// The call, such as AuthorizeSecurityGroupIngress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub event_name: Option<String>,
+
+    /// When the call was made, such as 2026-12-24T18:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 35), extend("format" = "date-time"))]
+    pub event_time: Option<String>,
+
+    /// Id of the event in CloudTrail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub event_id: Option<String>,
+}
+
+fn applied_tags_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": MAX_APPLIED_TAGS,
+        "additionalProperties": { "type": "string", "maxLength": 256 },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_status_is_read_and_written_as_nothing() {
+        let status: SecurityGroupStatus = serde_json::from_str("{}").expect("an empty status");
+        assert_eq!(status, SecurityGroupStatus::default());
+        assert_eq!(serde_json::to_string(&status).expect("a status is JSON"), "{}");
+    }
+
+    #[test]
+    fn no_baseline_and_an_empty_one_are_different() {
+        let empty: SecurityGroupStatus = serde_json::from_str(r#"{"rules":[]}"#).expect("a status");
+        assert_eq!(empty.rules, Some(Vec::new()));
+        assert_eq!(serde_json::to_string(&empty).expect("a status is JSON"), r#"{"rules":[]}"#);
+    }
+
+    #[test]
+    fn a_status_of_another_release_is_read() {
+        let status: SecurityGroupStatus = serde_json::from_str(
+            r#"{
+                "groupId": "sg-1", "exposure": "Public", "usage": {"networkInterfaces": 3},
+                "mode": "AwaitingApproval", "origin": "Imported", "quota": {"limit": 60, "weight": 2}, "plan": {},
+                "drift": [
+                    {},
+                    {"kind": "Added", "resolution": "Tolerated", "detectedAt": "yesterday", "notified": [{"at": 1}],
+                     "actor": {"name": "ada", "mfa": true}, "atoms": [{}, {"kind": "Transient", "exposure": 1}]}
+                ]
+            }"#,
+        )
+        .expect("unknown fields and words are no error");
+        assert_eq!(status.mode.as_deref(), Some("AwaitingApproval"));
+        assert_eq!(status.drift.len(), 2);
+        assert!(Resolution::parse("Tolerated").is_err());
+    }
+}

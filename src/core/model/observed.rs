@@ -1,0 +1,78 @@
+//! What was read of a group in EC2: a photograph, true when it was taken.
+
+use std::collections::BTreeMap;
+
+use super::ids::{AccountId, RuleId, SecurityGroupId, VpcId};
+use super::rule::{Atom, Direction, LiveRule};
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// A group without its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// EC2's id.
+    pub id: SecurityGroupId,
+    /// Its ARN, where EC2 told it.
+    pub arn: Option<String>,
+    /// The account that owns it.
+    pub owner: AccountId,
+    /// The VPC it was created in.
+    pub vpc: VpcId,
+    /// Its name, fixed at creation.
+    pub name: String,
+    /// Its description, fixed at creation.
+    pub description: String,
+    /// All tags, foreign ones too.
+    pub tags: Tags,
+}
+
+/// A group to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewGroup {
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// Its tags, set in the same call.
+    pub tags: Tags,
+}
+
+/// A VPC, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VpcFacts {
+    /// EC2's id.
+    pub id: VpcId,
+    /// The account that owns it; another one's, when it is shared.
+    pub owner: AccountId,
+    /// Whether it has an IPv6 range. EC2 then gives a new group `::/0` egress too.
+    pub ipv6: bool,
+}
+
+/// A group with its rules by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The group.
+    pub group: GroupFacts,
+    /// Its live rules.
+    pub rules: BTreeMap<RuleId, LiveRule>,
+}
+
+impl Observed {
+    /// A group and its rules in any order.
+    pub fn new(group: GroupFacts, rules: impl IntoIterator<Item = LiveRule>) -> Self {
+        Self { group, rules: rules.into_iter().map(|rule| (rule.id.clone(), rule)).collect() }
+    }
+
+    /// The live rule of an atom. EC2 keeps at most one.
+    pub fn by_atom(&self) -> BTreeMap<&Atom, &LiveRule> {
+        self.rules.values().map(|rule| (&rule.atom, rule)).collect()
+    }
+
+    /// How many rules one direction has.
+    pub fn count(&self, direction: Direction) -> usize {
+        self.rules.values().filter(|rule| rule.atom.direction == direction).count()
+    }
+}

@@ -1,0 +1,171 @@
+//! The set we vouch for: every atom we put into a group or saw there while it was declared. It is kept in the object's
+//! status, and it alone tells drift from change.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+use super::ids::{RuleId, RuleName};
+use super::rule::Atom;
+
+/// Version of the line format. A reader that does not know a line's version has no baseline: it invents no drift.
+const FORMAT: &str = "1";
+
+/// Digest of a rule's description: enough to tell that it changed, and short (status must hold 4,000 lines).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DescriptionHash(Option<u64>);
+
+impl DescriptionHash {
+    /// The digest of a description; no description has its own.
+    pub fn of(description: Option<&str>) -> Self {
+        Self(description.map(|text| {
+            let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+            let [a, b, c, d, e, f, g, h, ..] = digest;
+            u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        }))
+    }
+}
+
+impl fmt::Display for DescriptionHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("-"),
+            Some(digest) => write!(f, "{digest:016x}"),
+        }
+    }
+}
+
+/// One atom we vouch for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VouchedRule {
+    /// EC2's id of it; `None` is an intent: written before the call that authorizes it.
+    pub id: Option<RuleId>,
+    /// The rule that declared it.
+    pub rule: RuleName,
+    /// Digest of the description we gave it or saw.
+    pub description: DescriptionHash,
+}
+
+/// The set we vouch for, by atom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vouched(BTreeMap<Atom, VouchedRule>);
+
+impl Vouched {
+    /// Puts an atom in, in place of what was known of it.
+    pub fn insert(&mut self, atom: Atom, rule: VouchedRule) {
+        self.0.insert(atom, rule);
+    }
+
+    /// What is known of an atom.
+    pub fn get(&self, atom: &Atom) -> Option<&VouchedRule> {
+        self.0.get(atom)
+    }
+
+    /// The atom recorded under a rule id.
+    pub fn by_id(&self) -> BTreeMap<&RuleId, (&Atom, &VouchedRule)> {
+        self.0.iter().filter_map(|(atom, rule)| rule.id.as_ref().map(|id| (id, (atom, rule)))).collect()
+    }
+
+    /// Every atom in canonical order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Atom, &VouchedRule)> {
+        self.0.iter()
+    }
+
+    /// How many atoms there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The lines that go into status:
+    /// `<format version> <sgr-id or -> <rule name> <canonical atom> <digest of the description or ->`.
+    pub fn to_lines(&self) -> Vec<String> {
+        let line = |(atom, rule): (&Atom, &VouchedRule)| {
+            let id = rule.id.as_ref().map_or("-", RuleId::as_str);
+            format!("{FORMAT} {id} {} {atom} {}", rule.rule, rule.description)
+        };
+        self.0.iter().map(line).collect()
+    }
+
+    /// Reads the lines of a status. One line that cannot be read makes the whole set unusable: a part of it would turn
+    /// our own rules into drift.
+    pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, BadLine> {
+        let mut set = Self::default();
+        for line in lines {
+            let (atom, rule) = parse_line(line).ok_or_else(|| BadLine(line.to_owned()))?;
+            set.insert(atom, rule);
+        }
+        Ok(set)
+    }
+}
+
+/// A line of `status.rules` that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read the line '{0}' of status.rules")]
+pub struct BadLine(String);
+
+fn parse_line(line: &str) -> Option<(Atom, VouchedRule)> {
+    let mut head = line.splitn(4, ' ');
+    let (version, id, rule, rest) = (head.next()?, head.next()?, head.next()?, head.next()?);
+    let (atom, digest) = rest.rsplit_once(' ')?;
+    if version != FORMAT {
+        return None;
+    }
+    let id = if id == "-" { None } else { Some(RuleId::from_str(id).ok()?) };
+    let description = DescriptionHash(match digest {
+        "-" => None,
+        hex if hex.len() == 16 => Some(u64::from_str_radix(hex, 16).ok()?),
+        _ => return None,
+    });
+    Some((atom.parse().ok()?, VouchedRule { id, rule: rule.parse().ok()?, description }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vouched {
+        let mut set = Vouched::default();
+        for (atom, id, text) in [
+            ("ingress tcp 443 from 0.0.0.0/0", Some("sgr-0a1b2c3d4e5f67890"), Some("Allow inbound HTTPS traffic")),
+            ("egress all to ::/0", None, None),
+        ] {
+            let rule = VouchedRule { id: id.map(|id| id.parse().unwrap()), rule: "a-rule".parse().unwrap(), description: DescriptionHash::of(text) };
+            set.insert(atom.parse().unwrap(), rule);
+        }
+        set
+    }
+
+    #[test]
+    fn lines_read_back() {
+        let lines = sample().to_lines();
+        assert_eq!(lines, [
+            "1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 577cdfa53ec20bb0",
+            "1 - a-rule egress all to ::/0 -",
+        ]);
+        assert_eq!(Vouched::from_lines(lines.iter().map(String::as_str)).unwrap(), sample());
+    }
+
+    #[test]
+    fn the_longest_line_fits_its_bound_in_status() {
+        let mut set = Vouched::default();
+        let atom: Atom = "egress icmpv6 type 255 code 255 to ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128".parse().unwrap();
+        set.insert(atom, VouchedRule { id: Some("sgr-0a1b2c3d4e5f67890".parse().unwrap()), rule: "x".repeat(63).parse().unwrap(), description: DescriptionHash::of(Some("x")) });
+        assert!(set.to_lines().iter().all(|line| line.len() <= 192));
+    }
+
+    #[test]
+    fn one_unreadable_line_spoils_the_set() {
+        for bad in ["", "2 - a egress all to ::/0 -", "1 sgr-x a egress all to ::/0 -", "1 - a egress all to ::/0", "1 - a egress all to ::/0 zz"] {
+            let mut lines = sample().to_lines();
+            lines.push(bad.to_owned());
+            assert!(Vouched::from_lines(lines.iter().map(String::as_str)).is_err(), "{bad}");
+        }
+    }
+}

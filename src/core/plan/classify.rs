@@ -1,0 +1,243 @@
+//! Every difference, and whether somebody changed the manifest or EC2 (DESIGN §4.3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::model::{
+    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PrefixListWeights, RuleId, Tags, Vouched, VouchedRule, Weight,
+};
+
+use super::PlanInput;
+use super::ownership::{Ownership, TAG_ORIGIN};
+use super::report::{Cause, Difference, QuotaUse, Report, What};
+
+pub(super) fn classify(input: PlanInput<'_>) -> Report {
+    let quota = quota(input);
+    let Some(observed) = input.observed else {
+        return Report { ownership: None, differences: missing_group(input), quota, live_declared: 0 };
+    };
+    let ownership = input.owner.judge(&observed.group.tags);
+    let ours = match &ownership {
+        Ownership::Ours | Ownership::Reclaimed { former_uid: _ } => true,
+        Ownership::Stripped => input.recorded == Some(&observed.group.id),
+        Ownership::Foreign { claimant: _ } => false,
+    };
+    let live_declared = observed.rules.values().filter(|rule| input.desired.rules.contains(&rule.atom)).count();
+    if !ours {
+        return Report { ownership: Some(ownership), differences: Vec::new(), quota, live_declared };
+    }
+    // An earlier object of the same name vouched for a set of its own: ours says nothing about this group.
+    let reclaimed = matches!(ownership, Ownership::Reclaimed { former_uid: _ });
+    let vouched = input.vouched.filter(|_| !reclaimed);
+    let mut differences = owner_tags(input, observed, reclaimed);
+    differences.extend(rules(input, observed, vouched));
+    differences.extend(declared_tags(input, observed));
+    Report { ownership: Some(ownership), differences, quota, live_declared }
+}
+
+fn quota(input: PlanInput<'_>) -> QuotaUse {
+    let lists = PrefixListWeights::new();
+    let of = |direction| Weight::of_all(input.desired.rules.iter().map(|(atom, _)| atom), direction, &lists);
+    QuotaUse { ingress: of(Direction::Ingress), egress: of(Direction::Egress) }
+}
+
+/// The group is to be created: it is drift if it was there before.
+fn missing_group(input: PlanInput<'_>) -> Vec<Difference> {
+    let cause = if input.recorded.is_some() { Cause::Drift } else { Cause::SpecChange };
+    let mut differences = vec![Difference { what: What::GroupMissing { recorded: input.recorded.cloned() }, cause, held: None }];
+    differences.extend(input.desired.rules.iter().map(|(atom, declared)| Difference {
+        what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id: None },
+        cause: Cause::SpecChange,
+        held: input.desired.holds(atom.direction, &declared.rule),
+    }));
+    differences
+}
+
+/// The tags that make the group ours. Ours under an earlier uid is a change; one that is missing was taken away.
+fn owner_tags(input: PlanInput<'_>, observed: &Observed, reclaimed: bool) -> Vec<Difference> {
+    // The origin of a group that lost its tag is not known for certain: we only ever see groups here that we created.
+    let wanted = input.owner.tags(observed.group.tags.get(TAG_ORIGIN).map_or("Created", String::as_str));
+    let differs = wanted.into_iter().filter(|(key, value)| observed.group.tags.get(key) != Some(value));
+    differs
+        .map(|(key, value)| Difference {
+            what: What::Tag { live: observed.group.tags.get(&key).cloned(), key, declared: Some(value), ownership: true },
+            cause: if reclaimed { Cause::SpecChange } else { Cause::Drift },
+            held: None,
+        })
+        .collect()
+}
+
+fn declared_tags(input: PlanInput<'_>, observed: &Observed) -> Vec<Difference> {
+    let none = Tags::new();
+    let applied = input.applied_tags.unwrap_or(&none);
+    let live = &observed.group.tags;
+    let wanted = input.desired.tags.iter().filter(|(key, value)| live.get(*key) != Some(*value)).map(|(key, value)| {
+        let cause = match (input.applied_tags, applied.get(key)) {
+            (None, _) => Cause::Unclassified,
+            (Some(_), Some(before)) if before == value => Cause::Drift,
+            (Some(_), Some(_) | None) => Cause::SpecChange,
+        };
+        (key, live.get(key), Some(value), cause)
+    });
+    // A tag we set and the manifest dropped goes, as long as nobody gave it another value since.
+    let dropped = applied
+        .iter()
+        .filter(|(key, value)| !input.desired.tags.contains_key(*key) && live.get(*key) == Some(*value))
+        .map(|(key, value)| (key, Some(value), None, Cause::SpecChange));
+    wanted
+        .chain(dropped)
+        .map(|(key, live, declared, cause)| Difference {
+            what: What::Tag { key: key.clone(), live: live.cloned(), declared: declared.cloned(), ownership: false },
+            cause,
+            held: None,
+        })
+        .collect()
+}
+
+/// What the rules of one group look like from all three sides, with what was already decided.
+struct Sides<'a> {
+    input: PlanInput<'a>,
+    vouched: Option<&'a Vouched>,
+    by_id: BTreeMap<&'a RuleId, (&'a Atom, &'a VouchedRule)>,
+    live: BTreeMap<&'a Atom, &'a LiveRule>,
+    /// Atoms that a change in place brings about.
+    taken: BTreeSet<&'a Atom>,
+}
+
+fn rules(input: PlanInput<'_>, observed: &Observed, vouched: Option<&Vouched>) -> Vec<Difference> {
+    let by_id = vouched.map(Vouched::by_id).unwrap_or_default();
+    let mut sides = Sides { input, vouched, by_id, live: observed.by_atom(), taken: BTreeSet::new() };
+    let extras: Vec<&LiveRule> = observed.rules.values().filter(|rule| !input.desired.rules.contains(&rule.atom)).collect();
+    let mut differences = sides.set_back(&extras);
+    let rest: Vec<&LiveRule> = extras.into_iter().filter(|rule| !moves(&differences, rule)).collect();
+    let changed = sides.change_in_place(&rest);
+    differences.extend(changed);
+    let rest: Vec<&LiveRule> = rest.into_iter().filter(|rule| !moves(&differences, rule)).collect();
+    differences.extend(rest.into_iter().map(|rule| sides.extra(rule)));
+    differences.extend(sides.missing());
+    differences.extend(sides.descriptions());
+    differences
+}
+
+fn moves(differences: &[Difference], rule: &LiveRule) -> bool {
+    differences.iter().any(|difference| matches!(&difference.what, What::Moved { live, atom: _, declared: _ } if live.id == rule.id))
+}
+
+impl<'a> Sides<'a> {
+    fn wanted_missing(&self, atom: &Atom) -> Option<&'a Declared> {
+        let declared = self.input.desired.rules.get(atom)?;
+        (!self.live.contains_key(atom) && !self.taken.contains(atom)).then_some(declared)
+    }
+
+    /// Rows we know under another identity that is still wanted: somebody changed them in place, they are set back.
+    fn set_back(&mut self, extras: &[&'a LiveRule]) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for rule in extras {
+            let Some((atom, _)) = self.by_id.get(&rule.id).copied() else { continue };
+            let Some(declared) = self.wanted_missing(atom) else { continue };
+            // EC2 cannot change the kind of a peer in place, so nobody else can have done it either.
+            if *atom == rule.atom || atom.peer.kind() != rule.atom.peer.kind() || atom.direction != rule.atom.direction {
+                continue;
+            }
+            self.taken.insert(atom);
+            differences.push(Difference {
+                what: What::Moved { live: (*rule).clone(), atom: atom.clone(), declared: declared.clone() },
+                cause: Cause::Drift,
+                held: None,
+            });
+        }
+        differences
+    }
+
+    /// Rows the manifest no longer wants, paired with what the same rule of it wants instead: one call keeps the row's id and
+    /// leaves no moment without it. Only rows we vouch for by id, only within one named rule, and only where ports or peer
+    /// stay: two edits at once are two rules to whoever reads the audit.
+    fn change_in_place(&mut self, extras: &[&'a LiveRule]) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for rule in extras {
+            let Some((atom, known)) = self.by_id.get(&rule.id).copied() else { continue };
+            if *atom != rule.atom || self.input.desired.holds(atom.direction, &known.rule).is_some() {
+                continue;
+            }
+            let fits = |candidate: &Atom, declared: &Declared| {
+                candidate.direction == atom.direction
+                    && declared.rule == known.rule
+                    && candidate.peer.kind() == atom.peer.kind()
+                    && (candidate.peer == atom.peer || candidate.traffic == atom.traffic)
+            };
+            let wanted = self.input.desired.rules.iter().find(|(candidate, declared)| {
+                fits(candidate, declared) && self.wanted_missing(candidate).is_some() && !self.was_removed(candidate)
+            });
+            if let Some((to, declared)) = wanted {
+                self.taken.insert(to);
+                differences.push(Difference {
+                    what: What::Moved { live: (*rule).clone(), atom: to.clone(), declared: declared.clone() },
+                    cause: Cause::SpecChange,
+                    held: None,
+                });
+            }
+        }
+        differences
+    }
+
+    /// Whether an atom was live under our name and somebody took it away.
+    fn was_removed(&self, atom: &Atom) -> bool {
+        self.vouched.and_then(|vouched| vouched.get(atom)).is_some_and(|known| known.id.is_some())
+    }
+
+    fn extra(&self, rule: &LiveRule) -> Difference {
+        let known_by_id = self.by_id.get(&rule.id).copied();
+        let known = self.vouched.and_then(|vouched| vouched.get(&rule.atom));
+        let (cause, name, was) = match (self.vouched, known, known_by_id) {
+            (None, _, _) => (Cause::Unclassified, None, None),
+            // Vouched for by what it allows, whatever its id: somebody may have removed ours and put the same back.
+            (Some(_), Some(known), _) => (Cause::SpecChange, Some(known.rule.clone()), None),
+            (Some(_), None, Some((atom, known))) => (Cause::Drift, Some(known.rule.clone()), Some(atom.clone())),
+            (Some(_), None, None) => (Cause::Drift, None, None),
+        };
+        // An atom we never vouched for is never held, nor is one that was changed behind our back.
+        let held = match (cause, &name) {
+            (Cause::SpecChange, Some(name)) => self.input.desired.holds(rule.atom.direction, name),
+            (Cause::SpecChange | Cause::Drift | Cause::Unclassified, _) => None,
+        };
+        Difference { what: What::Extra { live: rule.clone(), rule: name, was }, cause, held }
+    }
+
+    fn missing(&self) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for (atom, declared) in self.input.desired.rules.iter() {
+            if self.wanted_missing(atom).is_none() {
+                continue;
+            }
+            let last_id = self.vouched.and_then(|vouched| vouched.get(atom)).and_then(|known| known.id.clone());
+            // An intent that never became live is no drift: the pass that wrote it did not get to its call.
+            let cause = match (self.vouched, &last_id) {
+                (None, _) => Cause::Unclassified,
+                (Some(_), Some(_)) => Cause::Drift,
+                (Some(_), None) => Cause::SpecChange,
+            };
+            let held = if cause == Cause::Drift { None } else { self.input.desired.holds(atom.direction, &declared.rule) };
+            differences.push(Difference { what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id }, cause, held });
+        }
+        differences
+    }
+
+    fn descriptions(&self) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for (atom, live) in &self.live {
+            let Some(declared) = self.input.desired.rules.get(atom) else { continue };
+            if live.description == declared.description {
+                continue;
+            }
+            let known = self.vouched.and_then(|vouched| vouched.get(atom)).map(|known| known.description);
+            let cause = match (self.vouched, known) {
+                (None, _) => Cause::Unclassified,
+                // As we left it: the manifest has another text now.
+                (Some(_), Some(known)) if known == DescriptionHash::of(live.description.as_deref()) => Cause::SpecChange,
+                (Some(_), Some(_)) => Cause::Drift,
+                (Some(_), None) => Cause::SpecChange,
+            };
+            differences.push(Difference { what: What::Description { live: (*live).clone(), declared: declared.clone() }, cause, held: None });
+        }
+        differences
+    }
+}

@@ -1,0 +1,52 @@
+//! From what is desired, what is live and what we vouch for, to a plan that leaves nothing to decide.
+//!
+//! Entry point: [`plan`]. A [`Plan`] is data: the same value is printed, reviewed, recorded and executed. The [`Report`]
+//! beside it names every difference with its cause, also those that lead to no step.
+//!
+//! Invariant: no step names a rule that was not observed in the group, and none touches a group that is not provably ours.
+//! Invariant: after every prefix of the steps, all traffic that was allowed before and is desired is still allowed.
+
+mod check;
+mod classify;
+mod order;
+mod ownership;
+mod render;
+mod report;
+mod revert;
+mod step;
+mod vouch;
+
+pub use check::{Fault, check};
+pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
+pub use render::{lines, render, summary};
+pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};
+pub use revert::plan_reverts;
+pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};
+pub use vouch::{born_egress, vouched_after, vouched_before};
+
+use super::desired::Desired;
+use super::model::{Observed, SecurityGroupId, Tags, Vouched};
+
+/// Everything a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanInput<'a> {
+    /// Whose group it is.
+    pub owner: &'a Owner,
+    /// What is declared, with references looked up.
+    pub desired: &'a Desired,
+    /// What is live; `None` when the group does not exist (and is to be created).
+    pub observed: Option<&'a Observed>,
+    /// The set we vouch for; `None` when there is none to rely on: differences are then unclassified, never drift.
+    pub vouched: Option<&'a Vouched>,
+    /// The tags we last applied.
+    pub applied_tags: Option<&'a Tags>,
+    /// The id recorded for the group, if it was created or found before.
+    pub recorded: Option<&'a SecurityGroupId>,
+}
+
+/// Plans one pass over one group. The group's tags decide first: over a group that is not ours the plan has no step.
+pub fn plan(input: PlanInput<'_>) -> (Plan, Report) {
+    let report = classify::classify(input);
+    let plan = order::order(input, &report);
+    (plan, report)
+}

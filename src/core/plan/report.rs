@@ -1,0 +1,154 @@
+//! What a plan found: every difference, why it is there, and why it may be left alone.
+
+use crate::core::model::{Atom, Declared, LiveRule, RuleId, RuleName, SecurityGroupId, Weight};
+
+use super::ownership::Ownership;
+
+/// Why something differs. Decides whether anybody is alarmed, and when a removal may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::Display, strum::EnumIter)]
+pub enum Cause {
+    /// The manifest changed.
+    SpecChange,
+    /// Somebody changed EC2 behind our back.
+    Drift,
+    /// There is no baseline to tell the two apart.
+    Unclassified,
+}
+
+/// Kinds of drift, as status, Events, metrics and audit name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::Display, strum::EnumIter)]
+pub enum DriftKind {
+    /// A rule nobody declared.
+    Added,
+    /// A declared rule is gone.
+    Removed,
+    /// A rule of ours was changed in place into another.
+    Modified,
+    /// The description of a rule was changed.
+    DescriptionChanged,
+    /// A declared tag has another value.
+    TagChanged,
+    /// A declared tag, or a tag that marks the group as ours, is gone.
+    TagRemoved,
+    /// The whole group is gone.
+    GroupDeleted,
+}
+
+/// One difference between desired and live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The group does not exist; with the id it had, if it had one.
+    GroupMissing {
+        /// The id recorded for it.
+        recorded: Option<SecurityGroupId>,
+    },
+    /// Desired, not live.
+    Missing {
+        /// What is missing.
+        atom: Atom,
+        /// What the manifest says of it.
+        declared: Declared,
+        /// The id it had, when it was live before.
+        last_id: Option<RuleId>,
+    },
+    /// Live, not desired.
+    Extra {
+        /// The rule.
+        live: LiveRule,
+        /// The rule that declared it once.
+        rule: Option<RuleName>,
+        /// What the same rule id allowed when we vouched for it, if somebody changed it in place.
+        was: Option<Atom>,
+    },
+    /// A row that is to become another by a change in place.
+    Moved {
+        /// The row as it is.
+        live: LiveRule,
+        /// What it is to allow.
+        atom: Atom,
+        /// What the manifest says of that.
+        declared: Declared,
+    },
+    /// Live as desired but for its description.
+    Description {
+        /// The rule as it is.
+        live: LiveRule,
+        /// What the manifest says of it.
+        declared: Declared,
+    },
+    /// A tag of the group.
+    Tag {
+        /// Its key.
+        key: String,
+        /// Its value in EC2.
+        live: Option<String>,
+        /// The value it should have; `None`: it is no longer declared.
+        declared: Option<String>,
+        /// Whether it is one of those that mark the group as ours.
+        ownership: bool,
+    },
+}
+
+/// A difference with its cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What differs.
+    pub what: What,
+    /// Why.
+    pub cause: Cause,
+    /// A rule of this name has a reference that is not known now; nothing is done about the difference until it is.
+    pub held: Option<RuleName>,
+}
+
+impl Difference {
+    /// The kind of drift it is; `None` if it is no drift.
+    pub fn drift(&self) -> Option<DriftKind> {
+        if self.cause != Cause::Drift {
+            return None;
+        }
+        Some(match &self.what {
+            What::GroupMissing { recorded: _ } => DriftKind::GroupDeleted,
+            What::Missing { atom: _, declared: _, last_id: _ } => DriftKind::Removed,
+            What::Extra { live: _, rule: _, was: None } => DriftKind::Added,
+            What::Extra { live: _, rule: _, was: Some(_) } | What::Moved { live: _, atom: _, declared: _ } => DriftKind::Modified,
+            What::Description { live: _, declared: _ } => DriftKind::DescriptionChanged,
+            What::Tag { key: _, live: None, declared: _, ownership: _ } => DriftKind::TagRemoved,
+            What::Tag { key: _, live: Some(_), declared: _, ownership: _ } => DriftKind::TagChanged,
+        })
+    }
+}
+
+/// Rules against AWS's quota, for one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// Into the group.
+    pub ingress: Weight,
+    /// Out of the group.
+    pub egress: Weight,
+}
+
+/// Everything a plan found. Unread, it is of no use to anybody.
+#[must_use = "a report says what differs and why; somebody has to hear it"]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What the group's tags say; `None` when there is no group.
+    pub ownership: Option<Ownership>,
+    /// Every difference in canonical order.
+    pub differences: Vec<Difference>,
+    /// What the declared rules take of the quota.
+    pub quota: QuotaUse,
+    /// Declared rules that are live.
+    pub live_declared: usize,
+}
+
+impl Report {
+    /// Differences that are drift.
+    pub fn drifts(&self) -> impl Iterator<Item = &Difference> {
+        self.differences.iter().filter(|difference| difference.cause == Cause::Drift)
+    }
+
+    /// Whether the group is as declared, but for what waits for a reference.
+    pub fn converged(&self) -> bool {
+        self.differences.iter().all(|difference| difference.held.is_some())
+    }
+}

@@ -1,0 +1,84 @@
+//! How the set we vouch for moves on: intents before the write, ids after it.
+//!
+//! Invariant: an atom leaves only when it is neither desired nor live.
+
+use crate::core::desired::{Desired, egress_policy_rule};
+use crate::core::model::{Atom, DescriptionHash, Direction, Observed, Peer, Traffic, Vouched, VouchedRule};
+
+use super::step::{Plan, Step};
+
+/// The set a new group starts with: EC2 gives it egress to everywhere, which is ours to take away and not drift.
+pub fn born_egress() -> Vouched {
+    let mut set = Vouched::default();
+    for peer in [Peer::Ipv4(ipnet::Ipv4Net::default()), Peer::Ipv6(ipnet::Ipv6Net::default())] {
+        let atom = Atom { direction: Direction::Egress, traffic: Traffic::All, peer };
+        set.insert(atom, VouchedRule { id: None, rule: egress_policy_rule(), description: DescriptionHash::of(None) });
+    }
+    set
+}
+
+/// The set to be in status before `plan` writes: what it will authorize is there as an intent. Without a baseline there is
+/// none to add to: one converged pass sets it.
+pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched> {
+    let mut set = vouched?.clone();
+    let mut intend = |atom: &Atom, rule: &crate::core::model::RuleName, description: Option<&str>| {
+        if set.get(atom).is_none() {
+            set.insert(atom.clone(), VouchedRule { id: None, rule: rule.clone(), description: DescriptionHash::of(description) });
+        }
+    };
+    for step in &plan.steps {
+        match step {
+            Step::Authorize { direction: _, rules } => {
+                for item in rules {
+                    intend(&item.new.atom, &item.rule, item.new.description.as_deref());
+                }
+            }
+            Step::Modify { direction: _, rules } => {
+                for item in rules {
+                    intend(&item.new.atom, &item.rule, item.new.description.as_deref());
+                }
+            }
+            Step::CreateGroup(_)
+            | Step::SetTags { tags: _, before: _, cause: _ }
+            | Step::RemoveTags { tags: _ }
+            | Step::Revoke { direction: _, purpose: _, rules: _ }
+            | Step::Describe { direction: _, rules: _ }
+            | Step::AwaitVisible { atoms: _ }
+            | Step::Settle => {}
+        }
+    }
+    Some(set)
+}
+
+/// The set after a look at the group. `converged`: nothing differs, so that a lost baseline can be set anew.
+pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Observed, converged: bool) -> Option<Vouched> {
+    let empty = Vouched::default();
+    let before = match vouched {
+        Some(set) => set,
+        None if converged => &empty,
+        None => return None,
+    };
+    let live = observed.by_atom();
+    let mut after = Vouched::default();
+    for (atom, known) in before.iter() {
+        let row_lives_on = known.id.as_ref().is_some_and(|id| observed.rules.contains_key(id));
+        if desired.rules.contains(atom) || live.contains_key(atom) || row_lives_on {
+            after.insert(atom.clone(), known.clone());
+        }
+    }
+    for (atom, rule) in live {
+        let seen = DescriptionHash::of(rule.description.as_deref());
+        let entry = match (desired.rules.get(atom), before.get(atom)) {
+            (Some(declared), known) => {
+                // A description that differs stays known as we left it, or its drift would be forgotten.
+                let as_declared = rule.description == declared.description;
+                let description = known.filter(|_| !as_declared).map_or(seen, |known| known.description);
+                VouchedRule { id: Some(rule.id.clone()), rule: declared.rule.clone(), description }
+            }
+            (None, Some(known)) => VouchedRule { id: Some(rule.id.clone()), ..known.clone() },
+            (None, None) => continue,
+        };
+        after.insert(atom.clone(), entry);
+    }
+    Some(after)
+}

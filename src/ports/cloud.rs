@@ -1,0 +1,162 @@
+//! EC2 as the engine sees it: reads and writes apart, errors with the class that decides what to do next.
+
+use async_trait::async_trait;
+
+pub use crate::core::model::NewGroup;
+
+use crate::core::model::{
+    AccountId, Direction, GroupFacts, LiveRule, NewRule, Region, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId,
+};
+
+/// Which groups to read. Filters, never plain ids: an unknown id fails the whole call, a filter returns nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupQuery {
+    /// These ids; at most 200, EC2's limit of values in a filter.
+    Ids(Vec<SecurityGroupId>),
+    /// The group of this name in a VPC. EC2 compares the filter's value exactly, though names are unique in any case.
+    Name {
+        /// The VPC.
+        vpc: VpcId,
+        /// The name.
+        name: String,
+    },
+    /// Groups that carry all of these tags.
+    Tagged(Tags),
+    /// Groups with a rule, in or out, whose peer is this group.
+    Referring(SecurityGroupId),
+    /// All groups of the Region.
+    All,
+}
+
+/// Reads. Each call pages through to the end.
+#[async_trait]
+pub trait Ec2Read: Send + Sync {
+    /// Groups without their rules.
+    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError>;
+    /// Both directions' rules of one group. Empty also when the group is gone.
+    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError>;
+    /// A VPC, or `None` when there is none of that id.
+    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError>;
+}
+
+/// What EC2 answered to a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// EC2's id of the request; the key into CloudTrail.
+    pub request_id: Option<String>,
+    /// Rules that the call created, with their ids.
+    pub authorized: Vec<LiveRule>,
+    /// Rules the call is known to have revoked.
+    pub revoked: Vec<RuleId>,
+    /// The group the call created.
+    pub created: Option<SecurityGroupId>,
+}
+
+/// Writes. Each is one attempt: after an unknown outcome the caller reads before it writes again.
+#[async_trait]
+pub trait Ec2Write: Send + Sync {
+    /// CreateSecurityGroup with tags.
+    async fn create_group(&self, group: &NewGroup) -> Result<Receipt, CloudError>;
+    /// DeleteSecurityGroup.
+    async fn delete_group(&self, group: &SecurityGroupId) -> Result<Receipt, CloudError>;
+    /// AuthorizeSecurityGroupIngress or -Egress, all rules of one direction in one call.
+    async fn authorize(&self, group: &SecurityGroupId, direction: Direction, rules: &[NewRule]) -> Result<Receipt, CloudError>;
+    /// RevokeSecurityGroupIngress or -Egress by rule ids, never by properties.
+    async fn revoke(&self, group: &SecurityGroupId, direction: Direction, rules: &[RuleId]) -> Result<Receipt, CloudError>;
+    /// ModifySecurityGroupRules. Every field is sent: the call replaces the whole rule.
+    async fn modify(&self, group: &SecurityGroupId, rules: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError>;
+    /// UpdateSecurityGroupRuleDescriptionsIngress or -Egress by rule ids; `None` clears.
+    async fn describe(&self, group: &SecurityGroupId, direction: Direction, rules: &[(RuleId, Option<String>)]) -> Result<Receipt, CloudError>;
+    /// CreateTags on the group: sets these keys, leaves others.
+    async fn set_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError>;
+    /// DeleteTags on the group: removes a key only while it still has this value.
+    async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError>;
+}
+
+/// The two ports of one account and Region.
+#[derive(Clone)]
+pub struct Ec2 {
+    /// The account the credentials belong to, as STS says.
+    pub account: AccountId,
+    /// The Region.
+    pub region: Region,
+    /// Reads.
+    pub read: std::sync::Arc<dyn Ec2Read>,
+    /// Writes.
+    pub write: std::sync::Arc<dyn Ec2Write>,
+}
+
+/// Gives the ports of a Region. Checks whose credentials they are before the first use.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// The Regions served.
+    fn regions(&self) -> Vec<Region>;
+    /// Ports of one Region; cheap after the first call.
+    async fn connect(&self, region: &Region) -> Result<Ec2, CloudError>;
+}
+
+/// What an error asks for (handbook ec2.md §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::EnumIter)]
+pub enum ErrorClass {
+    /// Throttled: wait, then the same again.
+    Throttled,
+    /// EC2 is unwell or out of reach: wait, then read before writing.
+    Unavailable,
+    /// The world is not as planned: read again, plan again.
+    Stale,
+    /// Something still holds the resource; retried slowly.
+    InUse,
+    /// Cannot succeed until the spec or the configuration changes.
+    Terminal,
+    /// A quota of AWS is used up.
+    Quota,
+    /// Credentials missing, expired or refused.
+    Credentials,
+    /// The credentials are fine, but not for this.
+    Permission,
+}
+
+/// A call to AWS that did not do what it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct CloudError {
+    /// The API call, such as `AuthorizeSecurityGroupIngress`.
+    pub operation: &'static str,
+    /// What to do about it.
+    pub class: ErrorClass,
+    /// AWS's error code, when AWS answered at all.
+    pub code: Option<String>,
+    /// In words: AWS's own message where there is one.
+    pub message: String,
+    /// EC2's id of the request.
+    pub request_id: Option<String>,
+    /// Whether a write may have happened all the same (no answer, or an answer that says nothing).
+    pub outcome_unknown: bool,
+}
+
+impl CloudError {
+    /// Whether AWS answered with this code.
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    /// What happened and what to do, for a condition or a log: without request ids, so that the text is stable.
+    pub fn explain(&self, region: &Region) -> String {
+        let code = self.code.as_deref().unwrap_or("no answer");
+        let (operation, message) = (self.operation, &self.message);
+        match self.class {
+            ErrorClass::Throttled => format!("EC2 in {region} throttles {operation} ({code}); trying again, more slowly"),
+            ErrorClass::Unavailable => format!("EC2 in {region} cannot be reached or is failing: {operation}: {message}; trying again"),
+            ErrorClass::Stale => format!("EC2 has changed meanwhile: {operation}: {message} ({code}); reading again"),
+            ErrorClass::InUse => format!("EC2 refuses {operation} while something still uses the group: {message} ({code})"),
+            ErrorClass::Terminal => format!("EC2 refuses {operation}: {message} ({code}); correct the spec"),
+            ErrorClass::Quota => format!("a quota of AWS is used up: {operation}: {message} ({code}); declare fewer rules or have the quota raised"),
+            ErrorClass::Credentials => {
+                format!("AWS does not accept the credentials: {operation}: {message} ({code}); check the role or the keys sgwarden runs with")
+            }
+            ErrorClass::Permission => {
+                format!("the credentials may not ec2:{operation}: {message} ({code}); compare their policy with deploy/iam/enforce.json")
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The EC2 ports with every call counted and timed, by operation and answer.
+//!
+//! They go outside whatever else decorates a port (lanes, overlays), so that what they count is what the engine asked for.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::core::model::{Direction, GroupFacts, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
+use crate::ports::clock::Clock;
+use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, NewGroup, Receipt};
+use crate::ports::metrics::Ec2Metrics;
+
+/// The label of a call that succeeded.
+const OK: &str = "OK";
+/// The label of a call that AWS did not answer.
+const NO_ANSWER: &str = "NoAnswer";
+/// The label of a code that is not on the list.
+const OTHER: &str = "Other";
+
+/// AWS's codes that get a series of their own (handbook ec2.md §4).
+const CODES: &[&str] = &[
+    "AuthFailure",
+    "Blocked",
+    "CannotDelete",
+    "ConcurrentTagAccess",
+    "DependencyViolation",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InternalError",
+    "InternalFailure",
+    "InvalidClientTokenId",
+    "InvalidGroup.Duplicate",
+    "InvalidGroup.InUse",
+    "InvalidGroup.NotFound",
+    "InvalidGroup.Reserved",
+    "InvalidGroupId.Malformed",
+    "InvalidParameter",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "InvalidPermission.Duplicate",
+    "InvalidPermission.Malformed",
+    "InvalidPermission.NotFound",
+    "InvalidPrefixListID.NotFound",
+    "InvalidSecurity.RequestHasExpired",
+    "InvalidSecurityGroupID.NotFound",
+    "InvalidSecurityGroupRuleId.NotFound",
+    "InvalidVpcID.NotFound",
+    "MissingAuthenticationToken",
+    "MissingParameter",
+    "OperationNotPermitted",
+    "OptInRequired",
+    "PendingVerification",
+    "RequestExpired",
+    "RequestLimitExceeded",
+    "RetryableError",
+    "RulesPerSecurityGroupLimitExceeded",
+    "SecurityGroupLimitExceeded",
+    "SecurityGroupsPerInterfaceLimitExceeded",
+    "ServerInternal",
+    "ServiceUnavailable",
+    "SignatureDoesNotMatch",
+    "TagLimitExceeded",
+    "TagPolicyViolation",
+    "Throttling",
+    "ThrottlingException",
+    "Unavailable",
+    "UnauthorizedOperation",
+    "UnknownParameter",
+    "UnsupportedOperation",
+];
+
+/// The label of an answer: one of a closed list, whatever AWS, or something between us and AWS, writes.
+pub fn code_label(answer: Option<&CloudError>) -> &'static str {
+    let Some(error) = answer else { return OK };
+    let Some(code) = error.code.as_deref() else { return NO_ANSWER };
+    CODES.iter().find(|known| **known == code).copied().unwrap_or(OTHER)
+}
+
+/// Both ports of an account and Region, metered.
+pub fn meter(ec2: Ec2, metrics: &Ec2Metrics, clock: &Clock) -> Ec2 {
+    let Ec2 { account, region, read, write } = ec2;
+    let meter = Meter { metrics: metrics.clone(), clock: clock.clone() };
+    Ec2 {
+        account,
+        region,
+        read: Arc::new(MeteredRead { inner: read, meter: meter.clone() }),
+        write: Arc::new(MeteredWrite { inner: write, meter }),
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Meter {
+    metrics: Ec2Metrics,
+    clock: Clock,
+}
+
+impl Meter {
+    async fn call<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, CloudError>>) -> Result<T, CloudError> {
+        let since = self.clock.instant();
+        let answer = call.await;
+        let error = answer.as_ref().err();
+        self.metrics.called(operation, code_label(error), since.elapsed());
+        if error.is_some_and(|error| error.class == ErrorClass::Throttled) {
+            self.metrics.throttled();
+        }
+        answer
+    }
+}
+
+/// [`Ec2Read`], metered.
+pub struct MeteredRead {
+    inner: Arc<dyn Ec2Read>,
+    meter: Meter,
+}
+
+impl MeteredRead {
+    /// Meters a port.
+    pub fn new(inner: Arc<dyn Ec2Read>, metrics: &Ec2Metrics, clock: &Clock) -> Self {
+        Self { inner, meter: Meter { metrics: metrics.clone(), clock: clock.clone() } }
+    }
+}
+
+#[async_trait]
+impl Ec2Read for MeteredRead {
+    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
+        self.meter.call("DescribeSecurityGroups", self.inner.groups(query)).await
+    }
+
+    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
+        self.meter.call("DescribeSecurityGroupRules", self.inner.rules(group)).await
+    }
+
+    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
+        self.meter.call("DescribeVpcs", self.inner.vpc(id)).await
+    }
+}
+
+/// [`Ec2Write`], metered.
+pub struct MeteredWrite {
+    inner: Arc<dyn Ec2Write>,
+    meter: Meter,
+}
+
+impl MeteredWrite {
+    /// Meters a port.
+    pub fn new(inner: Arc<dyn Ec2Write>, metrics: &Ec2Metrics, clock: &Clock) -> Self {
+        Self { inner, meter: Meter { metrics: metrics.clone(), clock: clock.clone() } }
+    }
+}
+
+#[async_trait]
+impl Ec2Write for MeteredWrite {
+    async fn create_group(&self, group: &NewGroup) -> Result<Receipt, CloudError> {
+        self.meter.call("CreateSecurityGroup", self.inner.create_group(group)).await
+    }
+
+    async fn delete_group(&self, group: &SecurityGroupId) -> Result<Receipt, CloudError> {
+        self.meter.call("DeleteSecurityGroup", self.inner.delete_group(group)).await
+    }
+
+    async fn authorize(&self, group: &SecurityGroupId, direction: Direction, rules: &[NewRule]) -> Result<Receipt, CloudError> {
+        let operation = match direction {
+            Direction::Ingress => "AuthorizeSecurityGroupIngress",
+            Direction::Egress => "AuthorizeSecurityGroupEgress",
+        };
+        self.meter.call(operation, self.inner.authorize(group, direction, rules)).await
+    }
+
+    async fn revoke(&self, group: &SecurityGroupId, direction: Direction, rules: &[RuleId]) -> Result<Receipt, CloudError> {
+        let operation = match direction {
+            Direction::Ingress => "RevokeSecurityGroupIngress",
+            Direction::Egress => "RevokeSecurityGroupEgress",
+        };
+        self.meter.call(operation, self.inner.revoke(group, direction, rules)).await
+    }
+
+    async fn modify(&self, group: &SecurityGroupId, rules: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError> {
+        self.meter.call("ModifySecurityGroupRules", self.inner.modify(group, rules)).await
+    }
+
+    async fn describe(
+        &self,
+        group: &SecurityGroupId,
+        direction: Direction,
+        rules: &[(RuleId, Option<String>)],
+    ) -> Result<Receipt, CloudError> {
+        let operation = match direction {
+            Direction::Ingress => "UpdateSecurityGroupRuleDescriptionsIngress",
+            Direction::Egress => "UpdateSecurityGroupRuleDescriptionsEgress",
+        };
+        self.meter.call(operation, self.inner.describe(group, direction, rules)).await
+    }
+
+    async fn set_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
+        self.meter.call("CreateTags", self.inner.set_tags(group, tags)).await
+    }
+
+    async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
+        self.meter.call("DeleteTags", self.inner.remove_tags(group, tags)).await
+    }
+}

@@ -1,0 +1,198 @@
+//! The exposition as Prometheus reads it: names, labels, bounds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use prometheus_client::encoding::text::encode;
+
+use super::metered::{MeteredRead, MeteredWrite, code_label};
+use super::*;
+use crate::core::model::{Direction, GroupFacts, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
+use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, NewGroup, Receipt};
+
+fn exposition(metrics: &Metrics) -> String {
+    let mut text = String::new();
+    encode(&mut text, &metrics.registry()).unwrap();
+    text
+}
+
+/// Every sample's name with the names of its labels.
+fn shape(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut shape = BTreeMap::<String, BTreeSet<String>>::new();
+    for sample in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, _) = sample.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let names = labels.split(',').filter_map(|label| label.split_once('=')).map(|(name, _)| name.to_owned());
+        shape.entry(name.to_owned()).or_default().extend(names);
+    }
+    shape
+}
+
+fn busy() -> Metrics {
+    let metrics = Metrics::default();
+    metrics.reconcile.error("Throttled");
+    metrics.drift.detected("RuleAdded", 2);
+    metrics.drift.reverted("RuleAdded", 1);
+    metrics.ec2.called("DescribeSecurityGroups", "OK", Duration::from_millis(40));
+    metrics
+}
+
+#[test]
+fn names_and_labels_are_these_and_no_others() {
+    let shape = shape(&exposition(&busy()));
+    let lines = shape.into_iter().map(|(name, labels)| {
+        let labels = labels.into_iter().collect::<Vec<_>>().join(",");
+        format!("{name} {{{labels}}}")
+    });
+    let expected = [
+        "sgwarden_active_workers {}",
+        "sgwarden_audit_errors_total {}",
+        "sgwarden_build_info {version}",
+        "sgwarden_drift_detected_total {kind}",
+        "sgwarden_drift_reverted_total {kind}",
+        "sgwarden_drifted_groups {}",
+        "sgwarden_ec2_request_duration_seconds_bucket {le,operation}",
+        "sgwarden_ec2_request_duration_seconds_count {operation}",
+        "sgwarden_ec2_request_duration_seconds_sum {operation}",
+        "sgwarden_ec2_requests_total {code,operation}",
+        "sgwarden_ec2_throttles_total {}",
+        "sgwarden_invalid_objects {}",
+        "sgwarden_last_successful_reconcile_timestamp_seconds {}",
+        "sgwarden_managed_groups {}",
+        "sgwarden_reconcile_errors_total {class}",
+        "sgwarden_reconcile_panics_total {}",
+        "sgwarden_reconcile_time_seconds_bucket {le}",
+        "sgwarden_reconcile_time_seconds_count {}",
+        "sgwarden_reconcile_time_seconds_sum {}",
+        "sgwarden_reconcile_total {result}",
+    ];
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn results_exist_from_the_start_and_kinds_once_announced() {
+    let metrics = Metrics::default();
+    metrics.drift.announce(["RuleAdded", "RuleRemoved"]);
+    let text = exposition(&metrics);
+    for series in [
+        "sgwarden_reconcile_total{result=\"success\"} 0",
+        "sgwarden_reconcile_total{result=\"error\"} 0",
+        "sgwarden_reconcile_total{result=\"requeue\"} 0",
+        "sgwarden_drift_detected_total{kind=\"RuleRemoved\"} 0",
+        "sgwarden_drift_reverted_total{kind=\"RuleAdded\"} 0",
+    ] {
+        assert!(text.contains(series), "{series} is missing in:\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconcile_is_active_while_it_runs_and_timed_when_it_ends() {
+    let metrics = Metrics::default();
+    let clock = Clock::anchored("2026-11-22T21:00:00Z".parse::<Timestamp>().unwrap());
+    let working = metrics.reconcile.begin(&clock);
+    assert!(exposition(&metrics).contains("sgwarden_active_workers 1\n"));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    working.end(Outcome::Success);
+    let text = exposition(&metrics);
+    assert!(text.contains("sgwarden_active_workers 0\n"), "{text}");
+    assert!(text.contains("sgwarden_reconcile_total{result=\"success\"} 1\n"), "{text}");
+    assert!(text.contains("sgwarden_reconcile_time_seconds_sum 2.0\n"), "{text}");
+    assert!(text.contains("sgwarden_last_successful_reconcile_timestamp_seconds 1795381202\n"), "{text}");
+
+    let panicking = metrics.reconcile.begin(&clock);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _held = panicking;
+        panic!("in a reconcile");
+    }));
+    assert!(caught.is_err());
+    assert!(exposition(&metrics).contains("sgwarden_active_workers 0\n"));
+}
+
+fn error(class: ErrorClass, code: Option<&str>) -> CloudError {
+    CloudError {
+        operation: "X",
+        class,
+        code: code.map(str::to_owned),
+        message: String::new(),
+        request_id: None,
+        outcome_unknown: false,
+    }
+}
+
+#[test]
+fn a_code_that_nobody_knows_makes_no_series_of_its_own() {
+    assert_eq!(code_label(None), "OK");
+    assert_eq!(code_label(Some(&error(ErrorClass::Unavailable, None))), "NoAnswer");
+    assert_eq!(code_label(Some(&error(ErrorClass::Stale, Some("InvalidGroup.NotFound")))), "InvalidGroup.NotFound");
+    assert_eq!(code_label(Some(&error(ErrorClass::Terminal, Some("proxy-7f3a says no")))), "Other");
+}
+
+/// An EC2 that refuses everything in the same way.
+struct Refusing(CloudError);
+
+#[async_trait]
+impl Ec2Read for Refusing {
+    async fn groups(&self, _: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn rules(&self, _: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
+        Ok(Vec::new())
+    }
+    async fn vpc(&self, _: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Ec2Write for Refusing {
+    async fn create_group(&self, _: &NewGroup) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn delete_group(&self, _: &SecurityGroupId) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn authorize(&self, _: &SecurityGroupId, _: Direction, _: &[NewRule]) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn revoke(&self, _: &SecurityGroupId, _: Direction, _: &[RuleId]) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn modify(&self, _: &SecurityGroupId, _: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn describe(&self, _: &SecurityGroupId, _: Direction, _: &[(RuleId, Option<String>)]) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn set_tags(&self, _: &SecurityGroupId, _: &Tags) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+    async fn remove_tags(&self, _: &SecurityGroupId, _: &Tags) -> Result<Receipt, CloudError> {
+        Err(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_operation_and_answer_and_passed_on() {
+    let metrics = Metrics::default();
+    let clock = Clock::system();
+    let ec2 = Arc::new(Refusing(error(ErrorClass::Throttled, Some("RequestLimitExceeded"))));
+    let read = MeteredRead::new(ec2.clone(), &metrics.ec2, &clock);
+    let write = MeteredWrite::new(ec2, &metrics.ec2, &clock);
+    let group: SecurityGroupId = "sg-0a1b2c3d4e5f67890".parse().unwrap();
+    assert!(read.groups(&GroupQuery::All).await.unwrap_err().is("RequestLimitExceeded"));
+    read.rules(&group).await.unwrap();
+    write.revoke(&group, Direction::Egress, &[]).await.unwrap_err();
+    let text = exposition(&metrics);
+    for series in [
+        "sgwarden_ec2_requests_total{operation=\"DescribeSecurityGroups\",code=\"RequestLimitExceeded\"} 1",
+        "sgwarden_ec2_requests_total{operation=\"DescribeSecurityGroupRules\",code=\"OK\"} 1",
+        "sgwarden_ec2_requests_total{operation=\"RevokeSecurityGroupEgress\",code=\"RequestLimitExceeded\"} 1",
+        "sgwarden_ec2_throttles_total 2",
+        "sgwarden_ec2_request_duration_seconds_count{operation=\"RevokeSecurityGroupEgress\"} 1",
+    ] {
+        assert!(text.contains(series), "{series} is missing in:\n{text}");
+    }
+}

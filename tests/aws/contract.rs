@@ -1,0 +1,366 @@
+//! What the engine may rely on, against the sim: every test runs in process and over a socket.
+
+use std::time::Duration;
+
+use sgwarden::adapters::aws::{AwsConnector, CallLimits};
+use sgwarden::adapters::sim::{Config, Effect, Fault, Faults, Latency, Quotas, Sim, VpcSeed, serve};
+use sgwarden::core::model::{Direction, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcId};
+use sgwarden::ports::cloud::{Connect, Ec2, ErrorClass, GroupQuery, NewGroup};
+
+use crate::support::{ACCOUNT, account, limits, options, region};
+
+const VPC: &str = "vpc-0a1b2c3d4e5f60001";
+const VPC_WITH_IPV6: &str = "vpc-0a1b2c3d4e5f60002";
+
+/// The two ways into the sim.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Process,
+    Socket,
+}
+
+/// A sim of its own for one test.
+struct World {
+    sim: Sim,
+    ec2: Ec2,
+}
+
+impl World {
+    async fn open(door: Door) -> Self {
+        Self::with(door, Quotas { rules_per_group: 1500, ..Quotas::default() }, limits()).await
+    }
+
+    async fn with(door: Door, quotas: Quotas, limits: CallLimits) -> Self {
+        let vpcs = vec![VpcSeed::new(VPC), VpcSeed::new(VPC_WITH_IPV6).with_ipv6("2001:db8:1::/56")];
+        let sim = Sim::new(Config { vpcs, quotas, ..Config::default() });
+        let options = options().expect_account(Some(account())).limits(limits);
+        let options = match door {
+            Door::Process => {
+                let sim = sim.clone();
+                options.in_process(move |request| sim.handle(request))
+            }
+            Door::Socket => {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let url = format!("http://{}", listener.local_addr().unwrap());
+                tokio::spawn(serve(sim.clone(), listener, std::future::pending()));
+                options.endpoint(url)
+            }
+        };
+        let ec2 = AwsConnector::new(options).connect(&region()).await.unwrap();
+        Self { sim, ec2 }
+    }
+
+    /// One thing that goes wrong, and nothing else.
+    fn fault(&self, fault: Fault) {
+        self.sim.set_faults(Faults { errors: vec![fault], ..Faults::default() });
+    }
+
+    async fn group(&self, name: &str) -> SecurityGroupId {
+        self.ec2.write.create_group(&new_group(name)).await.unwrap().created.unwrap()
+    }
+
+    async fn authorize(&self, group: &SecurityGroupId, rules: &[NewRule]) -> Vec<LiveRule> {
+        let direction = rules[0].atom.direction;
+        self.ec2.write.authorize(group, direction, rules).await.unwrap().authorized
+    }
+
+    async fn texts(&self, group: &SecurityGroupId) -> Vec<String> {
+        let mut texts: Vec<String> = self.ec2.read.rules(group).await.unwrap().iter().map(text).collect();
+        texts.sort();
+        texts
+    }
+}
+
+fn vpc() -> VpcId {
+    VPC.parse().unwrap()
+}
+
+fn tags(pairs: &[(&str, &str)]) -> Tags {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn new_group(name: &str) -> NewGroup {
+    NewGroup { name: name.into(), description: "Made by a test".into(), vpc: vpc(), tags: tags(&[("team", "shop"), ("empty", "")]) }
+}
+
+fn rule(atom: &str, description: &str) -> NewRule {
+    NewRule { atom: atom.parse().unwrap(), description: Some(description.to_owned()).filter(|text| !text.is_empty()) }
+}
+
+fn text(rule: &LiveRule) -> String {
+    format!("{} | {}", rule.atom, rule.description.as_deref().unwrap_or("-"))
+}
+
+/// Runs a contract at both doors.
+macro_rules! contracts {
+    ($($name:ident),* $(,)?) => {
+        mod process { $(#[tokio::test] async fn $name() { super::$name(super::Door::Process).await; })* }
+        mod socket { $(#[tokio::test] async fn $name() { super::$name(super::Door::Socket).await; })* }
+    };
+}
+
+contracts![
+    a_group_is_created_with_its_tags_and_read_back,
+    groups_are_found_by_every_query,
+    rules_of_every_kind_read_back_as_authorized,
+    revoke_modify_and_describe_name_rules_by_id,
+    tags_are_set_and_removed_only_at_their_value,
+    listings_go_on_to_the_last_page,
+    what_exists_already_is_stale,
+    what_is_gone_is_stale,
+    a_group_that_is_referred_to_is_in_use,
+    a_full_group_is_a_matter_of_quota,
+    throttling_refusals_and_outages_have_their_class,
+    a_write_that_took_effect_before_its_error_is_unknown,
+    a_vpc_tells_whether_it_has_ipv6,
+];
+
+async fn a_group_is_created_with_its_tags_and_read_back(door: Door) {
+    let world = World::open(door).await;
+    let receipt = world.ec2.write.create_group(&new_group("web")).await.unwrap();
+    assert!(receipt.request_id.is_some(), "EC2's id of the request");
+    let id = receipt.created.unwrap();
+    let found = world.ec2.read.groups(&GroupQuery::Ids(vec![id.clone()])).await.unwrap();
+    let [group] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((&group.id, group.name.as_str(), group.description.as_str()), (&id, "web", "Made by a test"));
+    assert_eq!((group.owner.as_str(), &group.vpc, &group.tags), (ACCOUNT, &vpc(), &new_group("web").tags));
+    assert_eq!(group.arn.as_deref(), Some(format!("arn:aws:ec2:eu-west-1:{ACCOUNT}:security-group/{id}").as_str()));
+    assert_eq!(world.texts(&id).await, ["egress all to 0.0.0.0/0 | -"], "born with the rule that allows all egress");
+
+    world.ec2.write.delete_group(&id).await.unwrap();
+    assert!(world.ec2.read.groups(&GroupQuery::Ids(vec![id.clone()])).await.unwrap().is_empty());
+    assert!(world.ec2.read.rules(&id).await.unwrap().is_empty(), "no rules, no error");
+}
+
+async fn groups_are_found_by_every_query(door: Door) {
+    let world = World::open(door).await;
+    let (web, db, odd) = (world.group("web").await, world.group("db").await, world.group("w*b").await);
+    world.authorize(&db, &[rule(&format!("ingress tcp 5432 from {web}"), "Allow the web tier")]).await;
+    world.authorize(&odd, &[rule(&format!("egress tcp 443 to {web}"), "")]).await;
+    let ids = async |query| -> Vec<SecurityGroupId> {
+        world.ec2.read.groups(&query).await.unwrap().into_iter().map(|group| group.id).collect()
+    };
+    let sorted = |mut ids: Vec<SecurityGroupId>| {
+        ids.sort();
+        ids
+    };
+    let unknown: SecurityGroupId = "sg-00000000000000000".parse().unwrap();
+    assert_eq!(ids(GroupQuery::Ids(vec![web.clone(), unknown])).await, std::slice::from_ref(&web), "an unknown id is no error");
+    assert_eq!(ids(GroupQuery::Name { vpc: vpc(), name: "w*b".into() }).await, std::slice::from_ref(&odd), "no wildcard");
+    assert!(ids(GroupQuery::Name { vpc: vpc(), name: "nobody".into() }).await.is_empty());
+    assert_eq!(ids(GroupQuery::Referring(web.clone())).await, sorted(vec![db.clone(), odd.clone()]));
+    world.ec2.write.set_tags(&web, &tags(&[("team", "search")])).await.unwrap();
+    assert_eq!(ids(GroupQuery::Tagged(tags(&[("team", "shop"), ("empty", "")]))).await, sorted(vec![db.clone(), odd.clone()]));
+    let all = ids(GroupQuery::All).await;
+    assert!([&web, &db, &odd].into_iter().all(|id| all.contains(id)) && all.len() > 3, "and the default groups");
+}
+
+async fn rules_of_every_kind_read_back_as_authorized(door: Door) {
+    let world = World::open(door).await;
+    let (group, peer) = (world.group("web").await, world.group("peer").await);
+    let rules = [
+        rule("ingress tcp 80 from 0.0.0.0/0", "Allow inbound HTTP traffic"),
+        rule("ingress tcp 443 from 0.0.0.0/0", "Allow inbound HTTPS traffic"),
+        rule("ingress tcp 443 from 10.0.0.0/8", ""),
+        rule("ingress tcp 443 from 2001:db8::/32", "v6"),
+        rule("ingress udp 8000-8100 from 192.0.2.1/32", ""),
+        rule("ingress icmp type 8 from 10.0.0.0/8", "ping"),
+        rule("ingress icmp type 3 code 4 from 10.0.0.0/8", ""),
+        rule("ingress icmpv6 from ::/0", ""),
+        rule("ingress protocol 50 from 10.0.0.0/8", "ESP"),
+        rule(&format!("ingress tcp 5432 from {peer}"), "Allow the web tier"),
+        rule(&format!("ingress all from {group}"), "itself"),
+    ];
+    let answered = world.authorize(&group, &rules).await;
+    let mut expected: Vec<String> =
+        rules.iter().map(|rule| format!("{} | {}", rule.atom, rule.description.as_deref().unwrap_or("-"))).collect();
+    expected.sort();
+    let mut answered: Vec<String> = answered.iter().map(text).collect();
+    answered.sort();
+    assert_eq!(answered, expected, "the answer names every rule");
+    expected.insert(0, "egress all to 0.0.0.0/0 | -".into());
+    assert_eq!(world.texts(&group).await, expected);
+    let egress = world.authorize(&group, &[rule("egress udp 53 to 10.0.0.2/32", "DNS")]).await;
+    assert_eq!(egress.iter().map(text).collect::<Vec<_>>(), ["egress udp 53 to 10.0.0.2/32 | DNS"]);
+}
+
+async fn revoke_modify_and_describe_name_rules_by_id(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    let write = &world.ec2.write;
+    let made =
+        world.authorize(&group, &[rule("ingress tcp 80 from 10.0.0.0/8", "a"), rule("ingress tcp 81 from 10.0.0.0/8", "b")]).await;
+    let id = |port: &str| made.iter().find(|rule| rule.atom.to_string().contains(port)).unwrap().id.clone();
+    let (first, second) = (id("tcp 80 "), id("tcp 81 "));
+
+    write.modify(&group, &[(first.clone(), rule("ingress tcp 8080-8090 from 10.1.0.0/16", "c"))]).await.unwrap();
+    write.describe(&group, Direction::Ingress, &[(second.clone(), None)]).await.unwrap();
+    let egress =
+        world.ec2.read.rules(&group).await.unwrap().into_iter().find(|rule| rule.atom.direction == Direction::Egress).unwrap();
+    write.describe(&group, Direction::Egress, &[(egress.id.clone(), Some("out".into()))]).await.unwrap();
+    assert_eq!(
+        world.texts(&group).await,
+        ["egress all to 0.0.0.0/0 | out", "ingress tcp 8080-8090 from 10.1.0.0/16 | c", "ingress tcp 81 from 10.0.0.0/8 | -",]
+    );
+    let kept = world.ec2.read.rules(&group).await.unwrap().into_iter().any(|rule| rule.id == first);
+    assert!(kept, "modify keeps the id");
+
+    let receipt = write.revoke(&group, Direction::Ingress, &[first.clone(), second.clone()]).await.unwrap();
+    let sorted = |mut ids: Vec<RuleId>| {
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted(receipt.revoked), sorted(vec![first, second]));
+    assert_eq!(write.revoke(&group, Direction::Egress, &[egress.id.clone()]).await.unwrap().revoked, [egress.id]);
+    assert!(world.texts(&group).await.is_empty());
+}
+
+async fn tags_are_set_and_removed_only_at_their_value(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    let live = async || world.ec2.read.groups(&GroupQuery::Ids(vec![group.clone()])).await.unwrap().remove(0).tags;
+    world.ec2.write.set_tags(&group, &tags(&[("team", "search"), ("new", "1")])).await.unwrap();
+    assert_eq!(live().await, tags(&[("team", "search"), ("new", "1"), ("empty", "")]));
+    world.ec2.write.remove_tags(&group, &tags(&[("team", "shop"), ("new", "1"), ("empty", "")])).await.unwrap();
+    assert_eq!(live().await, tags(&[("team", "search")]), "another value stays");
+}
+
+async fn listings_go_on_to_the_last_page(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    let rules: Vec<NewRule> = (1..=1500).map(|port| rule(&format!("ingress tcp {port} from 10.0.0.0/8"), "")).collect();
+    assert_eq!(world.authorize(&group, &rules[..1000]).await.len(), 1000);
+    assert_eq!(world.authorize(&group, &rules[1000..]).await.len(), 500);
+    world.sim.clear_calls();
+    assert_eq!(world.texts(&group).await.len(), 1501);
+    assert_eq!(world.sim.count("DescribeSecurityGroupRules"), 2);
+
+    let mut ids = vec![group];
+    for index in 0..200 {
+        ids.push(world.group(&format!("g{index}")).await);
+    }
+    world.sim.clear_calls();
+    assert_eq!(world.ec2.read.groups(&GroupQuery::Ids(ids)).await.unwrap().len(), 201, "more ids than a filter takes");
+    assert_eq!(world.sim.count("DescribeSecurityGroups"), 2);
+}
+
+async fn what_exists_already_is_stale(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    let error = world.ec2.write.create_group(&new_group("WEB")).await.unwrap_err();
+    assert_eq!(
+        (error.class, error.code.as_deref(), error.outcome_unknown),
+        (ErrorClass::Stale, Some("InvalidGroup.Duplicate"), false)
+    );
+    world.authorize(&group, &[rule("ingress tcp 443 from 10.0.0.0/8", "")]).await;
+    let again = [rule("ingress tcp 80 from 10.0.0.0/8", ""), rule("ingress tcp 443 from 10.0.0.0/8", "another description")];
+    let error = world.ec2.write.authorize(&group, Direction::Ingress, &again).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Stale, Some("InvalidPermission.Duplicate")));
+    assert!(error.request_id.is_some());
+    assert_eq!(world.texts(&group).await.len(), 2, "all or nothing");
+}
+
+async fn what_is_gone_is_stale(door: Door) {
+    let world = World::open(door).await;
+    let (group, gone) = (world.group("web").await, world.group("gone").await);
+    world.ec2.write.delete_group(&gone).await.unwrap();
+    let write = &world.ec2.write;
+    let no_rule: RuleId = "sgr-00000000000000000".parse().unwrap();
+    for (error, code) in [
+        (write.delete_group(&gone).await.unwrap_err(), "InvalidGroup.NotFound"),
+        (
+            write.authorize(&gone, Direction::Ingress, &[rule("ingress all from ::/0", "")]).await.unwrap_err(),
+            "InvalidGroup.NotFound",
+        ),
+        (
+            write.revoke(&group, Direction::Ingress, std::slice::from_ref(&no_rule)).await.unwrap_err(),
+            "InvalidSecurityGroupRuleId.NotFound",
+        ),
+        (write.describe(&group, Direction::Ingress, &[(no_rule, None)]).await.unwrap_err(), "InvalidSecurityGroupRuleId.NotFound"),
+    ] {
+        assert_eq!((error.class, error.code.as_deref(), error.outcome_unknown), (ErrorClass::Stale, Some(code), false), "{error}");
+    }
+    assert_eq!(world.ec2.read.vpc(&"vpc-00000000000000000".parse().unwrap()).await.unwrap(), None);
+}
+
+async fn a_group_that_is_referred_to_is_in_use(door: Door) {
+    let world = World::open(door).await;
+    let (web, db) = (world.group("web").await, world.group("db").await);
+    world.authorize(&db, &[rule(&format!("ingress tcp 5432 from {web}"), "")]).await;
+    let error = world.ec2.write.delete_group(&web).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::InUse, Some("DependencyViolation")));
+}
+
+async fn a_full_group_is_a_matter_of_quota(door: Door) {
+    let world = World::with(door, Quotas::default(), limits()).await;
+    let group = world.group("web").await;
+    let rules: Vec<NewRule> = (1..=61).map(|port| rule(&format!("ingress tcp {port} from 10.0.0.0/8"), "")).collect();
+    let error = world.ec2.write.authorize(&group, Direction::Ingress, &rules).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Quota, Some("RulesPerSecurityGroupLimitExceeded")));
+    assert_eq!(world.authorize(&group, &rules[..60]).await.len(), 60);
+}
+
+async fn throttling_refusals_and_outages_have_their_class(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    for (fault, class) in [
+        (Fault::throttle("*"), ErrorClass::Throttled),
+        (Fault::error("*", "UnauthorizedOperation", 403), ErrorClass::Permission),
+        (Fault::error("*", "AuthFailure", 401), ErrorClass::Credentials),
+        (Fault::error("*", "InvalidClientTokenId", 403), ErrorClass::Credentials),
+        (Fault::error("*", "Unavailable", 503), ErrorClass::Unavailable),
+    ] {
+        world.fault(fault);
+        let read = world.ec2.read.rules(&group).await.unwrap_err();
+        let write = world.ec2.write.set_tags(&group, &tags(&[("a", "b")])).await.unwrap_err();
+        assert_eq!((read.class, read.outcome_unknown), (class, false), "{read}");
+        assert_eq!((write.class, write.outcome_unknown), (class, class == ErrorClass::Unavailable), "{write}");
+    }
+    world.fault(Fault::throttle("reads").times(2));
+    assert_eq!(world.texts(&group).await.len(), 1, "a read gets over two throttles by itself");
+}
+
+async fn a_write_that_took_effect_before_its_error_is_unknown(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    world.fault(Fault::error("writes", "InternalError", 500).after_applying());
+    let rules = [rule("ingress tcp 443 from 10.0.0.0/8", "")];
+    let error = world.ec2.write.authorize(&group, Direction::Ingress, &rules).await.unwrap_err();
+    assert_eq!((error.class, error.outcome_unknown), (ErrorClass::Unavailable, true));
+    world.sim.clear_faults();
+    assert_eq!(world.texts(&group).await.len(), 2, "it took effect");
+    assert_eq!(world.sim.count("AuthorizeSecurityGroupIngress"), 1, "and was sent once");
+}
+
+/// What only a socket can do: break, and keep silent.
+#[tokio::test]
+async fn a_write_without_an_answer_is_unknown() {
+    let world = World::with(Door::Socket, Quotas::default(), CallLimits { write: Duration::from_millis(300), ..limits() }).await;
+    let group = world.group("web").await;
+    let slow = Latency { action: "writes".into(), min_ms: 2000, ..Latency::default() };
+    let gone = |effect| Fault { effect, ..Fault::drop_connection("writes").after_applying() };
+    for (port, faults) in [
+        (1, Faults { errors: vec![gone(Effect::Drop)], ..Faults::default() }),
+        (2, Faults { errors: vec![gone(Effect::Cut)], ..Faults::default() }),
+        (3, Faults { latency: vec![slow], ..Faults::default() }),
+    ] {
+        world.sim.clear_calls();
+        world.sim.set_faults(faults);
+        let rules = [rule(&format!("ingress tcp {port} from 10.0.0.0/8"), "")];
+        let error = world.ec2.write.authorize(&group, Direction::Ingress, &rules).await.unwrap_err();
+        assert_eq!((error.class, error.outcome_unknown, &error.code), (ErrorClass::Unavailable, true, &None), "{port}: {error}");
+        world.sim.clear_faults();
+        assert_eq!(world.sim.count("AuthorizeSecurityGroupIngress"), 1, "{port}: sent once");
+        assert!(world.texts(&group).await.contains(&format!("ingress tcp {port} from 10.0.0.0/8 | -")), "{port}: it took effect");
+    }
+}
+
+async fn a_vpc_tells_whether_it_has_ipv6(door: Door) {
+    let world = World::open(door).await;
+    let facts = world.ec2.read.vpc(&vpc()).await.unwrap().unwrap();
+    assert_eq!((&facts.id, facts.owner.as_str(), facts.ipv6), (&vpc(), ACCOUNT, false));
+    assert!(world.ec2.read.vpc(&VPC_WITH_IPV6.parse().unwrap()).await.unwrap().unwrap().ipv6);
+    let twin = NewGroup { vpc: VPC_WITH_IPV6.parse().unwrap(), ..new_group("six") };
+    let id = world.ec2.write.create_group(&twin).await.unwrap().created.unwrap();
+    assert_eq!(world.texts(&id).await, ["egress all to 0.0.0.0/0 | -", "egress all to ::/0 | -"]);
+}
