@@ -15,6 +15,9 @@
 //! - [`engine`]: the reconcile, as a straight line over the ports.
 //! - [`cli`]: one file per subcommand; wires everything.
 
+pub mod adapters;
 pub mod api;
+pub mod cli;
 pub mod core;
+pub mod engine;
 pub mod ports;

@@ -89,3 +89,38 @@ impl Default for Timings {
         }
     }
 }
+
+impl Timings {
+    /// Every wait divided, for tests.
+    #[must_use]
+    pub fn divided_by(self, factor: u32) -> Self {
+        let factor = factor.max(1);
+        let Self {
+            reread,
+            absence,
+            visibility,
+            settle,
+            visible_poll,
+            visible_limit,
+            status_patience,
+            backoff_first,
+            backoff_limit,
+            reference_poll,
+            reconcile_limit,
+        } = self;
+        Self {
+            reread: reread / factor,
+            absence: absence / factor,
+            visibility: visibility / factor,
+            settle: settle / factor,
+            visible_poll: visible_poll / factor,
+            visible_limit: visible_limit / factor,
+            // How long others take to answer does not shrink with our own waits.
+            status_patience,
+            backoff_first: backoff_first / factor,
+            backoff_limit: backoff_limit / factor,
+            reference_poll: reference_poll / factor,
+            reconcile_limit,
+        }
+    }
+}

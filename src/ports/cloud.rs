@@ -55,21 +55,21 @@ pub struct Receipt {
 /// Writes. Each is one attempt: after an unknown outcome the caller reads before it writes again.
 #[async_trait]
 pub trait Ec2Write: Send + Sync {
-    /// CreateSecurityGroup with tags.
+    /// `CreateSecurityGroup` with tags.
     async fn create_group(&self, group: &NewGroup) -> Result<Receipt, CloudError>;
-    /// DeleteSecurityGroup.
+    /// `DeleteSecurityGroup`.
     async fn delete_group(&self, group: &SecurityGroupId) -> Result<Receipt, CloudError>;
-    /// AuthorizeSecurityGroupIngress or -Egress, all rules of one direction in one call.
+    /// `AuthorizeSecurityGroupIngress` or -Egress, all rules of one direction in one call.
     async fn authorize(&self, group: &SecurityGroupId, direction: Direction, rules: &[NewRule]) -> Result<Receipt, CloudError>;
-    /// RevokeSecurityGroupIngress or -Egress by rule ids, never by properties.
+    /// `RevokeSecurityGroupIngress` or -Egress by rule ids, never by properties.
     async fn revoke(&self, group: &SecurityGroupId, direction: Direction, rules: &[RuleId]) -> Result<Receipt, CloudError>;
-    /// ModifySecurityGroupRules. Every field is sent: the call replaces the whole rule.
+    /// `ModifySecurityGroupRules`. Every field is sent: the call replaces the whole rule.
     async fn modify(&self, group: &SecurityGroupId, rules: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError>;
-    /// UpdateSecurityGroupRuleDescriptionsIngress or -Egress by rule ids; `None` clears.
+    /// `UpdateSecurityGroupRuleDescriptionsIngress` or -Egress by rule ids; `None` clears.
     async fn describe(&self, group: &SecurityGroupId, direction: Direction, rules: &[(RuleId, Option<String>)]) -> Result<Receipt, CloudError>;
-    /// CreateTags on the group: sets these keys, leaves others.
+    /// `CreateTags` on the group: sets these keys, leaves others.
     async fn set_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError>;
-    /// DeleteTags on the group: removes a key only while it still has this value.
+    /// `DeleteTags` on the group: removes a key only while it still has this value.
     async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError>;
 }
 
@@ -142,20 +142,21 @@ impl CloudError {
 
     /// What happened and what to do, for a condition or a log: without request ids, so that the text is stable.
     pub fn explain(&self, region: &Region) -> String {
-        let code = self.code.as_deref().unwrap_or("no answer");
+        let code = self.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
         let (operation, message) = (self.operation, &self.message);
+        let service = if operation == "GetCallerIdentity" { "sts" } else { "ec2" };
         match self.class {
-            ErrorClass::Throttled => format!("EC2 in {region} throttles {operation} ({code}); trying again, more slowly"),
-            ErrorClass::Unavailable => format!("EC2 in {region} cannot be reached or is failing: {operation}: {message}; trying again"),
-            ErrorClass::Stale => format!("EC2 has changed meanwhile: {operation}: {message} ({code}); reading again"),
-            ErrorClass::InUse => format!("EC2 refuses {operation} while something still uses the group: {message} ({code})"),
-            ErrorClass::Terminal => format!("EC2 refuses {operation}: {message} ({code}); correct the spec"),
-            ErrorClass::Quota => format!("a quota of AWS is used up: {operation}: {message} ({code}); declare fewer rules or have the quota raised"),
+            ErrorClass::Throttled => format!("AWS throttles {operation} in {region}{code}; trying again, more slowly"),
+            ErrorClass::Unavailable => format!("AWS in {region} cannot be reached or is failing: {operation}: {message}{code}; trying again"),
+            ErrorClass::Stale => format!("EC2 has changed meanwhile: {operation}: {message}{code}; reading again"),
+            ErrorClass::InUse => format!("EC2 refuses {operation} while something still uses the group: {message}{code}"),
+            ErrorClass::Terminal => format!("EC2 refuses {operation}: {message}{code}"),
+            ErrorClass::Quota => format!("a quota of AWS is used up: {operation}: {message}{code}; declare fewer rules, or have the quota raised"),
             ErrorClass::Credentials => {
-                format!("AWS does not accept the credentials: {operation}: {message} ({code}); check the role or the keys sgwarden runs with")
+                format!("AWS does not accept the credentials: {operation}: {message}{code}; check the role or the keys sgwarden runs with")
             }
             ErrorClass::Permission => {
-                format!("the credentials may not ec2:{operation}: {message} ({code}); compare their policy with deploy/iam/enforce.json")
+                format!("the credentials may not {service}:{operation}: {message}{code}; compare their policy with deploy/iam/enforce.json")
             }
         }
     }

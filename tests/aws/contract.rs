@@ -211,7 +211,7 @@ async fn revoke_modify_and_describe_name_rules_by_id(door: Door) {
         ids
     };
     assert_eq!(sorted(receipt.revoked), sorted(vec![first, second]));
-    assert_eq!(write.revoke(&group, Direction::Egress, &[egress.id.clone()]).await.unwrap().revoked, [egress.id]);
+    assert_eq!(write.revoke(&group, Direction::Egress, std::slice::from_ref(&egress.id)).await.unwrap().revoked, [egress.id]);
     assert!(world.texts(&group).await.is_empty());
 }
 

@@ -28,8 +28,9 @@ pub(crate) struct Buckets(BTreeMap<(String, String, String), (f64, Timestamp)>);
 pub(crate) fn bucket_of(action: &str, command: Option<&Command>) -> String {
     let unpaged = |describe: &Describe| describe.filters.is_empty() && describe.paging.max_results.is_none();
     let apart = match command {
-        Some(Command::DescribeSecurityGroups { describe, names: _ }) => unpaged(describe),
-        Some(Command::DescribeNetworkInterfaces(describe)) => unpaged(describe),
+        Some(Command::DescribeSecurityGroups { describe, names: _ } | Command::DescribeNetworkInterfaces(describe)) => {
+            unpaged(describe)
+        }
         _ => false,
     };
     if apart { format!("{action} unpaged") } else { action.to_owned() }

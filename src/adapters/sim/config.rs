@@ -23,6 +23,8 @@ pub struct Config {
     pub default_account: String,
     /// The external id that `AssumeRole` must bring, by role ARN; other roles take any or none.
     pub external_ids: BTreeMap<String, String>,
+    /// The most bytes of calls, and of events, that are kept; the oldest go first.
+    pub record_bytes: usize,
 }
 
 impl Default for Config {
@@ -33,6 +35,7 @@ impl Default for Config {
             vpcs: Vec::new(),
             default_account: DEFAULT_ACCOUNT.into(),
             external_ids: BTreeMap::new(),
+            record_bytes: 32 << 20,
         }
     }
 }

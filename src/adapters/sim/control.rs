@@ -21,7 +21,7 @@
 //! | `POST /_sim/vpcs` | a [`VpcSeed`](super::VpcSeed) |
 //! | `POST /_sim/tags` | `{"account", "region", "resource", "key", "value"}`, `aws:` tags included |
 //! | `POST /_sim/interfaces` | `{"account", "region", "interface", "kind", "requester", "instance"}`: holds or frees it |
-//! | `GET /_sim/world` | everything there is |
+//! | `GET POST /_sim/world` | everything there is; adds what a seed (YAML or JSON) describes |
 //! | `POST /_sim/reset` | clears faults, calls, events and the clock; the world stays |
 
 use super::clock::Clock;
@@ -132,6 +132,7 @@ struct Occupation {
     instance: Option<String>,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one arm a request")]
 fn answer(sim: &Sim, method: &Method, path: &str, body: &Bytes) -> Result<Value, Refusal> {
     match (method.as_str(), path) {
         ("GET", "") => Ok(json!({ "paths": PATHS.iter().map(|path| format!("/_sim/{path}")).collect::<Vec<_>>() })),
@@ -217,6 +218,11 @@ fn answer(sim: &Sim, method: &Method, path: &str, body: &Bytes) -> Result<Value,
             Ok(json!({ "interface": interface }))
         }
         ("GET", "world") => shown(sim.dump()),
+        ("POST", "world") => {
+            let text = std::str::from_utf8(body).map_err(bad)?;
+            sim.load(text).map_err(bad)?;
+            shown(sim.dump())
+        }
         ("POST", "reset") => {
             let mut inner = sim.lock();
             inner.faults = Faults::default();

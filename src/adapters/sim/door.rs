@@ -123,7 +123,7 @@ fn answer_ec2(inner: &mut Inner, now: Timestamp, caller: &Caller, params: &Param
         Ok(action) => (action.to_owned(), decode::decode(action, params)),
         Err(error) => (params.peek("Action").unwrap_or_default().to_owned(), Err(error)),
     };
-    let outcome = inner.ec2(caller, &action, call);
+    let outcome = inner.ec2(caller, &action, &call);
     let id = &outcome.request_id;
     let response = match &outcome.result {
         Ok(done) => reply(now, 200, XML, id, encode::encode(&action, id, done)),
@@ -167,7 +167,7 @@ fn log_other(
     });
 }
 
-/// The fault that strikes a call of STS or CloudTrail: these are hit by name only, not by `*`.
+/// The fault that strikes a call of STS or `CloudTrail`: these are hit by name only, not by `*`.
 fn struck(inner: &mut Inner, caller: &Caller, action: &str) -> Option<(Effect, ApiError)> {
     let named = inner.faults.errors.iter().any(|Fault { action: target, .. }| target == action);
     let (account, region) = (caller.place.account.to_string(), caller.place.region.to_string());

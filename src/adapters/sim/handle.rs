@@ -20,9 +20,11 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A stand-in for EC2, STS and CloudTrail. Clones share one world.
+/// A stand-in for EC2, STS and `CloudTrail`. Clones share one world.
 #[derive(Debug, Clone)]
 pub struct Sim(Arc<Mutex<Inner>>);
 
@@ -66,9 +68,9 @@ impl Sim {
     }
 
     fn empty(config: Config) -> Self {
-        let Config { seed, quotas, vpcs: _, default_account, external_ids } = config;
+        let Config { seed, quotas, vpcs: _, default_account, external_ids, record_bytes } = config;
         let identities = Identities::new(&default_account);
-        Self(Arc::new(Mutex::new(Inner::new(World::new(seed, quotas), identities, external_ids, seed))))
+        Self(Arc::new(Mutex::new(Inner::new(World::new(seed, quotas), identities, external_ids, (seed, record_bytes)))))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -121,9 +123,33 @@ impl Sim {
         inner.world.occupy_interface(&place(account, region), interface, now, holder)
     }
 
-    /// Everything there is.
+    /// Everything there is, in the form that [`Sim::load`] takes.
     pub fn dump(&self) -> Value {
-        self.lock().world.dump()
+        let file = self.lock().world.dump();
+        serde_json::to_value(file).unwrap_or_default()
+    }
+
+    /// Adds what a seed or a dump describes (YAML, of which JSON is a part); nothing at all if anything is wrong with it.
+    pub fn load(&self, text: &str) -> Result<(), String> {
+        let file: super::world::snapshot::WorldFile = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        let mut inner = self.lock();
+        let mut world = inner.world.clone();
+        world.load(&file).map_err(|error| error.to_string())?;
+        inner.world = world;
+        Ok(())
+    }
+
+    /// Writes everything there is to a file, whole or not at all.
+    pub fn save_file(&self, path: &Path) -> io::Result<()> {
+        let draft = path.with_extension("draft");
+        std::fs::write(&draft, self.dump().to_string())?;
+        std::fs::rename(&draft, path)
+    }
+
+    /// Adds what a file describes.
+    pub fn load_file(&self, path: &Path) -> io::Result<()> {
+        let text = std::fs::read_to_string(path)?;
+        self.load(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))
     }
 
     /// Says whom an access key stands for.
@@ -198,7 +224,7 @@ impl Sim {
         self.lock().journal.delivery = delivery;
     }
 
-    /// The events that have arrived since this was last asked, as EventBridge would put them on a queue.
+    /// The events that have arrived since this was last asked, as `EventBridge` would put them on a queue.
     pub fn take_events(&self) -> Vec<Value> {
         let mut inner = self.lock();
         let now = inner.clock.now();
@@ -207,7 +233,7 @@ impl Sim {
 
     /// Every event so far, oldest first, whatever becomes of its delivery.
     pub fn all_events(&self) -> Vec<Value> {
-        self.lock().journal.all().map(|entry| entry.event.clone()).collect()
+        self.lock().journal.all().map(|entry| super::activity::parsed(&entry.event)).collect()
     }
 
     /// The stand-in's time.

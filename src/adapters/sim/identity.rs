@@ -6,6 +6,7 @@
 //! principal. Any other stands for an IAM user: of the account whose 12 digits it contains (`AKIA111122223333ALICE` is
 //! `alice` of 111122223333), else of the default account.
 
+use super::activity::put;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -134,7 +135,7 @@ impl Principal {
         }
     }
 
-    /// The name that CloudTrail's look-up lists events under.
+    /// The name that `CloudTrail`'s look-up lists events under.
     pub(crate) fn display(&self) -> Option<String> {
         match (self, self.session()) {
             (_, Some((_, session))) => Some(session),
@@ -144,7 +145,7 @@ impl Principal {
         }
     }
 
-    /// `userIdentity` of a CloudTrail event.
+    /// `userIdentity` of a `CloudTrail` event.
     pub(crate) fn identity(&self, access_key: &str, partition: &str, now: Timestamp) -> Value {
         let account = self.account();
         if let Self::Service { service, .. } = self {
@@ -165,31 +166,32 @@ impl Principal {
                     Self::User { .. } | Self::Root { .. } | Self::Role { .. } | Self::Service { .. } => String::new(),
                 };
                 let mut identity = base("AssumedRole");
-                identity["sessionContext"] = json!({
+                let session = json!({
                     "sessionIssuer": {
                         "type": "Role", "principalId": unique_id("AROA", &role), "accountId": account, "userName": role,
                         "arn": format!("arn:{partition}:iam::{account}:role/{path}{role}"),
                     },
                     "attributes": {"creationDate": created, "mfaAuthenticated": "false"},
                 });
+                put(&mut identity, "sessionContext", session);
                 identity
             }
             (Self::User { name, .. }, None) => {
                 let mut identity = base("IAMUser");
-                identity["userName"] = json!(name);
+                put(&mut identity, "userName", json!(name));
                 identity
             }
             (_, None) => {
                 let mut identity = base("Root");
-                identity["sessionContext"] = json!({"attributes": {"creationDate": created, "mfaAuthenticated": "true"}});
+                put(&mut identity, "sessionContext", json!({"attributes": {"creationDate": created, "mfaAuthenticated": "true"}}));
                 identity
             }
         };
-        if let Self::Role { source_identity: Some(source), .. } = self {
-            identity["sessionContext"]["sourceIdentity"] = json!(source);
+        if let (Self::Role { source_identity: Some(source), .. }, Some(context)) = (self, identity.get_mut("sessionContext")) {
+            put(context, "sourceIdentity", json!(source));
         }
         if let Some(service) = self.invoked_by() {
-            identity["invokedBy"] = json!(service);
+            put(&mut identity, "invokedBy", json!(service));
         }
         identity
     }

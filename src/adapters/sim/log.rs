@@ -2,11 +2,11 @@
 //!
 //! Entry point: [`CallRecord`], [`CallLog`].
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One call as it was made and answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallRecord {
     /// When, in RFC 3339.
@@ -31,30 +31,40 @@ pub struct CallRecord {
     pub applied: bool,
 }
 
-const MAX_RECORDS: usize = 20_000;
 const MAX_PARAMS: usize = 200;
 
 /// The latest calls, and how many there were of each action.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallLog {
-    records: VecDeque<CallRecord>,
+    /// As text, which is a fraction of the records' own size.
+    records: VecDeque<Box<str>>,
     counts: BTreeMap<String, u64>,
+    budget: usize,
+    held: usize,
 }
 
 impl CallLog {
+    pub(crate) fn new(budget: usize) -> Self {
+        Self { budget, ..Self::default() }
+    }
+
     pub(crate) fn push(&mut self, mut record: CallRecord) {
         *self.counts.entry(record.action.clone()).or_default() += 1;
         while record.params.len() > MAX_PARAMS {
             record.params.pop_last();
         }
-        if self.records.len() >= MAX_RECORDS {
-            self.records.pop_front();
+        let Ok(text) = serde_json::to_string(&record) else { return };
+        self.held += text.len();
+        self.records.push_back(text.into());
+        while self.held > self.budget
+            && let Some(oldest) = self.records.pop_front()
+        {
+            self.held -= oldest.len();
         }
-        self.records.push_back(record);
     }
 
     pub(crate) fn records(&self) -> Vec<CallRecord> {
-        self.records.iter().cloned().collect()
+        self.records.iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
@@ -62,6 +72,6 @@ impl CallLog {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.budget);
     }
 }

@@ -1,11 +1,11 @@
-//! `sim`: a stand-in for EC2's security groups (with as much of VPC, STS and CloudTrail as they need), for tests, demos and
+//! `sim`: a stand-in for EC2's security groups (with as much of VPC, STS and `CloudTrail` as they need), for tests, demos and
 //! other people's CI.
 //!
 //! Entry point: [`Sim`]. [`Sim::handle`] answers HTTP requests without a socket, [`serve`] answers them on one; both speak
 //! the protocols that the AWS SDKs and the AWS CLI speak, so that these work unchanged. Faults, the clock and the record of
 //! calls are reached by methods of [`Sim`] and by `/_sim/…` (see [`control`]).
 //!
-//! Rooms: `world` is the state machine, `wire` the protocols, `activity` the CloudTrail events, `pipeline` the way of a call
+//! Rooms: `world` is the state machine, `wire` the protocols, `activity` the `CloudTrail` events, `pipeline` the way of a call
 //! through faults, world and record.
 //!
 //! Invariant: one state machine, two doors: no rule of EC2's is written twice, and none outside `world`.

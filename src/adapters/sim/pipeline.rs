@@ -63,7 +63,12 @@ pub(crate) struct Inner {
 const MAX_PAST: usize = 1024;
 
 impl Inner {
-    pub(crate) fn new(world: World, identities: Identities, external_ids: BTreeMap<String, String>, seed: u64) -> Self {
+    pub(crate) fn new(
+        world: World,
+        identities: Identities,
+        external_ids: BTreeMap<String, String>,
+        (seed, record_bytes): (u64, usize),
+    ) -> Self {
         Self {
             world,
             clock: Clock::Running(jiff::SignedDuration::ZERO),
@@ -71,21 +76,21 @@ impl Inner {
             external_ids,
             faults: Faults::default(),
             buckets: Buckets::default(),
-            journal: Journal::default(),
-            log: CallLog::default(),
+            journal: Journal::new(record_bytes),
+            log: CallLog::new(record_bytes),
             mint: IdMint::new(seed ^ 0x51d0_0ff5),
             past: VecDeque::new(),
         }
     }
 
     /// Takes an EC2 call through. `call` is an error if the request could not be read.
-    pub(crate) fn ec2(&mut self, caller: &Caller, action: &str, call: Result<Call, ApiError>) -> Outcome<Reply> {
+    pub(crate) fn ec2(&mut self, caller: &Caller, action: &str, call: &Result<Call, ApiError>) -> Outcome<Reply> {
         let now = self.clock.now();
         let request_id = self.mint.uuid();
         let delay = self.faults.delay(action, &mut self.mint);
         let mut effect = Effect::Error;
         let mut applied = false;
-        let told = match self.obstacle(caller, action, &call, now) {
+        let told = match self.obstacle(caller, action, call, now) {
             Obstacle::Silent(how, error) => {
                 effect = how;
                 Err(error)
@@ -96,7 +101,7 @@ impl Inner {
             }
             Obstacle::None(strike) => {
                 let strike_now = strike.as_ref().filter(|strike| strike.when == When::Before);
-                let result = match (strike_now, &call) {
+                let result = match (strike_now, call) {
                     (Some(strike), _) => Err(struck(strike, caller, action)),
                     (None, Err(error)) => Err(error.clone()),
                     (None, Ok(call)) => {

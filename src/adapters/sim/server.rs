@@ -51,14 +51,12 @@ async fn answer(
     response.map(|whole| {
         let head = whole.slice(..after.min(whole.len()));
         let chunks = futures::stream::unfold(Some(head), |head| async move {
-            match head {
-                // The pause between the two lets the head go out before the connection breaks.
-                Some(head) => Some((Ok(head), None)),
-                None => {
-                    tokio::task::yield_now().await;
-                    Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), None))
-                }
+            if let Some(head) = head {
+                return Some((Ok(head), None));
             }
+            // The pause lets the head go out before the connection breaks.
+            tokio::task::yield_now().await;
+            Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), None))
         });
         Body::from_stream(chunks)
     })

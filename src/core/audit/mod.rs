@@ -133,6 +133,7 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
         Step::CreateGroup(group) => {
             vec![ChangeItem { cause: Cause::SpecChange.into(), after: Some(format!("{} in {}", group.name, group.vpc)), description_after: Some(group.description.clone()), ..ChangeItem::default() }]
         }
+        Step::DeleteGroup => vec![ChangeItem { cause: Cause::Deletion.into(), ..ChangeItem::default() }],
         Step::SetTags { tags, before, cause } => tags
             .iter()
             .map(|(key, value)| ChangeItem {

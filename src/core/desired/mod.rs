@@ -15,7 +15,7 @@ pub use resolve::{Lookup, Lookups};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Direction, PrefixListId, Region, RuleName, RuleSet, SecurityGroupId, Tags, Traffic, VpcId};
+use super::model::{Declared, Direction, PrefixListId, Region, RuleName, RuleSet, SecurityGroupId, Tags, Traffic, VpcId};
 pub use crate::api::{DeletionPolicy, EgressPolicy, Mode};
 
 /// Most atoms a group may have in a direction: AWS's own ceiling for rules times groups on an interface.
@@ -138,6 +138,17 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// The owner of an atom, when it and every other rule that declares the atom are held back.
+    pub fn holds_declared(&self, direction: Direction, declared: &Declared) -> Option<RuleName> {
+        let all = declared.also.iter().all(|rule| self.holds(direction, rule).is_some());
+        self.holds(direction, &declared.rule).filter(|_| all)
+    }
+
+    /// Some rule of a direction that is held back.
+    pub fn first_held(&self, direction: Direction) -> Option<RuleName> {
+        self.held.keys().find(|(held, _)| *held == direction).map(|(_, rule)| rule.clone())
+    }
+
     /// The rule itself, when it is held back.
     pub fn holds(&self, direction: Direction, rule: &RuleName) -> Option<RuleName> {
         self.held.contains_key(&(direction, rule.clone())).then(|| rule.clone())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{self, DEFAULT_DESCRIPTION, DeletionPolicy, EgressPolicy, Mode, RuleRef, SecurityGroup};
+use crate::api::{self, DeletionPolicy, Mode, RuleRef, SecurityGroup};
 use crate::core::model::{BadTraffic, Direction, IcmpTypes, PortRange, Protocol, Traffic, is_ec2_text};
 
 use super::peer;

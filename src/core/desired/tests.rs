@@ -32,7 +32,18 @@ fn every_kind_of_peer_and_protocol_becomes_canonical_atoms() {
     .unwrap()
     .resolve(&lookups());
     let lines: Vec<String> = desired.rules.iter().map(|(atom, declared)| format!("{atom} | {} | {}", declared.rule, declared.description.as_deref().unwrap_or("-"))).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    ingress all from sg-00000000000000001 | mesh | -
+    ingress tcp 443 from 0.0.0.0/0 | web | The web
+    ingress tcp 443 from 2001:db8::/32 | web | six
+    ingress tcp 8000-8100 from 0.0.0.0/0 | web | The web
+    ingress tcp 8000-8100 from 2001:db8::/32 | web | six
+    ingress icmp type 8 from 10.0.0.0/8 | ping | -
+    ingress protocol 50 from 444455556666/sg-0a1b2c3d | esp | -
+    ingress protocol 50 from sg-0a1b2c3e | esp | -
+    egress tcp 5432 to pl-0a1b2c3d | to-db | -
+    egress tcp 5432 to sg-00000000000000002 | to-db | -
+    "#);
 }
 
 #[test]
@@ -64,7 +75,34 @@ fn every_problem_is_told_at_once_with_its_field_and_the_remedy() {
     ))
     .unwrap_err();
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    spec.egressPolicy: egressPolicy is only for a group without egress rules: remove it, or remove the rules
+    spec.egress[0].description: AWS accepts only A-Z a-z 0-9, space and . _ - : / ( ) # , @ [ ] + = & ; { } ! $ * in a description, 1 to 255 characters
+    spec.egress[0].protocol: '6' is not a protocol here: write 'tcp'
+    spec.egress[0].to[0].securityGroupId: 'web' is not a security group id: it must be sg- and 8 or 17 lower-case hex digits
+    spec.groupName: a group name may not start with 'sg-' nor be 'default': AWS reserves both, choose another
+    spec.ingress[0].from[0].cidr: '10.1.2.3/8' has host bits set: write '10.0.0.0/8' for the range or '10.1.2.3/32' for the one address
+    spec.ingress[0].from[1]: a peer is exactly one of cidr, securityGroup, securityGroupId, prefixListId, self (one list entry per peer)
+    spec.ingress[0].name: 'A' is not a rule name: it must be 1 to 63 lower-case letters, digits and '-', such as allow-https; free text goes into description
+    spec.ingress[0].protocol: 'TCP' is not a protocol here: write 'tcp'
+    spec.ingress[1].from[0].cidr: '10.1.2.3' is an address, not a range: write '10.1.2.3/32'
+    spec.ingress[1].from[1].cidr: '::ffff:10.0.0.0/104' is IPv4-mapped IPv6, which is refused: write the IPv4 range
+    spec.ingress[1].from[2]: a peer is exactly one of cidr, securityGroup, securityGroupId, prefixListId, self (one list entry per peer)
+    spec.ingress[1].from[3].cidr: 'x' is not a CIDR block: write it like 10.0.0.0/8 or 2001:db8::/32
+    spec.ingress[1].ports: protocol tcp and udp need ports; for every port write ports: ["0-65535"]
+    spec.ingress[2].from: a rule needs at least one peer: 0.0.0.0/0 and ::/0 are written out
+    spec.ingress[2].name: rule names must be unique in their list: 'b' is there already, rename one
+    spec.ingress[2].ports: ports go with protocol tcp or udp only, not with 'all', which is always all ports: remove ports
+    spec.ingress[3].from[0].accountId: accountId goes with securityGroupId only: remove it, or name the group by its id in securityGroupId
+    spec.ingress[3].from[0].description: AWS accepts only A-Z a-z 0-9, space and . _ - : / ( ) # , @ [ ] + = & ; { } ! $ * in a description, 1 to 255 characters
+    spec.ingress[3].ports[0]: must be a port (443) or a range from lower to higher ("8000-8100") within 0 to 65535, without leading zeros
+    spec.ingress[3].ports[1]: must be a port (443) or a range from lower to higher ("8000-8100") within 0 to 65535, without leading zeros
+    spec.ingress[3].ports[2]: must be a port (443) or a range from lower to higher ("8000-8100") within 0 to 65535, without leading zeros
+    spec.ingress[4].from: protocol icmp is IPv4 only: put the IPv6 ranges in a rule with protocol icmpv6
+    spec.ingress[4].icmp.code: icmp.code must be -1 (or absent) when icmp.type is -1: EC2 has no rule for one code of all types
+    spec.tags[aws:x]: tag keys may not start with 'aws:' (AWS's), 'sgwarden.dev/' (sgwarden's own) or 'kubernetes.io/cluster/' (cloud controllers act on it): remove the key
+    spec.vpc.id: 'vpc-1' is not a VPC id: it must be vpc- and 8 or 17 lower-case hex digits
+    "#);
 }
 
 #[test]

@@ -146,7 +146,7 @@ mod tests {
     fn lines_read_back() {
         let lines = sample().to_lines();
         assert_eq!(lines, [
-            "1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 577cdfa53ec20bb0",
+            "1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 f07f7bf402f085e7",
             "1 - a-rule egress all to ::/0 -",
         ]);
         assert_eq!(Vouched::from_lines(lines.iter().map(String::as_str)).unwrap(), sample());

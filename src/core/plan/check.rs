@@ -115,6 +115,7 @@ pub fn check<'a>(input: PlanInput<'a>, plan: &'a Plan) -> Vec<Fault> {
             }
             Step::Settle => pending = false,
             Step::CreateGroup(_)
+            | Step::DeleteGroup
             | Step::AwaitVisible { atoms: _ }
             | Step::SetTags { tags: _, before: _, cause: _ }
             | Step::RemoveTags { tags: _ } => {}

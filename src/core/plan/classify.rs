@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::model::{
-    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PrefixListWeights, RuleId, Tags, Vouched, VouchedRule, Weight,
+    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PrefixListWeights, RuleId, RuleName, Space, Tags, Vouched, VouchedRule, Weight,
 };
 
 use super::PlanInput;
@@ -25,8 +25,10 @@ pub(super) fn classify(input: PlanInput<'_>) -> Report {
     if !ours {
         return Report { ownership: Some(ownership), differences: Vec::new(), quota, live_declared };
     }
-    // An earlier object of the same name vouched for a set of its own: ours says nothing about this group.
-    let reclaimed = matches!(ownership, Ownership::Reclaimed { former_uid: _ });
+    // An earlier object of the same name vouched for a set of its own: ours says nothing about this group. But once the group
+    // is recorded and vouched for, another uid on it is somebody's edit, and must not make us forget the baseline.
+    let settled = input.recorded == Some(&observed.group.id) && input.vouched.is_some();
+    let reclaimed = matches!(ownership, Ownership::Reclaimed { former_uid: _ }) && !settled;
     let vouched = input.vouched.filter(|_| !reclaimed);
     let mut differences = owner_tags(input, observed, reclaimed);
     differences.extend(rules(input, observed, vouched));
@@ -47,7 +49,7 @@ fn missing_group(input: PlanInput<'_>) -> Vec<Difference> {
     differences.extend(input.desired.rules.iter().map(|(atom, declared)| Difference {
         what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id: None },
         cause: Cause::SpecChange,
-        held: input.desired.holds(atom.direction, &declared.rule),
+        held: input.desired.holds_declared(atom.direction, declared),
     }));
     differences
 }
@@ -101,11 +103,14 @@ struct Sides<'a> {
     live: BTreeMap<&'a Atom, &'a LiveRule>,
     /// Atoms that a change in place brings about.
     taken: BTreeSet<&'a Atom>,
+    /// Missing traffic of rules that wait for a reference: what covers it now must not go before they come.
+    waiting: BTreeMap<Direction, Space>,
 }
 
 fn rules(input: PlanInput<'_>, observed: &Observed, vouched: Option<&Vouched>) -> Vec<Difference> {
     let by_id = vouched.map(Vouched::by_id).unwrap_or_default();
-    let mut sides = Sides { input, vouched, by_id, live: observed.by_atom(), taken: BTreeSet::new() };
+    let mut sides = Sides { input, vouched, by_id, live: observed.by_atom(), taken: BTreeSet::new(), waiting: BTreeMap::new() };
+    sides.waiting = sides.waiting_traffic();
     let extras: Vec<&LiveRule> = observed.rules.values().filter(|rule| !input.desired.rules.contains(&rule.atom)).collect();
     let mut differences = sides.set_back(&extras);
     let rest: Vec<&LiveRule> = extras.into_iter().filter(|rule| !moves(&differences, rule)).collect();
@@ -139,9 +144,11 @@ impl<'a> Sides<'a> {
                 continue;
             }
             self.taken.insert(atom);
+            // A row that became what we ourselves meant it to become, before the manifest changed its mind, is no drift.
+            let intended = self.vouched.is_some_and(|vouched| vouched.get(&rule.atom).is_some());
             differences.push(Difference {
                 what: What::Moved { live: (*rule).clone(), atom: atom.clone(), declared: declared.clone() },
-                cause: Cause::Drift,
+                cause: if intended { Cause::SpecChange } else { Cause::Drift },
                 held: None,
             });
         }
@@ -155,7 +162,7 @@ impl<'a> Sides<'a> {
         let mut differences = Vec::new();
         for rule in extras {
             let Some((atom, known)) = self.by_id.get(&rule.id).copied() else { continue };
-            if *atom != rule.atom || self.input.desired.holds(atom.direction, &known.rule).is_some() {
+            if *atom != rule.atom || self.held(rule, &known.rule).is_some() {
                 continue;
             }
             let fits = |candidate: &Atom, declared: &Declared| {
@@ -179,6 +186,29 @@ impl<'a> Sides<'a> {
         differences
     }
 
+    /// Traffic of held rules that is not live.
+    fn waiting_traffic(&self) -> BTreeMap<Direction, Space> {
+        let desired = self.input.desired;
+        let waits = |(atom, declared): &(&Atom, &Declared)| {
+            // What somebody removed is put back at once, so it is not waited for.
+            let comes_back = self.was_removed(atom);
+            !self.live.contains_key(atom) && !comes_back && desired.holds_declared(atom.direction, declared).is_some()
+        };
+        let waiting: Vec<&Atom> = desired.rules.iter().filter(waits).map(|(atom, _)| atom).collect();
+        let of = |direction| Space::of_all(waiting.iter().copied().filter(|atom| atom.direction == direction));
+        Direction::BOTH.into_iter().map(|direction| (direction, of(direction))).collect()
+    }
+
+    /// Why a row the manifest no longer wants has to stay for now: its own rule waits for a reference, or what it allows
+    /// overlaps what a waiting rule will allow.
+    fn held(&self, live: &LiveRule, name: &RuleName) -> Option<RuleName> {
+        let direction = live.atom.direction;
+        self.input.desired.holds(direction, name).or_else(|| {
+            let rests = self.waiting.get(&direction).is_some_and(|waiting| Space::of(&live.atom).overlaps(waiting));
+            rests.then(|| self.input.desired.first_held(direction)).flatten()
+        })
+    }
+
     /// Whether an atom was live under our name and somebody took it away.
     fn was_removed(&self, atom: &Atom) -> bool {
         self.vouched.and_then(|vouched| vouched.get(atom)).is_some_and(|known| known.id.is_some())
@@ -196,8 +226,10 @@ impl<'a> Sides<'a> {
         };
         // An atom we never vouched for is never held, nor is one that was changed behind our back.
         let held = match (cause, &name) {
-            (Cause::SpecChange, Some(name)) => self.input.desired.holds(rule.atom.direction, name),
-            (Cause::SpecChange | Cause::Drift | Cause::Unclassified, _) => None,
+            (Cause::SpecChange, Some(name)) => self.held(rule, name),
+            // Without a baseline nobody knows which rule a row belongs to: it may be the one that waits.
+            (Cause::Unclassified, _) => self.input.desired.first_held(rule.atom.direction),
+            (Cause::SpecChange | Cause::Drift | Cause::Deletion, _) => None,
         };
         Difference { what: What::Extra { live: rule.clone(), rule: name, was }, cause, held }
     }
@@ -215,7 +247,7 @@ impl<'a> Sides<'a> {
                 (Some(_), Some(_)) => Cause::Drift,
                 (Some(_), None) => Cause::SpecChange,
             };
-            let held = if cause == Cause::Drift { None } else { self.input.desired.holds(atom.direction, &declared.rule) };
+            let held = if cause == Cause::Drift { None } else { self.input.desired.holds_declared(atom.direction, declared) };
             differences.push(Difference { what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id }, cause, held });
         }
         differences

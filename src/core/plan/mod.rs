@@ -8,6 +8,7 @@
 
 mod check;
 mod classify;
+mod delete;
 mod order;
 mod ownership;
 mod render;
@@ -17,6 +18,7 @@ mod step;
 mod vouch;
 
 pub use check::{Fault, check};
+pub use delete::plan_deletion;
 pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
 pub use render::{lines, render, summary};
 pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};

@@ -119,10 +119,11 @@ impl Work {
         self.owner_tags.push_steps(&mut first);
         for direction in Direction::BOTH {
             let mut rules = self.rules.remove(&direction).unwrap_or_default();
+            rules.part_what_would_cut_traffic();
             rules.put_off_what_traffic_rests_on();
             let (free, resting) = rules.split_undeclared();
             awaited.extend(rules.authorize.iter().map(|item| item.new.atom.clone()));
-            awaited.extend(rules.modify.iter().map(|item| item.new.atom.clone()));
+            awaited.extend(rules.modify.iter().chain(&rules.set_back).map(|item| item.new.atom.clone()));
             revert.extend(revokes(direction, Purpose::Revert, free));
             set_back.extend(in_calls(rules.set_back, |rules| Step::Modify { direction, rules }));
             authorize.extend(in_calls(rules.authorize, |rules| Step::Authorize { direction, rules }));
@@ -146,6 +147,20 @@ impl Work {
 }
 
 impl Rules {
+    /// A change in place takes the row's old traffic away at once. Where part of that is still desired and only being
+    /// authorized (0-65535 becomes 80 and 443), the row is not changed but replaced: its new self is authorized too, and the
+    /// row goes when all of it is in force.
+    fn part_what_would_cut_traffic(&mut self) {
+        loop {
+            let authorized = Space::of_all(self.authorize.iter().map(|item| &item.new.atom));
+            let cuts = |item: &Modification| item.cause != Cause::Drift && Space::of(&item.live.atom).overlaps(&authorized);
+            let Some(index) = self.modify.iter().position(cuts) else { return };
+            let Modification { live, new, cause, rule, justification } = self.modify.remove(index);
+            self.replaced.push(Revocation { live, cause, rule: Some(rule.clone()) });
+            self.authorize.push(Authorization { new, cause, rule, justification });
+        }
+    }
+
     /// Rows changed in place are set back first, unless desired traffic that is still to be authorized rests on what they
     /// allow now, or one call can do them together with the manifest's own changes.
     fn put_off_what_traffic_rests_on(&mut self) {

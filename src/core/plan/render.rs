@@ -75,7 +75,7 @@ fn line(difference: &Difference) -> (String, String, String) {
                 (Some(_) | None, _) => "nobody declared it".to_owned(),
             };
             let why = match (difference.cause, was) {
-                (Cause::SpecChange, _) => "removed from the manifest".to_owned(),
+                (Cause::SpecChange | Cause::Deletion, _) => "removed from the manifest".to_owned(),
                 (Cause::Unclassified, _) => "undeclared; there is no record of who put it there".to_owned(),
                 (Cause::Drift, None) => "drift: added".to_owned(),
                 (Cause::Drift, Some(was)) => format!("drift: changed from {}", was.within_direction()),
@@ -120,10 +120,11 @@ pub fn summary(plan: &Plan) -> String {
     for step in &plan.steps {
         words.push(match step {
             Step::CreateGroup(_) => "create the group → read what EC2 put into it → its rules".to_owned(),
+            Step::DeleteGroup => "delete the group".to_owned(),
             Step::SetTags { tags, before: _, cause: _ } => format!("set {} tags", tags.len()),
             Step::RemoveTags { tags } => format!("remove {} tags", tags.len()),
             Step::Revoke { direction: _, purpose: Purpose::Revert, rules } => format!("revoke {} (drift)", rules.len()),
-            Step::Revoke { direction: _, purpose: Purpose::Replace, rules } => format!("revoke {}", rules.len()),
+            Step::Revoke { direction: _, purpose: Purpose::Replace | Purpose::Deletion, rules } => format!("revoke {}", rules.len()),
             Step::Authorize { direction: _, rules } => format!("authorize {}", rules.len()),
             Step::Modify { direction: _, rules } => format!("modify {}", rules.len()),
             Step::Describe { direction: _, rules } => format!("describe {}", rules.len()),
@@ -140,6 +141,7 @@ pub fn lines(plan: &Plan) -> Vec<String> {
     for step in &plan.steps {
         match step {
             Step::CreateGroup(group) => lines.push(format!("create group {} in {}", group.name, group.vpc)),
+            Step::DeleteGroup => lines.push("delete the group".to_owned()),
             Step::SetTags { tags, before: _, cause } => lines.extend(tags.iter().map(|(key, value)| format!("set tag {key}={value} ({cause})"))),
             Step::RemoveTags { tags } => lines.extend(tags.keys().map(|key| format!("remove tag {key}"))),
             Step::Revoke { direction: _, purpose: _, rules } => lines.extend(rules.iter().map(|item| format!("revoke {} ({})", item.live.atom, item.cause))),

@@ -13,6 +13,8 @@ pub enum Cause {
     Drift,
     /// There is no baseline to tell the two apart.
     Unclassified,
+    /// The object goes, and its group with it.
+    Deletion,
 }
 
 /// Kinds of drift, as status, Events, metrics and audit name them.
@@ -145,10 +147,5 @@ impl Report {
     /// Differences that are drift.
     pub fn drifts(&self) -> impl Iterator<Item = &Difference> {
         self.differences.iter().filter(|difference| difference.cause == Cause::Drift)
-    }
-
-    /// Whether the group is as declared, but for what waits for a reference.
-    pub fn converged(&self) -> bool {
-        self.differences.iter().all(|difference| difference.held.is_some())
     }
 }

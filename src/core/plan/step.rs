@@ -5,7 +5,7 @@ use crate::core::model::{Atom, Direction, LiveRule, NewGroup, NewRule, RuleName,
 use super::report::Cause;
 
 /// EC2 takes at most this many rules in a call (seen in AWS's own controller).
-pub const RULES_PER_CALL: usize = 1000;
+pub(super) const RULES_PER_CALL: usize = 1000;
 
 /// Why rules are revoked; decides whether a failure before it stops it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Purpose {
     Revert,
     /// They were declared once: they go only after what replaces them is in force.
     Replace,
+    /// They refer to the group itself, which would keep EC2 from deleting it.
+    Deletion,
 }
 
 /// A rule to be revoked.
@@ -73,6 +75,8 @@ pub struct Redescription {
 pub enum Step {
     /// CreateSecurityGroup. Always the only step: what EC2 puts into a new group has to be read before going on.
     CreateGroup(NewGroup),
+    /// DeleteSecurityGroup. The rules go with the group.
+    DeleteGroup,
     /// CreateTags.
     SetTags {
         /// Keys and values to set.
@@ -131,6 +135,7 @@ impl Step {
     pub fn operation(&self) -> Option<&'static str> {
         Some(match self {
             Self::CreateGroup(_) => "CreateSecurityGroup",
+            Self::DeleteGroup => "DeleteSecurityGroup",
             Self::SetTags { tags: _, before: _, cause: _ } => "CreateTags",
             Self::RemoveTags { tags: _ } => "DeleteTags",
             Self::Revoke { direction: Direction::Ingress, purpose: _, rules: _ } => "RevokeSecurityGroupIngress",

@@ -3,9 +3,9 @@
 //! Invariant: an atom leaves only when it is neither desired nor live.
 
 use crate::core::desired::{Desired, egress_policy_rule};
-use crate::core::model::{Atom, DescriptionHash, Direction, Observed, Peer, Traffic, Vouched, VouchedRule};
+use crate::core::model::{Atom, DescriptionHash, Direction, NewRule, Observed, Peer, RuleName, Traffic, Vouched, VouchedRule};
 
-use super::step::{Plan, Step};
+use super::step::{Plan, Purpose, Step};
 
 /// The set a new group starts with: EC2 gives it egress to everywhere, which is ours to take away and not drift.
 pub fn born_egress() -> Vouched {
@@ -21,27 +21,38 @@ pub fn born_egress() -> Vouched {
 /// none to add to: one converged pass sets it.
 pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched> {
     let mut set = vouched?.clone();
-    let mut intend = |atom: &Atom, rule: &crate::core::model::RuleName, description: Option<&str>| {
-        if set.get(atom).is_none() {
-            set.insert(atom.clone(), VouchedRule { id: None, rule: rule.clone(), description: DescriptionHash::of(description) });
+    let intend = |set: &mut Vouched, new: &NewRule, rule: &RuleName| {
+        if set.get(&new.atom).is_none() {
+            let description = DescriptionHash::of(new.description.as_deref());
+            set.insert(new.atom.clone(), VouchedRule { id: None, rule: rule.clone(), description });
         }
     };
     for step in &plan.steps {
         match step {
             Step::Authorize { direction: _, rules } => {
                 for item in rules {
-                    intend(&item.new.atom, &item.rule, item.new.description.as_deref());
+                    intend(&mut set, &item.new, &item.rule);
                 }
             }
             Step::Modify { direction: _, rules } => {
                 for item in rules {
-                    intend(&item.new.atom, &item.rule, item.new.description.as_deref());
+                    intend(&mut set, &item.new, &item.rule);
+                }
+            }
+            // A removal of ours that is cut short by a crash, of a rule that the manifest wants again by then, is no drift:
+            // without its id the line is an intent.
+            Step::Revoke { direction: _, purpose: Purpose::Replace, rules } => {
+                for item in rules {
+                    if let Some(known) = set.get(&item.live.atom).cloned() {
+                        set.insert(item.live.atom.clone(), VouchedRule { id: None, ..known });
+                    }
                 }
             }
             Step::CreateGroup(_)
+            | Step::DeleteGroup
             | Step::SetTags { tags: _, before: _, cause: _ }
             | Step::RemoveTags { tags: _ }
-            | Step::Revoke { direction: _, purpose: _, rules: _ }
+            | Step::Revoke { direction: _, purpose: Purpose::Revert | Purpose::Deletion, rules: _ }
             | Step::Describe { direction: _, rules: _ }
             | Step::AwaitVisible { atoms: _ }
             | Step::Settle => {}
@@ -61,7 +72,9 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
     let live = observed.by_atom();
     let mut after = Vouched::default();
     for (atom, known) in before.iter() {
-        let row_lives_on = known.id.as_ref().is_some_and(|id| observed.rules.contains_key(id));
+        // Somebody made another rule of our row, and nobody vouches for that one: the row's own line is what tells.
+        let row = known.id.as_ref().and_then(|id| observed.rules.get(id));
+        let row_lives_on = row.is_some_and(|row| !desired.rules.contains(&row.atom) && before.get(&row.atom).is_none());
         if desired.rules.contains(atom) || live.contains_key(atom) || row_lives_on {
             after.insert(atom.clone(), known.clone());
         }

@@ -88,7 +88,9 @@ pub fn build(facts: Facts<'_>) -> SecurityGroupStatus {
 
 /// Fixes what EC2 fixes at creation. The first pass that looked everything up decides, later ones agree or are refused.
 fn pin(status: &mut SecurityGroupStatus, declaration: &Declaration, account: &AccountId, region: &Region) {
-    let fix = |slot: &mut Option<String>, value: String| drop(slot.get_or_insert(value));
+    let fix = |slot: &mut Option<String>, value: String| {
+        slot.get_or_insert(value);
+    };
     fix(&mut status.account, DEFAULT_ACCOUNT.to_owned());
     fix(&mut status.owner_id, account.to_string());
     fix(&mut status.region, region.to_string());

@@ -160,8 +160,14 @@ func unrecognizedFormats(crd *apiextensions.CustomResourceDefinition) []string {
 // eachDocument calls visit with every non-empty YAML document below dir, in
 // the order of the file names.
 func eachDocument(dir string, object func(where, problem string), visit func(file string, document []byte)) {
+	// The walk itself would not follow dir if it is a link.
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		object(dir, err.Error())
+		return
+	}
 	var files []string
-	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		if extension := filepath.Ext(path); err == nil && !entry.IsDir() && (extension == ".yaml" || extension == ".yml") {
 			files = append(files, path)
 		}

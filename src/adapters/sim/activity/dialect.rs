@@ -1,10 +1,11 @@
-//! `requestParameters` and `responseElements` in CloudTrail's three dialects: camelCase with `items`, the flat authorize
+//! `requestParameters` and `responseElements` in `CloudTrail`'s three dialects: camelCase with `items`, the flat authorize
 //! form, and the XML wrapper of newer calls.
 //!
 //! Entry point: [`request`], [`response`].
 //!
 //! Invariant: request values are as the client sent them, response values are canonical.
 
+use super::put;
 use crate::adapters::sim::world::command::{Command, EntryInput, GroupRef, PermissionInput, RangeInput, RuleChange, RuleSelection};
 use crate::adapters::sim::world::reply::{PairView, PeerView, PermissionView, Reply, RuleView, TagList};
 use crate::adapters::sim::world::tags::{TagInput, TagSpec};
@@ -64,8 +65,8 @@ fn permission(permission: &PermissionInput) -> Value {
     ])
 }
 
-fn permissions(all: &[PermissionInput]) -> Option<Value> {
-    Some(items(all.iter().map(permission)))
+fn permissions(all: &[PermissionInput]) -> Value {
+    items(all.iter().map(permission))
 }
 
 fn selection(selection: &RuleSelection) -> Value {
@@ -74,7 +75,7 @@ fn selection(selection: &RuleSelection) -> Value {
     object([
         ("groupId", some(group.id.as_ref())),
         ("groupName", some(group.name.as_ref())),
-        ("ipPermissions", permissions(named)),
+        ("ipPermissions", Some(permissions(named))),
         ("ipProtocol", some(flat.protocol.as_ref())),
         ("fromPort", flat.from_port.map(Value::from)),
         ("toPort", flat.to_port.map(Value::from)),
@@ -99,7 +100,7 @@ fn wrapped(action: &str, members: Value) -> Value {
 
 fn one_or_many(values: impl IntoIterator<Item = Value>) -> Option<Value> {
     let tagged = values.into_iter().zip(1..).map(|(mut value, n)| {
-        value["tag"] = json!(n);
+        put(&mut value, "tag", json!(n));
         value
     });
     let mut all: Vec<Value> = tagged.collect();
@@ -136,6 +137,7 @@ fn list_entries(entries: &[EntryInput]) -> Option<Value> {
 
 /// `requestParameters` of a write.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest are reads, of which CloudTrail delivers no events")]
+#[expect(clippy::too_many_lines, reason = "a table: one arm an action")]
 pub(crate) fn request(command: &Command) -> Value {
     match command {
         Command::CreateSecurityGroup { name, description, vpc, tag_specs: specs } => object([
@@ -157,7 +159,7 @@ pub(crate) fn request(command: &Command) -> Value {
             object([
                 ("groupId", some(group.id.as_ref())),
                 ("groupName", some(group.name.as_ref())),
-                ("ipPermissions", permissions(named)),
+                ("ipPermissions", Some(permissions(named))),
                 ("securityGroupRuleDescriptions", if by_id.is_empty() { None } else { Some(items(ids)) }),
             ])
         }
@@ -310,15 +312,19 @@ pub(crate) fn response(action: &str, request_id: &str, reply: &Reply) -> Value {
     if is_wrapped(action) {
         let mut inner = json!({"xmlns": NAMESPACE, "requestId": request_id});
         match reply {
-            Reply::AssociationState(state) => inner["state"] = json!(state),
+            Reply::AssociationState(state) => put(&mut inner, "state", json!(state)),
             Reply::List(view) => {
-                inner["prefixList"] = json!({
-                    "prefixListId": view.id.as_str(), "prefixListName": view.name, "state": view.state,
-                    "maxEntries": view.max_entries, "version": view.version, "addressFamily": view.family,
-                    "prefixListArn": view.arn, "ownerId": view.owner,
-                });
+                put(
+                    &mut inner,
+                    "prefixList",
+                    json!({
+                        "prefixListId": view.id.as_str(), "prefixListName": view.name, "state": view.state,
+                        "maxEntries": view.max_entries, "version": view.version, "addressFamily": view.family,
+                        "prefixListArn": view.arn, "ownerId": view.owner,
+                    }),
+                );
             }
-            _ => inner["return"] = json!(true),
+            _ => put(&mut inner, "return", json!(true)),
         }
         let mut outer = Map::new();
         outer.insert(format!("{action}Response"), inner);
@@ -327,24 +333,27 @@ pub(crate) fn response(action: &str, request_id: &str, reply: &Reply) -> Value {
     let mut response = json!({"requestId": request_id, "_return": true});
     match reply {
         Reply::GroupCreated { id, arn, tags } => {
-            response["groupId"] = json!(id.as_str());
+            put(&mut response, "groupId", json!(id.as_str()));
             if let Some(tags) = tag_set(tags) {
-                response["tagSet"] = tags;
-                response["securityGroupArn"] = json!(arn);
+                put(&mut response, "tagSet", tags);
+                put(&mut response, "securityGroupArn", json!(arn));
             }
         }
-        Reply::Authorized(rules) => response["securityGroupRuleSet"] = items(rules.iter().map(|view| rule(view, false))),
+        Reply::Authorized(rules) => put(&mut response, "securityGroupRuleSet", items(rules.iter().map(|view| rule(view, false)))),
         Reply::Revoked { revoked, unknown: missed } => {
             if !missed.is_empty() {
-                response["unknownIpPermissionSet"] = items(missed.iter().map(unknown));
+                put(&mut response, "unknownIpPermissionSet", items(missed.iter().map(unknown)));
             }
-            response["revokedSecurityGroupRuleSet"] = items(revoked.iter().map(|view| rule(view, true)));
+            put(&mut response, "revokedSecurityGroupRuleSet", items(revoked.iter().map(|view| rule(view, true))));
         }
-        Reply::Vpc(view) => response["vpc"] = json!({"vpcId": view.id.as_str(), "cidrBlock": view.cidr}),
-        Reply::Subnet(view) => response["subnet"] = json!({"subnetId": view.id, "vpcId": view.vpc.as_str()}),
-        Reply::Interface(view) => response["networkInterface"] = json!({"networkInterfaceId": view.id, "subnetId": view.subnet}),
+        Reply::Vpc(view) => put(&mut response, "vpc", json!({"vpcId": view.id.as_str(), "cidrBlock": view.cidr})),
+        Reply::Subnet(view) => put(&mut response, "subnet", json!({"subnetId": view.id, "vpcId": view.vpc.as_str()})),
+        Reply::Interface(view) => {
+            put(&mut response, "networkInterface", json!({"networkInterfaceId": view.id, "subnetId": view.subnet}));
+        }
         Reply::Peering(view) => {
-            response["vpcPeeringConnection"] = json!({"vpcPeeringConnectionId": view.id.as_str(), "status": {"code": view.status}});
+            let peering = json!({"vpcPeeringConnectionId": view.id.as_str(), "status": {"code": view.status}});
+            put(&mut response, "vpcPeeringConnection", peering);
         }
         _ => {}
     }

@@ -1,9 +1,8 @@
-//! The envelope of an event: CloudTrail's record inside EventBridge's.
+//! The envelope of an event: `CloudTrail`'s record inside `EventBridge`'s.
 //!
 //! Entry point: [`entry`].
 
-use super::Entry;
-use super::dialect;
+use super::{Entry, dialect, put};
 use crate::adapters::sim::identity::Principal;
 use crate::adapters::sim::world::command::Command;
 use crate::adapters::sim::world::error::ApiError;
@@ -38,9 +37,10 @@ pub(crate) fn entry(facts: &Facts<'_>) -> Entry {
     let time = format!("{now:.0}");
     let service = principal.invoked_by();
     let request = command.map_or(Value::Null, dialect::request);
+    let identity = principal.identity(access_key, partition(region), *now);
     let mut detail = json!({
         "eventVersion": "1.11",
-        "userIdentity": principal.identity(access_key, partition(region), *now),
+        "userIdentity": identity,
         "eventTime": time,
         "eventSource": "ec2.amazonaws.com",
         "eventName": action,
@@ -53,25 +53,33 @@ pub(crate) fn entry(facts: &Facts<'_>) -> Entry {
         Err(error) => {
             // Throttling is counted among the client's errors, whatever its status.
             let server = error.status >= 500 && error.code != "RequestLimitExceeded";
-            detail["errorCode"] = json!(format!("{}.{}", if server { "Server" } else { "Client" }, error.code));
-            detail["errorMessage"] = json!(error.message);
+            put(&mut detail, "errorCode", json!(format!("{}.{}", if server { "Server" } else { "Client" }, error.code)));
+            put(&mut detail, "errorMessage", json!(error.message));
             Value::Null
         }
     };
-    detail["requestParameters"] = request.clone();
-    detail["responseElements"] = response.clone();
-    detail["requestID"] = json!(request_id);
-    detail["eventID"] = json!(event_id);
-    detail["readOnly"] = json!(false);
-    detail["eventType"] = json!("AwsApiCall");
-    detail["managementEvent"] = json!(true);
-    detail["recipientAccountId"] = json!(account);
-    detail["eventCategory"] = json!("Management");
+    put(&mut detail, "requestParameters", request.clone());
+    put(&mut detail, "responseElements", response.clone());
+    put(&mut detail, "requestID", json!(request_id));
+    put(&mut detail, "eventID", json!(event_id));
+    put(&mut detail, "readOnly", json!(false));
+    put(&mut detail, "eventType", json!("AwsApiCall"));
+    put(&mut detail, "managementEvent", json!(true));
+    put(&mut detail, "recipientAccountId", json!(account));
+    put(&mut detail, "eventCategory", json!("Management"));
+    if facts.user_agent.starts_with("Mozilla/") {
+        // The console's credentials are told from others by this member, a string.
+        put(&mut detail, "sessionCredentialFromConsole", json!("true"));
+    }
     if service.is_none() {
-        detail["tlsDetails"] = json!({
-            "tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256",
-            "clientProvidedHostHeader": regions::endpoint(region),
-        });
+        put(
+            &mut detail,
+            "tlsDetails",
+            json!({
+                "tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256",
+                "clientProvidedHostHeader": regions::endpoint(region),
+            }),
+        );
     }
     let event = json!({
         "version": "0", "id": delivery_id, "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2",
@@ -87,7 +95,10 @@ pub(crate) fn entry(facts: &Facts<'_>) -> Entry {
         time: *now,
         username: principal.display(),
         resources,
-        event,
+        event_id: event_id.clone(),
+        event_name: (*action).to_owned(),
+        access_key: identity.get("accessKeyId").and_then(Value::as_str).map(str::to_owned),
+        event: event.to_string().into(),
     }
 }
 

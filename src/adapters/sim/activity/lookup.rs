@@ -1,14 +1,16 @@
-//! CloudTrail's `LookupEvents`: one attribute, a time range, newest first, pages of at most 50.
+//! `CloudTrail`'s `LookupEvents`: one attribute, a time range, newest first, pages of at most 50.
 //!
 //! Entry point: [`lookup`].
 
-use super::{Entry, Journal};
+use super::{Entry, Journal, parsed, put};
 use crate::adapters::sim::world::error::ApiError;
 use crate::adapters::sim::world::page::{Pager, Paging};
 use crate::adapters::sim::world::state::Place;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+const SOURCE: &str = "ec2.amazonaws.com";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -92,42 +94,34 @@ pub(crate) fn lookup(journal: &Journal, place: &Place, now: Timestamp, body: &[u
     })
 }
 
-fn detail<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {
-    entry.event.get("detail")?.get(name)?.as_str()
-}
-
-fn access_key(entry: &Entry) -> Option<&str> {
-    entry.event.get("detail")?.get("userIdentity")?.get("accessKeyId")?.as_str()
-}
-
 fn has(entry: &Entry, attribute: &Attribute) -> bool {
     let value = attribute.attribute_value.as_str();
     match attribute.attribute_key.as_str() {
-        "EventId" => detail(entry, "eventID") == Some(value),
-        "EventName" => detail(entry, "eventName") == Some(value),
-        "EventSource" => detail(entry, "eventSource") == Some(value),
+        "EventId" => entry.event_id == value,
+        "EventName" => entry.event_name == value,
+        "EventSource" => value == SOURCE,
         "ReadOnly" => value == "false",
         "Username" => entry.username.as_deref() == Some(value),
         "ResourceType" => entry.resources.iter().any(|(kind, _)| *kind == value),
         "ResourceName" => entry.resources.iter().any(|(_, name)| name == value),
-        _ => access_key(entry) == Some(value),
+        _ => entry.access_key.as_deref() == Some(value),
     }
 }
 
 fn row(entry: &Entry) -> Value {
     let resources: Vec<Value> =
         entry.resources.iter().map(|(kind, name)| json!({"ResourceType": kind, "ResourceName": name})).collect();
-    let record = entry.event.get("detail").map(Value::to_string).unwrap_or_default();
+    let record = parsed(&entry.event).get("detail").map(Value::to_string).unwrap_or_default();
     let mut row = json!({
-        "EventId": detail(entry, "eventID"), "EventName": detail(entry, "eventName"), "ReadOnly": "false",
-        "EventTime": entry.time.as_second(), "EventSource": detail(entry, "eventSource"), "Resources": resources,
+        "EventId": entry.event_id, "EventName": entry.event_name, "ReadOnly": "false",
+        "EventTime": entry.time.as_second(), "EventSource": SOURCE, "Resources": resources,
         "CloudTrailEvent": record,
     });
-    if let Some(key) = access_key(entry) {
-        row["AccessKeyId"] = json!(key);
+    if let Some(key) = &entry.access_key {
+        put(&mut row, "AccessKeyId", json!(key));
     }
     if let Some(name) = &entry.username {
-        row["Username"] = json!(name);
+        put(&mut row, "Username", json!(name));
     }
     row
 }

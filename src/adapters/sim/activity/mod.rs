@@ -1,4 +1,4 @@
-//! Activity: every write, successful or not, as a CloudTrail event; delivered late, twice, never or out of order if so set.
+//! Activity: every write, successful or not, as a `CloudTrail` event; delivered late, twice, never or out of order if so set.
 //!
 //! Entry point: [`Journal::record`], [`Journal::take`], [`lookup::lookup`].
 //!
@@ -13,7 +13,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Sets a member of an object.
+pub(crate) fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+/// An event as a tree again.
+pub(crate) fn parsed(event: &str) -> Value {
+    serde_json::from_str(event).unwrap_or_default()
+}
 
 /// How events travel.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,11 +54,13 @@ pub(crate) struct Entry {
     pub(crate) username: Option<String>,
     /// Type and name of every resource that request or reply names.
     pub(crate) resources: Vec<(&'static str, String)>,
-    /// The event as EventBridge delivers it.
-    pub(crate) event: Value,
+    pub(crate) event_id: String,
+    pub(crate) event_name: String,
+    pub(crate) access_key: Option<String>,
+    /// The event as `EventBridge` delivers it, as text: a tenth of the memory of a tree.
+    pub(crate) event: Arc<str>,
 }
 
-const MAX_ENTRIES: usize = 50_000;
 const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// All events, and those that are on their way.
@@ -53,11 +68,18 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);
 pub(crate) struct Journal {
     pub(crate) delivery: Delivery,
     entries: VecDeque<Entry>,
-    pending: Vec<(Timestamp, u64, Value)>,
+    pending: Vec<(Timestamp, u64, Arc<str>)>,
     seq: u64,
+    /// The most bytes of events that are kept, and those that are.
+    budget: usize,
+    held: usize,
 }
 
 impl Journal {
+    pub(crate) fn new(budget: usize) -> Self {
+        Self { budget, ..Self::default() }
+    }
+
     /// Keeps an event and sends it off.
     pub(crate) fn record(&mut self, mut entry: Entry, mint: &mut IdMint) {
         self.seq += 1;
@@ -70,22 +92,24 @@ impl Journal {
         for _ in 0..copies {
             let wait = self.delivery.delay_ms + mint.below(self.delivery.jitter_ms.saturating_add(1));
             let at = entry.time.checked_add(Duration::from_millis(wait)).unwrap_or(Timestamp::MAX);
-            self.pending.push((at, self.seq, entry.event.clone()));
+            self.pending.push((at, self.seq, Arc::clone(&entry.event)));
         }
-        if self.pending.len() > MAX_ENTRIES {
-            self.pending.remove(0);
-        }
-        if self.entries.len() >= MAX_ENTRIES {
-            self.entries.pop_front();
-        }
+        self.held += entry.event.len();
         self.entries.push_back(entry);
+        while self.held > self.budget
+            && let Some(oldest) = self.entries.pop_front()
+        {
+            self.held -= oldest.event.len();
+            // What nobody has fetched in all that time is let go too.
+            self.pending.retain(|(_, seq, _)| *seq != oldest.seq);
+        }
     }
 
     /// The events that have arrived by now, each once, in the order of their arrival.
     pub(crate) fn take(&mut self, now: Timestamp) -> Vec<Value> {
         self.pending.sort_by_key(|(at, seq, _)| (*at, *seq));
         let late = self.pending.iter().position(|(at, _, _)| *at > now).unwrap_or(self.pending.len());
-        self.pending.drain(..late).map(|(_, _, event)| event).collect()
+        self.pending.drain(..late).map(|(_, _, event)| parsed(&event)).collect()
     }
 
     /// Every event kept, oldest first, whatever became of its delivery.
@@ -106,5 +130,6 @@ impl Journal {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.pending.clear();
+        self.held = 0;
     }
 }

@@ -1,4 +1,4 @@
-//! The wire: HTTP requests in the protocols of EC2 and STS (Query) and CloudTrail (JSON), and replies in the same.
+//! The wire: HTTP requests in the protocols of EC2 and STS (Query) and `CloudTrail` (JSON), and replies in the same.
 //!
 //! Entry point: [`envelope::Envelope::read`] tells who calls which service; [`ec2`], [`sts`] and [`trail`] do the rest.
 //!

@@ -22,8 +22,8 @@ const AWS_LISTS: &[(&str, Family, i64, &[&str])] = &[
 ];
 
 impl World {
-    /// Gives an account its default VPC in a Region that it is seen in for the first time.
-    pub(crate) fn ensure(&mut self, place: &Place) {
+    /// AWS's own prefix lists, which are there for every account.
+    pub(crate) fn furnish(&mut self, place: &Place) {
         if self.places.contains_key(place) {
             return;
         }
@@ -47,6 +47,14 @@ impl World {
         });
         let region = Region { lists: lists.collect(), ..Region::default() };
         self.places.insert(place.clone(), region.into());
+    }
+
+    /// Gives an account its default VPC in a Region that it is seen in for the first time.
+    pub(crate) fn ensure(&mut self, place: &Place) {
+        if self.places.contains_key(place) {
+            return;
+        }
+        self.furnish(place);
         let id = VpcId::from(self.mint.id("vpc"));
         let net = Ipv4Net::new_assert([172, 31, 0, 0].into(), 16);
         self.insert_vpc(place, &id, net, None, true, Tags::default());

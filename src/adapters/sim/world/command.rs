@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`Command`]; [`Call`] adds the `DryRun` flag that every action has.
 //!
-//! Invariant: nothing here is canonicalised, because CloudTrail shows requests as they were sent.
+//! Invariant: nothing here is canonicalised, because `CloudTrail` shows requests as they were sent.
 
 use super::filter::Filter;
 use super::page::Paging;

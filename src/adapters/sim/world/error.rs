@@ -10,7 +10,7 @@ use std::fmt::Display;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {
-    /// EC2's error code, without the `Client.` or `Server.` prefix that CloudTrail adds.
+    /// EC2's error code, without the `Client.` or `Server.` prefix that `CloudTrail` adds.
     pub code: String,
     /// The message for people.
     pub message: String,

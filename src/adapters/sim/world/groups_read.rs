@@ -6,14 +6,13 @@ use super::World;
 use super::command::Describe;
 use super::error::{self, ApiError};
 use super::filter::{Filters, TagFilters};
-use super::ids::{self, RuleId};
+use super::ids::{self, GroupId, RuleId};
 use super::page::Pager;
 use super::reply::Reply;
 use super::rule::{Direction, Peer, Rule};
 use super::state::{Group, Place};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 const GROUP_FILTERS: &[&str] = &[
     "description",
@@ -58,7 +57,9 @@ impl World {
             wanted.insert(self.default_vpc_group(place, name)?.id.clone());
         }
         let all = ids.is_empty() && names.is_empty();
-        let groups = region.groups.values().filter(|group| all || wanted.contains(&group.id));
+        let from = GroupId::from(pager.after().unwrap_or_default());
+        let groups = region.groups.range(from..).map(|(_, group)| group);
+        let groups = groups.filter(|group| all || wanted.contains(&group.id));
         let groups = groups.filter(|group| checked.admit(Some(&group.tags), |field| self.group_field(place, group, field)));
         let (page, token) = pager.cut(groups, |group| group.id.to_string());
         Ok(Reply::Groups((page.into_iter().map(|group| self.group_view(place, group)).collect(), token)))
@@ -113,24 +114,25 @@ impl World {
         for id in ids {
             wanted.insert(RuleId::parse(id)?.ok_or_else(|| error::no_rule(id))?);
         }
-        let groups = self.region(place).groups.values();
-        let mut rows: Vec<(&Arc<Group>, &Rule)> =
-            groups.flat_map(|group| group.rules.iter().map(move |rule| (group, rule))).collect();
-        if !ids.is_empty() {
-            rows.retain(|(_, rule)| wanted.contains(&rule.id));
-            if rows.len() < wanted.len() {
-                let found: BTreeSet<RuleId> = rows.iter().map(|(_, rule)| rule.id).collect();
-                return Err(wanted.difference(&found).next().map_or_else(error::bad_token, error::no_rule));
-            }
+        let groups = &self.region(place).groups;
+        if let Some(missing) = wanted.iter().find(|id| !groups.values().any(|group| group.rule(**id).is_some())) {
+            return Err(error::no_rule(missing));
         }
-        rows.retain(|(group, rule)| {
+        // Pages go on in the group where the last one ended, so that a page costs what it shows and not what there is.
+        let from = GroupId::from(pager.after().and_then(|after| after.split(' ').next()).unwrap_or_default());
+        let groups = groups.range(from..).map(|(_, group)| group);
+        let rows = groups.flat_map(|group| {
+            let mut rules: Vec<&Rule> = group.rules.iter().filter(|rule| ids.is_empty() || wanted.contains(&rule.id)).collect();
+            rules.sort_by_key(|rule| rule.id);
+            rules.into_iter().map(move |rule| (group, rule))
+        });
+        let rows = rows.filter(|(group, rule)| {
             checked.admit(Some(&rule.tags), |field| match field {
                 "group-id" => vec![Cow::Borrowed(group.id.as_str())],
                 _ => vec![Cow::Owned(rule.id.to_string())],
             })
         });
-        rows.sort_by_key(|(_, rule)| rule.id);
-        let (page, token) = pager.cut(rows.into_iter(), |(_, rule)| rule.id.to_string());
+        let (page, token) = pager.cut(rows, |(group, rule)| format!("{} {}", group.id, rule.id));
         Ok(Reply::Rules((page.into_iter().map(|(group, rule)| self.rule_view(place, group, rule)).collect(), token)))
     }
 }

@@ -110,6 +110,16 @@ impl IdMint {
         Self(fastrand::Rng::with_seed(seed))
     }
 
+    /// Where the seed has got to.
+    pub(crate) fn state(&self) -> u64 {
+        self.0.get_seed()
+    }
+
+    /// Goes on from there.
+    pub(crate) fn resume(&mut self, state: u64) {
+        self.0 = fastrand::Rng::with_seed(state);
+    }
+
     /// A new id such as `sg-0…`.
     pub(crate) fn id(&mut self, prefix: &str) -> String {
         format!("{prefix}-0{:016x}", self.0.u64(..))

@@ -73,7 +73,7 @@ impl World {
             subnet: subnet_id,
             vpc: subnet.vpc,
             description,
-            interface_type: request.interface_type.clone().unwrap_or_else(|| "interface".into()),
+            kind: request.interface_type.clone().unwrap_or_else(|| "interface".into()),
             requester: None,
             mac: format!("02:{}", mac.join(":")),
             address,
@@ -167,7 +167,7 @@ impl World {
     ) -> Result<(), ApiError> {
         let id = self.mint.id("eni-attach");
         let held = self.region_mut(place).interfaces.get_mut(interface).ok_or_else(|| error::no_interface(interface))?;
-        held.interface_type = kind.map_or_else(|| held.interface_type.clone(), str::to_owned);
+        held.kind = kind.map_or_else(|| held.kind.clone(), str::to_owned);
         held.requester = requester.map(str::to_owned);
         let attached = requester.is_some() || instance.is_some();
         held.attachment = attached.then(|| Attachment { id, instance: instance.map(str::to_owned), time: now });
@@ -204,7 +204,7 @@ impl World {
             zone: format!("{}{zone}", place.region),
             owner: place.account.clone(),
             description: interface.description.clone(),
-            interface_type: interface.interface_type.clone(),
+            interface_type: interface.kind.clone(),
             requester: interface.requester.clone(),
             requester_managed: managed,
             mac: interface.mac.clone(),

@@ -23,20 +23,20 @@ impl World {
         if changes.is_empty() {
             return Err(error::missing("SecurityGroupRule"));
         }
-        let mut changed: BTreeMap<RuleId, Rule> = BTreeMap::new();
+        let mut replacements: BTreeMap<RuleId, Rule> = BTreeMap::new();
         for change in changes {
             let rule = self.changed_rule(place, &group, change)?;
-            if changed.insert(rule.id, rule).is_some() {
+            if replacements.insert(rule.id, rule).is_some() {
                 return Err(error::invalid("The same security group rule must not appear multiple times"));
             }
         }
-        let rules: Vec<Rule> = group.rules.iter().map(|rule| changed.get(&rule.id).unwrap_or(rule).clone()).collect();
+        let rules: Vec<Rule> = group.rules.iter().map(|rule| replacements.get(&rule.id).unwrap_or(rule).clone()).collect();
         let mut seen = BTreeSet::new();
         if let Some(rule) = rules.iter().find(|rule| !seen.insert((rule.direction, &rule.key))) {
             return Err(error::rule_exists(&rule.key.wording()));
         }
         for direction in [Direction::Ingress, Direction::Egress] {
-            if changed.values().any(|rule| rule.direction == direction) {
+            if replacements.values().any(|rule| rule.direction == direction) {
                 self.check_quota(place, rules.iter().filter(|rule| rule.direction == direction).map(|rule| &rule.key.peer))?;
             }
         }
@@ -57,7 +57,7 @@ impl World {
                 | (Peer::Group(_), Peer::Group(_))
         );
         if !same_kind {
-            return Err(error::invalid(format!("The source or destination type of the rule '{id}' cannot be changed.")));
+            return Err(error::invalid(format!("The source or destination type of the rule '{id}' cannot be replacements.")));
         }
         let protocol = protocol.as_deref().filter(|text| !text.is_empty()).ok_or_else(|| error::missing("IpProtocol"))?;
         let protocol = Protocol::parse(protocol)

@@ -44,6 +44,11 @@ impl Pager {
         Ok(Self { limit, after, scope })
     }
 
+    /// The key that this page goes on after.
+    pub(crate) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
     /// Keeps the rows of this page. Rows must come in the order of their keys.
     pub(crate) fn cut<T>(&self, rows: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Page<T> {
         let mut rows = rows.filter(|row| self.after.as_ref().is_none_or(|after| key(row) > *after));
@@ -68,7 +73,8 @@ fn veil(bytes: impl Iterator<Item = u8>) -> Vec<u8> {
 fn seal(key: &str, scope: u64) -> String {
     let sum = fingerprint(key.as_bytes()) ^ scope;
     let bytes = veil(scope.to_be_bytes().into_iter().chain(sum.to_be_bytes()).chain(key.bytes()));
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 fn open(token: &str, scope: u64) -> Result<String, ApiError> {

@@ -52,8 +52,8 @@ pub(crate) fn describe(all: bool, describe: &Describe) -> Result<Reply, ApiError
         return Err(error::invalid(format!("Invalid region names: [{}]", unknown.join(", "))));
     }
     let rows = REGIONS.iter().copied().filter(|(name, status)| {
-        let named = names.iter().any(|wanted| wanted == name);
-        let chosen = if names.is_empty() { all || *status == ENABLED } else { named };
+        let asked_for = names.iter().any(|wanted| wanted == name);
+        let chosen = if names.is_empty() { all || *status == ENABLED } else { asked_for };
         chosen
             && checked.admit(None, |field| match field {
                 "endpoint" => vec![Cow::Owned(endpoint(name))],

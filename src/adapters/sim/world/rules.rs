@@ -31,7 +31,10 @@ impl World {
             added.push(Rule { id: self.mint.rule(), direction, key, description, link, tags: rule_tags.clone() });
         }
         let views = added.iter().map(|rule| self.rule_view(place, &group, rule)).collect();
-        self.group_mut(place, &group.id)?.rules.extend(added);
+        // Let go of the group first, so that it is changed in place and not copied.
+        let id = group.id.clone();
+        drop(group);
+        self.group_mut(place, &id)?.rules.extend(added);
         Ok(Reply::Authorized(views))
     }
 
@@ -76,7 +79,9 @@ impl World {
         let gone = group.rules.iter().filter(|rule| revoked.contains(&rule.id));
         let gone = gone.map(|rule| self.rule_view(place, &group, rule)).collect();
         let unknown = merge(unknown.into_iter().map(|atom| unknown_view(place, &group, direction, atom)));
-        self.group_mut(place, &group.id)?.rules.retain(|rule| !revoked.contains(&rule.id));
+        let id = group.id.clone();
+        drop(group);
+        self.group_mut(place, &id)?.rules.retain(|rule| !revoked.contains(&rule.id));
         Ok(Reply::Revoked { revoked: gone, unknown })
     }
 

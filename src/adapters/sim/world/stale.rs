@@ -9,7 +9,7 @@ use super::error::{self, ApiError};
 use super::ids;
 use super::page::{Pager, Paging};
 use super::reply::{ReferenceView, Reply, StaleView, merge};
-use super::rule::{Direction, Peer, Rule};
+use super::rule::{Direction, Link, Peer, Rule};
 use super::state::{Group, Place};
 use std::collections::BTreeSet;
 
@@ -69,13 +69,11 @@ impl World {
         let Some((_, peer)) = self.find_group(place, id.as_str()) else { return true };
         match rule.link.as_deref() {
             None => false,
-            Some(link) => match &link.peering {
-                Some(peering) => self.peerings.get(peering).is_none_or(|peering| peering.status != "active"),
-                None => {
-                    let region = self.region(place);
-                    !region.associated(&peer.id, &group.vpc) && !region.associated(&group.id, &peer.vpc)
-                }
-            },
+            Some(Link { peering: Some(id), vpc: _ }) => self.peerings.get(id).is_none_or(|peering| peering.status != "active"),
+            Some(Link { peering: None, vpc: _ }) => {
+                let region = self.region(place);
+                !region.associated(&peer.id, &group.vpc) && !region.associated(&group.id, &peer.vpc)
+            }
         }
     }
 }

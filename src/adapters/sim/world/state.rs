@@ -100,7 +100,7 @@ pub(crate) struct Interface {
     pub(crate) subnet: SubnetId,
     pub(crate) vpc: VpcId,
     pub(crate) description: String,
-    pub(crate) interface_type: String,
+    pub(crate) kind: String,
     /// The service that made and manages it, if one did.
     pub(crate) requester: Option<String>,
     pub(crate) mac: String,

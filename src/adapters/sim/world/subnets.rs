@@ -153,16 +153,17 @@ fn field_of<'v>(view: &'v SubnetView, field: &str) -> Vec<Cow<'v, str>> {
         "availability-zone-id" | "availabilityZoneId" => vec![Cow::Borrowed(&view.zone_id)],
         "available-ip-address-count" => vec![Cow::Owned(view.available.to_string())],
         "cidr" | "cidr-block" | "cidrBlock" => vec![Cow::Borrowed(&view.cidr)],
-        "default-for-az" | "defaultForAz" => flag(view.default_for_zone),
-        "map-public-ip-on-launch" => flag(view.default_for_zone),
-        "enable-dns64" | "ipv6-native" | "map-customer-owned-ip-on-launch" => flag(false),
+        "default-for-az" | "defaultForAz" | "map-public-ip-on-launch" => flag(view.default_for_zone),
+        "enable-dns64"
+        | "ipv6-native"
+        | "map-customer-owned-ip-on-launch"
+        | "private-dns-name-options-on-launch.enable-resource-name-dns-a-record"
+        | "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record" => flag(false),
         "ipv6-cidr-block-association.association-id" => view.ipv6.iter().map(|(id, _)| Cow::Borrowed(id.as_str())).collect(),
         "ipv6-cidr-block-association.ipv6-cidr-block" => view.ipv6.iter().map(|(_, net)| Cow::Borrowed(net.as_str())).collect(),
         "ipv6-cidr-block-association.state" => view.ipv6.iter().map(|_| Cow::Borrowed("associated")).collect(),
         "owner-id" => vec![Cow::Borrowed(view.owner.as_str())],
         "private-dns-name-options-on-launch.hostname-type" => vec![Cow::Borrowed("ip-name")],
-        "private-dns-name-options-on-launch.enable-resource-name-dns-a-record"
-        | "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record" => flag(false),
         "state" => vec![Cow::Borrowed("available")],
         "subnet-arn" => vec![Cow::Borrowed(&view.arn)],
         "subnet-id" => vec![Cow::Borrowed(&view.id)],

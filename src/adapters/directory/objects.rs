@@ -1,0 +1,220 @@
+//! The store of objects over files and the state directory.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event};
+use tokio::sync::Notify;
+
+use crate::api::{FINALIZER, SecurityGroup, SecurityGroupStatus};
+use crate::ports::clock::Clock;
+use crate::ports::objects::{Guarded, Key, Notice, Objects, ObjectsError};
+
+use super::files::{FileProblem, read_manifests};
+use super::state::{Held, State, StateError};
+
+/// Where and how often.
+#[derive(Clone, Debug)]
+pub struct DirectoryOptions {
+    /// The manifests.
+    pub manifests: PathBuf,
+    /// What a cluster would hold.
+    pub state: PathBuf,
+    /// How often the files are looked at.
+    pub interval: Duration,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// Objects in files.
+#[derive(Clone)]
+pub struct DirectoryObjects {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: DirectoryOptions,
+    held: Mutex<Table>,
+    changed: Notify,
+}
+
+/// All objects as a cluster would show them, and what the watch has to tell.
+struct Table {
+    state: State,
+    objects: BTreeMap<Key, (SecurityGroup, Held)>,
+    events: Vec<Event<Guarded>>,
+    listed: bool,
+    /// The problems told last: each is told when it is new, not at every look.
+    told: Vec<String>,
+}
+
+impl DirectoryObjects {
+    /// Opens the state directory and reads the files once; problems with files are told and do not stop it.
+    pub fn open(options: DirectoryOptions) -> Result<Self, StateError> {
+        let table = Table { state: State::open(&options.state)?, objects: BTreeMap::new(), events: Vec::new(), listed: false, told: Vec::new() };
+        let shared = Arc::new(Shared { options, held: Mutex::new(table), changed: Notify::new() });
+        shared.look();
+        Ok(Self { shared })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One look at the files.
+    fn look(&self) {
+        let mut table = self.lock();
+        match read_manifests(&self.options.manifests) {
+            Ok(found) => {
+                table.told.clear();
+                table.take(found.into_iter().map(|(key, (object, _))| (key, object)).collect());
+            }
+            Err(problems) => table.tell(&problems),
+        }
+        if !table.events.is_empty() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Changes an object under its key; `Conflict` when it is not at the version the caller has seen.
+    fn update(&self, seen: &SecurityGroup, change: impl FnOnce(&mut Held)) -> Result<SecurityGroup, ObjectsError> {
+        let key = Key::of(&seen.metadata).ok_or(ObjectsError::Gone)?;
+        let mut table = self.lock();
+        let (manifest, held) = table.objects.get(&key).cloned().ok_or(ObjectsError::Gone)?;
+        if seen.metadata.resource_version.as_deref() != Some(held.version.to_string().as_str()) {
+            return Err(ObjectsError::Conflict);
+        }
+        let mut next = held;
+        change(&mut next);
+        next.version = next.version.saturating_add(1);
+        table.put(&key, manifest, next).map_err(|error| ObjectsError::Unavailable(Box::new(error)))?;
+        let object = table.objects.get(&key).map(|(manifest, held)| held.dress(manifest)).ok_or(ObjectsError::Gone)?;
+        self.changed.notify_one();
+        Ok(object)
+    }
+}
+
+impl Table {
+    fn take(&mut self, found: BTreeMap<Key, SecurityGroup>) {
+        let gone: Vec<Key> = self.objects.keys().filter(|key| !found.contains_key(*key)).cloned().collect();
+        for key in gone {
+            if let Some((manifest, held)) = self.objects.remove(&key) {
+                tracing::warn!(object = %key, group = held.status.as_ref().and_then(|status| status.group_id.clone()), "no longer in the files: let go of; its EC2 group stays as it is");
+                self.events.push(Event::Delete(DeserializeGuard(Ok(held.dress(&manifest)))));
+            }
+        }
+        for (key, object) in found {
+            if let Err(error) = self.appear(&key, object) {
+                tracing::error!(object = %key, %error, cause = %error.cause, "state not usable; the object is left alone");
+            }
+        }
+    }
+
+    fn appear(&mut self, key: &Key, object: SecurityGroup) -> Result<(), StateError> {
+        match self.objects.get(key).cloned() {
+            Some((manifest, held)) => {
+                if manifest == object {
+                    return Ok(());
+                }
+                let mut next = held;
+                if next.spec != object.spec {
+                    next.generation = next.generation.saturating_add(1);
+                    next.spec = object.spec.clone();
+                }
+                next.version = next.version.saturating_add(1);
+                self.put(key, object, next)
+            }
+            None => {
+                let held = match self.state.load(key)? {
+                    Some(mut held) => {
+                        if held.spec != object.spec {
+                            held.generation = held.generation.saturating_add(1);
+                            held.spec = object.spec.clone();
+                        }
+                        held.version = held.version.saturating_add(1);
+                        held
+                    }
+                    None => Held::new(&object),
+                };
+                self.put(key, object, held)
+            }
+        }
+    }
+
+    fn put(&mut self, key: &Key, manifest: SecurityGroup, held: Held) -> Result<(), StateError> {
+        self.state.keep(key, &held)?;
+        self.events.push(Event::Apply(DeserializeGuard(Ok(held.dress(&manifest)))));
+        self.objects.insert(key.clone(), (manifest, held));
+        Ok(())
+    }
+
+    fn tell(&mut self, problems: &[FileProblem]) {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if lines != self.told {
+            for line in &lines {
+                tracing::error!("{line}; the last good version of all manifests stays in force");
+            }
+            self.told = lines;
+        }
+    }
+
+    /// What the watch has to tell since the last time: at first everything there is.
+    fn drain(&mut self) -> Vec<Event<Guarded>> {
+        let events = std::mem::take(&mut self.events);
+        if self.listed {
+            return events;
+        }
+        self.listed = true;
+        let objects = self.objects.values().map(|(manifest, held)| Event::InitApply(DeserializeGuard(Ok(held.dress(manifest)))));
+        std::iter::once(Event::Init).chain(objects).chain(std::iter::once(Event::InitDone)).collect()
+    }
+}
+
+#[async_trait]
+impl Objects for DirectoryObjects {
+    fn watch(&self) -> BoxStream<'static, Result<Event<Guarded>, watcher::Error>> {
+        let shared = self.shared.clone();
+        shared.lock().listed = false;
+        stream::unfold((shared, true), |(shared, first)| async move {
+            if !first {
+                let interval = shared.options.interval;
+                tokio::select! {
+                    () = shared.changed.notified() => {}
+                    () = shared.options.clock.sleep(interval) => {
+                        let looker = shared.clone();
+                        // Reading files blocks; a slow disk must not hold up reconciles.
+                        let _ = tokio::task::spawn_blocking(move || looker.look()).await;
+                    }
+                }
+            }
+            let events: Vec<_> = shared.lock().drain().into_iter().map(Ok).collect();
+            Some((stream::iter(events), (shared, false)))
+        })
+        .flatten()
+        .boxed()
+    }
+
+    async fn write_status(&self, object: &SecurityGroup, status: &SecurityGroupStatus) -> Result<SecurityGroup, ObjectsError> {
+        self.shared.update(object, |held| held.status = Some(status.clone()))
+    }
+
+    async fn add_finalizer(&self, object: &SecurityGroup) -> Result<(), ObjectsError> {
+        self.shared.update(object, |held| held.finalizers = vec![FINALIZER.to_owned()]).map(|_| ())
+    }
+
+    async fn remove_finalizer(&self, object: &SecurityGroup) -> Result<(), ObjectsError> {
+        self.shared.update(object, |held| held.finalizers.clear()).map(|_| ())
+    }
+
+    async fn record_event(&self, object: &SecurityGroup, notice: &Notice) {
+        let key = Key::of(&object.metadata).map(|key| key.to_string()).unwrap_or_default();
+        tracing::debug!(object = key, reason = notice.reason, note = notice.note, "event");
+    }
+}

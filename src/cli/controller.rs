@@ -1,0 +1,59 @@
+//! `sgwarden controller`: the controller in a cluster.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::adapters::kube::{ClusterOptions, KubeObjects, connect};
+use crate::ports::clock::Clock;
+
+use super::error::CliError;
+use super::options::{AwsArgs, EngineArgs};
+use super::{shutdown, wiring};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    aws: AwsArgs,
+    /// Marks the groups of this cluster; default: the uid of its namespace kube-system
+    #[arg(long, value_name = "ID")]
+    cluster_id: Option<String>,
+    /// Keep the groups of this namespace only
+    #[arg(long, short, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Kubeconfig file; default: as kubectl, and the service account in a pod
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+pub(super) async fn main(args: Args) -> Result<(), CliError> {
+    wiring::start_logs(&args.engine.logs)?;
+    let aws = aws_connector(&args.aws)?;
+    let options = ClusterOptions { kubeconfig: args.kubeconfig, context: args.context };
+    let cluster = connect(&options).await.map_err(CliError::from_error)?;
+    cluster.check_crd().await.map_err(CliError::from_error)?;
+    let id = match args.cluster_id {
+        Some(id) => id,
+        None => cluster.id().await.map_err(CliError::from_error)?,
+    };
+    let objects = Arc::new(KubeObjects::new(cluster.client, args.namespace, None));
+    wiring::run_engine(&args.engine, objects, aws, id, Clock::system(), shutdown::on_signal()).await
+}
+
+/// The connector of real AWS credentials.
+#[cfg(feature = "aws")]
+pub(super) fn aws_connector(args: &AwsArgs) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
+    use crate::adapters::aws::{AwsConnector, AwsOptions};
+    Ok(Arc::new(AwsConnector::new(AwsOptions::new(args.regions()?).expect_account(args.account()?))))
+}
+
+/// There is no AWS in this build.
+#[cfg(not(feature = "aws"))]
+pub(super) fn aws_connector(args: &AwsArgs) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
+    let _ = (args.regions()?, args.account()?);
+    Err(CliError::new("this build has no AWS adapter: build it with feature aws"))
+}

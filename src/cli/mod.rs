@@ -1,0 +1,108 @@
+//! The command line: one file a subcommand, and the only place where adapters and engine meet.
+//!
+//! Entry point: [`main`].
+//!
+//! Invariant: whatever goes wrong is one clear line on standard error and exit code 1; no panic, no backtrace.
+
+mod controller;
+mod crds;
+#[cfg(all(feature = "aws", feature = "sim"))]
+mod demo;
+mod error;
+mod options;
+#[cfg(feature = "aws")]
+mod run;
+mod shutdown;
+#[cfg(feature = "sim")]
+mod sim;
+mod wiring;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CliError;
+
+/// Keeps AWS security groups exactly as declared.
+#[derive(Debug, Parser)]
+#[command(name = "sgwarden", version, about, max_term_width = 120, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run in a cluster: keep the groups of SecurityGroup objects
+    Controller(controller::Args),
+    /// Run without a cluster: keep the groups of the manifests in a directory
+    #[cfg(feature = "aws")]
+    Run(run::Args),
+    /// Watch it work, in a minute, with nothing but this binary: a simulated AWS account and an intruder
+    #[cfg(all(feature = "aws", feature = "sim"))]
+    Demo(demo::Args),
+    /// Serve a stand-in for EC2 and STS, for tests and trials
+    #[cfg(feature = "sim")]
+    Sim(sim::Args),
+    /// Write the CustomResourceDefinitions
+    Crds(crds::Args),
+}
+
+/// Runs a command line.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    // Both kube and the AWS SDK take the process-wide provider; a second installation changes nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&CliError::new("the runtime cannot be started").because(error)),
+    };
+    let result = runtime.block_on(dispatch(cli.command));
+    // A blocked read of a file or a name must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Controller(args) => controller::main(args).await.map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "aws")]
+        Command::Run(args) => run::main(args).await.map(|()| ExitCode::SUCCESS),
+        #[cfg(all(feature = "aws", feature = "sim"))]
+        Command::Demo(args) => demo::main(args).await,
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => sim::main(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Crds(args) => crds::main(&args).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn fail(error: &CliError) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "sgwarden: {error}");
+    ExitCode::FAILURE
+}
+
+/// Help goes to standard output; a wrong flag is one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = write!(std::io::stdout(), "{error}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let text = error.to_string();
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more"));
+            let line = lines.collect::<Vec<_>>().join(" ");
+            let line = line.strip_prefix("error: ").unwrap_or(&line);
+            fail(&CliError::new(format!("{line} (see sgwarden --help)")))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Options that several subcommands share.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::core::model::{AccountId, Region};
+use crate::ports::clock::Timings;
+
+use super::error::CliError;
+
+/// Where the groups are.
+#[derive(Debug, Args)]
+pub(super) struct AwsArgs {
+    /// AWS Region to serve; may be given several times. Objects that name none are in the only one
+    #[arg(long = "region", env = "AWS_REGION", value_delimiter = ',', value_name = "REGION")]
+    regions: Vec<String>,
+    /// Refuse to run with credentials of any other AWS account
+    #[arg(long, value_name = "12 DIGITS")]
+    account_id: Option<String>,
+}
+
+impl AwsArgs {
+    pub(super) fn regions(&self) -> Result<Vec<Region>, CliError> {
+        if self.regions.is_empty() {
+            return Err(CliError::new("no AWS Region: name at least one with --region, or set AWS_REGION"));
+        }
+        self.regions.iter().map(|region| region.parse().map_err(|error| CliError::new("--region").because(error))).collect()
+    }
+
+    pub(super) fn account(&self) -> Result<Option<AccountId>, CliError> {
+        self.account_id.as_ref().map(|id| id.parse()).transpose().map_err(|error: crate::core::model::BadId| CliError::new("--account-id").because(error))
+    }
+}
+
+/// How it runs.
+#[derive(Debug, Args)]
+pub(super) struct EngineArgs {
+    /// Append every change, as intent and outcome, to this file (JSON Lines, synced to disk)
+    #[arg(long, value_name = "FILE")]
+    pub(super) audit_file: Option<PathBuf>,
+    /// Serve /livez, /readyz and /metrics here
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub(super) admin: SocketAddr,
+    /// How often a group is looked at when nothing asks for it, in seconds
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    reread: u64,
+    /// How many objects are worked on at a time
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) concurrency: u16,
+    /// Divide every wait by this: for tests against a simulated EC2, never against AWS
+    #[arg(long, hide = true, default_value_t = 1)]
+    speedup: u32,
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
+}
+
+/// What is logged and how.
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// Log filter, such as info or sgwarden=debug
+    #[arg(long, env = "SGWARDEN_LOG", default_value = "info", value_name = "FILTER")]
+    pub(super) log: String,
+    /// Log lines for people or for machines
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    /// One line of text each.
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
+impl EngineArgs {
+    pub(super) fn timings(&self) -> Timings {
+        let timings = Timings { reread: Duration::from_secs(self.reread), ..Timings::default() };
+        if self.speedup > 1 { Timings { reread: timings.reread, ..timings.divided_by(self.speedup) } } else { timings }
+    }
+}

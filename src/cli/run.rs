@@ -1,0 +1,45 @@
+//! `sgwarden run -f DIR`: the same loop without a cluster.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::directory::{DirectoryObjects, DirectoryOptions};
+use crate::ports::clock::Clock;
+
+use super::controller::aws_connector;
+use super::error::CliError;
+use super::options::{AwsArgs, EngineArgs};
+use super::{shutdown, wiring};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Directory of the manifests
+    #[arg(short = 'f', long = "filename", value_name = "DIR")]
+    manifests: PathBuf,
+    /// Where to keep what a cluster would hold (status, what was applied); one process at a time
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Marks the groups of these manifests; must never change and be no other cluster's
+    #[arg(long, value_name = "ID")]
+    cluster_id: String,
+    #[command(flatten)]
+    aws: AwsArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// How often files are looked at: they are local, and people wait for their edits.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) async fn main(args: Args) -> Result<(), CliError> {
+    wiring::start_logs(&args.engine.logs)?;
+    let aws = aws_connector(&args.aws)?;
+    if !args.manifests.is_dir() {
+        return Err(CliError::new(format!("-f {}: there is no such directory", args.manifests.display())));
+    }
+    let clock = Clock::system();
+    let options = DirectoryOptions { manifests: args.manifests, state: args.state, interval: LOOK, clock: clock.clone() };
+    let objects = Arc::new(DirectoryObjects::open(options).map_err(CliError::from_error)?);
+    wiring::run_engine(&args.engine, objects, aws, args.cluster_id, clock, shutdown::on_signal()).await
+}

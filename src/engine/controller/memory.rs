@@ -1,0 +1,200 @@
+//! What is remembered of an object between its reconciles. Losing it (a restart) costs a delay, never a wrong write.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::SecurityGroup;
+use crate::ports::clock::Timings;
+use crate::ports::objects::Key;
+
+/// One object's memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    /// Its uid; another one is another object of the same name.
+    uid: String,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Since when its group is missing, and how many reads said so.
+    missing: Option<(Instant, u32)>,
+    /// When we created its group, until a read has shown it.
+    created: Option<Instant>,
+    /// The object as we last wrote it: the watch may lag behind our own writes.
+    written: Option<SecurityGroup>,
+}
+
+/// How many reads must agree that a group is gone.
+const READS_OF_ABSENCE: u32 = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct Memories(Mutex<BTreeMap<Key, Memory>>);
+
+impl Memories {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Memory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, key: &Key, uid: &str, act: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut all = self.lock();
+        let memory = all.entry(key.clone()).or_default();
+        if memory.uid != uid {
+            *memory = Memory { uid: uid.to_owned(), ..Memory::default() };
+        }
+        act(memory)
+    }
+
+    /// The object is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    /// The newer of what the watch shows and what we wrote.
+    pub(super) fn newest(&self, key: &Key, seen: SecurityGroup) -> SecurityGroup {
+        let uid = seen.metadata.uid.clone().unwrap_or_default();
+        self.with(key, &uid, |memory| match &memory.written {
+            Some(written) if version(written) > version(&seen) => written.clone(),
+            Some(_) | None => {
+                memory.written = None;
+                seen
+            }
+        })
+    }
+
+    /// We wrote the object; this is what it is now.
+    pub(super) fn wrote(&self, key: &Key, object: &SecurityGroup) {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        self.with(key, &uid, |memory| memory.written = Some(object.clone()));
+    }
+
+    /// A pass went well.
+    pub(super) fn succeeded(&self, key: &Key, uid: &str) {
+        self.with(key, uid, |memory| memory.failures = 0);
+    }
+
+    /// A pass failed; how many did in a row.
+    pub(super) fn failed(&self, key: &Key, uid: &str) -> u32 {
+        self.with(key, uid, |memory| {
+            memory.failures = memory.failures.saturating_add(1);
+            memory.failures
+        })
+    }
+
+    /// We created the group just now.
+    pub(super) fn created(&self, key: &Key, uid: &str, now: Instant) {
+        self.with(key, uid, |memory| memory.created = Some(now));
+    }
+
+    /// The group was there. From now on its absence is no lag of its creation.
+    pub(super) fn present(&self, key: &Key, uid: &str) {
+        self.with(key, uid, |memory| {
+            memory.missing = None;
+            memory.created = None;
+        });
+    }
+
+    /// A read did not show the group. Whether that is enough to believe it, else when to read again.
+    pub(super) fn absent(&self, key: &Key, uid: &str, now: Instant, timings: &Timings) -> Absence {
+        self.with(key, uid, |memory| {
+            let (since, reads) = memory.missing.map_or((now, 1), |(since, reads)| (since, reads.saturating_add(1)));
+            memory.missing = Some((since, reads));
+            // A group created moments ago may not show everywhere yet (EC2 is eventually consistent).
+            let lag = memory.created.map_or(Duration::ZERO, |created| timings.visibility.saturating_sub(now.duration_since(created)));
+            let rest = timings.absence.saturating_sub(now.duration_since(since)).max(lag);
+            if reads >= READS_OF_ABSENCE && rest.is_zero() {
+                memory.missing = None;
+                return Absence::Confirmed;
+            }
+            let missing_reads = READS_OF_ABSENCE.saturating_sub(reads).max(1);
+            let pause = (rest / missing_reads).max(Duration::from_millis(1));
+            Absence::Suspected { reads, pause }
+        })
+    }
+}
+
+/// What a read without the group amounts to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// Not enough yet.
+    Suspected {
+        /// Reads so far.
+        reads: u32,
+        /// When to read again.
+        pause: Duration,
+    },
+    /// The group is gone.
+    Confirmed,
+}
+
+/// Resource versions of one object grow (Kubernetes 1.35 made that a promise; it always was so with etcd). What is not a
+/// number is not compared.
+fn version(object: &SecurityGroup) -> Option<u64> {
+    object.metadata.resource_version.as_ref()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key { namespace: "shop".into(), name: "web".into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_is_gone_after_three_reads_over_the_whole_time() {
+        let memories = Memories::default();
+        let timings = Timings::default();
+        let mut pauses = Vec::new();
+        loop {
+            match memories.absent(&key(), "u", Instant::now(), &timings) {
+                Absence::Confirmed => break,
+                Absence::Suspected { reads: _, pause } => {
+                    pauses.push(pause);
+                    tokio::time::advance(pause).await;
+                }
+            }
+        }
+        assert_eq!(pauses, [Duration::from_secs(30), Duration::from_secs(30)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_created_moments_ago_is_given_longer() {
+        let memories = Memories::default();
+        memories.created(&key(), "u", Instant::now());
+        let mut waited = Duration::ZERO;
+        while let Absence::Suspected { reads: _, pause } = memories.absent(&key(), "u", Instant::now(), &Timings::default()) {
+            waited += pause;
+            tokio::time::advance(pause).await;
+        }
+        assert_eq!(waited, Duration::from_secs(300));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_shows_the_group_starts_the_count_anew() {
+        let memories = Memories::default();
+        let timings = Timings::default();
+        let _ = memories.absent(&key(), "u", Instant::now(), &timings);
+        tokio::time::advance(Duration::from_secs(600)).await;
+        memories.present(&key(), "u");
+        assert!(matches!(memories.absent(&key(), "u", Instant::now(), &timings), Absence::Suspected { reads: 1, pause: _ }));
+    }
+
+    #[test]
+    fn the_newer_of_watch_and_own_write_counts() {
+        let memories = Memories::default();
+        let at = |version: &str| {
+            let mut object = SecurityGroup::new("web", crate::api::SecurityGroupSpec::default());
+            object.metadata.uid = Some("u".into());
+            object.metadata.resource_version = Some(version.into());
+            object
+        };
+        memories.wrote(&key(), &at("10"));
+        assert_eq!(memories.newest(&key(), at("9")).metadata.resource_version.as_deref(), Some("10"));
+        assert_eq!(memories.newest(&key(), at("11")).metadata.resource_version.as_deref(), Some("11"));
+        let mut other = at("3");
+        other.metadata.uid = Some("v".into());
+        memories.wrote(&key(), &at("10"));
+        assert_eq!(memories.newest(&key(), other).metadata.resource_version.as_deref(), Some("3"), "another object of the name");
+    }
+}

@@ -1,0 +1,76 @@
+//! Writes what a pass found: status if it says anything new, then Events and counters for what became true.
+
+use crate::api::{SecurityGroup, SecurityGroupStatus};
+use crate::core::status::{self, Reason, Told};
+use crate::ports::objects::{Key, Notice, ObjectsError};
+
+use super::context::Context;
+
+/// Writes a status unless it says what the object says already. Returns the object as it is then.
+pub(super) async fn write_status(
+    context: &Context,
+    key: &Key,
+    object: &SecurityGroup,
+    next: SecurityGroupStatus,
+) -> Result<SecurityGroup, ObjectsError> {
+    let before = object.status.clone().unwrap_or_default();
+    if next == before {
+        return Ok(object.clone());
+    }
+    let written = context.parts.objects.write_status(object, &next).await?;
+    context.memories.wrote(key, &written);
+    log_flips(&before, &next);
+    let told = status::notices(&before, &next);
+    count(context, &before, &next);
+    for item in told {
+        tell(context, &written, item).await;
+    }
+    Ok(written)
+}
+
+/// Records one Event.
+pub(super) async fn tell(context: &Context, object: &SecurityGroup, told: Told) {
+    let Told { warning, reason, action, note } = told;
+    tracing::info!(reason = reason.as_str(), note, "event");
+    context.parts.objects.record_event(object, &Notice { warning, reason: reason.as_str(), action, note }).await;
+}
+
+/// An Event about something that was done, not found.
+pub(super) fn done(reason: Reason, note: String) -> Told {
+    Told { warning: false, reason, action: "Reconcile".to_owned(), note }
+}
+
+/// Each condition that flipped, once.
+fn log_flips(before: &SecurityGroupStatus, after: &SecurityGroupStatus) {
+    for condition in &after.conditions {
+        let known = before.conditions.iter().find(|known| known.type_ == condition.type_);
+        if known.is_none_or(|known| known.status != condition.status || known.reason != condition.reason) {
+            tracing::info!(
+                condition = condition.type_,
+                status = condition.status,
+                reason = condition.reason,
+                message = condition.message,
+                "condition"
+            );
+        }
+    }
+}
+
+fn count(context: &Context, before: &SecurityGroupStatus, after: &SecurityGroupStatus) {
+    let kind_of = |kind: &str| -> &'static str {
+        let known = <crate::core::plan::DriftKind as strum::IntoEnumIterator>::iter().find(|known| known.to_string() == kind);
+        known.map_or("Unknown", Into::into)
+    };
+    for record in &after.drift {
+        let known = before.drift.iter().find(|known| known.id == record.id);
+        let resolved_now = record.resolved_at.is_some() && known.is_none_or(|known| known.resolved_at.is_none());
+        for atom in &record.atoms {
+            if known.is_none() {
+                context.parts.metrics.drift.detected(kind_of(&atom.kind), 1);
+            }
+            if resolved_now && record.resolution == crate::api::Resolution::Reverted.as_str() {
+                context.parts.metrics.drift.reverted(kind_of(&atom.kind), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Walks a plan over the write port: one record before and one after each call. Decides nothing; what may follow a failed
+//! step is written down here once.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::core::audit::{self, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
+use crate::core::model::{Atom, RuleId, SecurityGroupId};
+use crate::core::plan::{Plan, Purpose, Step};
+use crate::ports::clock::{Clock, Timings};
+use crate::ports::cloud::{CloudError, Ec2, ErrorClass, Receipt};
+use crate::ports::metrics::Metrics;
+use crate::ports::sinks::AuditSink;
+
+/// Who a plan is executed for; goes into every record.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Cluster id.
+    pub cluster: String,
+    /// `<namespace>/<name>`
+    pub object: String,
+    /// Uid of the object.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// Where its manifest came from.
+    pub source: Option<String>,
+    /// The pass.
+    pub trace_id: String,
+}
+
+/// What executing needs.
+#[derive(Clone, Copy)]
+pub struct Executor<'a> {
+    /// The account and Region.
+    pub ec2: &'a Ec2,
+    /// Where records go.
+    pub audit: &'a dyn AuditSink,
+    /// Counts audit failures.
+    pub metrics: &'a Metrics,
+    /// Time.
+    pub clock: &'a Clock,
+    /// Waits.
+    pub timings: &'a Timings,
+}
+
+/// Why a plan was not executed to its end.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// A call failed.
+    #[error(transparent)]
+    Call(CloudError),
+    /// What was written did not show in time.
+    #[error("EC2 does not show what was written yet: {missing}")]
+    NotVisible {
+        /// What is missing.
+        missing: String,
+    },
+}
+
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub struct Execution {
+    /// The group it created.
+    pub created: Option<SecurityGroupId>,
+    /// Rules it authorized.
+    pub authorized: Vec<RuleId>,
+    /// Rules it revoked.
+    pub revoked: Vec<RuleId>,
+    /// Calls that EC2 answered with success, by operation.
+    pub done: Vec<&'static str>,
+    /// Calls the plan makes.
+    pub planned: usize,
+    /// The first thing that went wrong.
+    pub failure: Option<Failure>,
+}
+
+/// What may still be done after a failure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Permit {
+    /// Everything.
+    All,
+    /// What rests on nothing: reverts and descriptions. New rules are not in force, so nothing they replace may go.
+    Independent,
+    /// Nothing: the world is not as planned, or out of reach.
+    Nothing,
+}
+
+impl Permit {
+    fn allows(self, step: &Step) -> bool {
+        match (self, step) {
+            (Self::All, _) => true,
+            (Self::Nothing, _) => false,
+            (Self::Independent, Step::AwaitVisible { atoms: _ } | Step::Settle | Step::DeleteGroup) => false,
+            (Self::Independent, Step::Revoke { direction: _, purpose, rules: _ }) => *purpose == Purpose::Revert,
+            (
+                Self::Independent,
+                Step::CreateGroup(_)
+                | Step::SetTags { tags: _, before: _, cause: _ }
+                | Step::RemoveTags { tags: _ }
+                | Step::Authorize { direction: _, rules: _ }
+                | Step::Modify { direction: _, rules: _ }
+                | Step::Describe { direction: _, rules: _ },
+            ) => true,
+        }
+    }
+
+    /// An answer that says no leaves the rest of the plan true. No answer, or one that says the world is different, does not.
+    fn after(error: &CloudError) -> Self {
+        match error.class {
+            _ if error.outcome_unknown => Self::Nothing,
+            ErrorClass::Stale | ErrorClass::Unavailable | ErrorClass::Credentials => Self::Nothing,
+            ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => Self::Independent,
+        }
+    }
+}
+
+impl Executor<'_> {
+    /// Executes a plan as far as it goes.
+    pub async fn execute(&self, plan: &Plan, subject: &Subject) -> Execution {
+        let mut execution = Execution { planned: plan.calls(), ..Execution::default() };
+        let mut permit = Permit::All;
+        for (index, step) in plan.steps.iter().enumerate() {
+            if !permit.allows(step) {
+                continue;
+            }
+            let result = match step {
+                Step::Settle => {
+                    self.clock.sleep(self.timings.settle).await;
+                    Ok(())
+                }
+                Step::AwaitVisible { atoms } => self.await_atoms(plan, atoms).await,
+                _ => self.write(plan, index, step, subject, &mut execution).await,
+            };
+            if let Err(failure) = result {
+                let next = match &failure {
+                    Failure::Call(error) => Permit::after(error),
+                    Failure::NotVisible { missing: _ } => Permit::Independent,
+                };
+                permit = if permit == Permit::All { next } else { permit.min_with(next) };
+                execution.failure.get_or_insert(failure);
+            }
+        }
+        execution
+    }
+
+    /// Waits until a read shows what the execution wrote. A read may be stale for a while after a write; judging the group
+    /// by such a read would make drift of our own work.
+    pub async fn await_written(&self, group: &SecurityGroupId, execution: &Execution) -> Result<(), Failure> {
+        let since = self.clock.instant();
+        loop {
+            let live = self.ec2.read.rules(group).await.map_err(Failure::Call)?;
+            let missing = execution.authorized.iter().find(|id| !live.iter().any(|rule| rule.id == **id));
+            let lingering = execution.revoked.iter().find(|id| live.iter().any(|rule| rule.id == **id));
+            let Some(id) = missing.or(lingering) else { return Ok(()) };
+            if since.elapsed() >= self.timings.visible_limit {
+                return Err(Failure::NotVisible { missing: id.to_string() });
+            }
+            self.clock.sleep(self.timings.visible_poll).await;
+        }
+    }
+
+    async fn await_atoms(&self, plan: &Plan, atoms: &[Atom]) -> Result<(), Failure> {
+        let Some(group) = &plan.group else { return Ok(()) };
+        let since = self.clock.instant();
+        loop {
+            let live = self.ec2.read.rules(group).await.map_err(Failure::Call)?;
+            let Some(missing) = atoms.iter().find(|atom| !live.iter().any(|rule| rule.atom == **atom)) else { return Ok(()) };
+            if since.elapsed() >= self.timings.visible_limit {
+                return Err(Failure::NotVisible { missing: missing.to_string() });
+            }
+            self.clock.sleep(self.timings.visible_poll).await;
+        }
+    }
+
+    async fn write(&self, plan: &Plan, index: usize, step: &Step, subject: &Subject, execution: &mut Execution) -> Result<(), Failure> {
+        let Some(operation) = step.operation() else { return Ok(()) };
+        let record = ChangeRecord {
+            version: RECORD_VERSION,
+            id: format!("c-{}", Uuid::now_v7().simple()),
+            time: self.clock.now().to_string(),
+            phase: Phase::Intent,
+            cluster: subject.cluster.clone(),
+            account: self.ec2.account.to_string(),
+            region: self.ec2.region.to_string(),
+            group_id: plan.group.as_ref().map(ToString::to_string),
+            object: subject.object.clone(),
+            uid: subject.uid.clone(),
+            generation: subject.generation,
+            source: subject.source.clone(),
+            step: index,
+            operation,
+            items: audit::items(step),
+            trace_id: subject.trace_id.clone(),
+            outcome: None,
+        };
+        self.keep(&record).await;
+        let result = self.call(plan, step).await;
+        let outcome = outcome(&result);
+        self.keep(&ChangeRecord { phase: Phase::Outcome, time: self.clock.now().to_string(), outcome: Some(outcome), ..record }).await;
+        let receipt = result.map_err(Failure::Call)?;
+        tracing::info!(operation, request_id = receipt.request_id, "EC2 write");
+        execution.done.push(operation);
+        execution.authorized.extend(receipt.authorized.into_iter().map(|rule| rule.id));
+        execution.revoked.extend(receipt.revoked);
+        execution.created = receipt.created.or(execution.created.take());
+        Ok(())
+    }
+
+    /// A record that cannot be kept does not hold up the write: an unlogged revert is better than an open door, and the
+    /// trace sink has the record still. It is told and counted.
+    async fn keep(&self, record: &ChangeRecord) {
+        if let Err(error) = self.audit.append(record).await {
+            self.metrics.audit.error();
+            tracing::error!(error = %error, cause = %error.cause, change = record.id, "audit record not kept");
+        }
+    }
+
+    async fn call(&self, plan: &Plan, step: &Step) -> Result<Receipt, CloudError> {
+        let write = &self.ec2.write;
+        let group = plan.group.as_ref();
+        match (step, group) {
+            (Step::CreateGroup(new), None) => write.create_group(new).await,
+            (Step::DeleteGroup, Some(group)) => write.delete_group(group).await,
+            (Step::SetTags { tags, before: _, cause: _ }, Some(group)) => write.set_tags(group, tags).await,
+            (Step::RemoveTags { tags }, Some(group)) => write.remove_tags(group, tags).await,
+            (Step::Revoke { direction, purpose: _, rules }, Some(group)) => {
+                let ids: Vec<RuleId> = rules.iter().map(|item| item.live.id.clone()).collect();
+                write.revoke(group, *direction, &ids).await
+            }
+            (Step::Authorize { direction, rules }, Some(group)) => {
+                let new: Vec<_> = rules.iter().map(|item| item.new.clone()).collect();
+                write.authorize(group, *direction, &new).await
+            }
+            (Step::Modify { direction: _, rules }, Some(group)) => {
+                let new: Vec<_> = rules.iter().map(|item| (item.live.id.clone(), item.new.clone())).collect();
+                write.modify(group, &new).await
+            }
+            (Step::Describe { direction, rules }, Some(group)) => {
+                let texts: Vec<_> = rules.iter().map(|item| (item.live.id.clone(), item.description.clone())).collect();
+                write.describe(group, *direction, &texts).await
+            }
+            (
+                Step::CreateGroup(_)
+                | Step::DeleteGroup
+                | Step::SetTags { tags: _, before: _, cause: _ }
+                | Step::RemoveTags { tags: _ }
+                | Step::Revoke { direction: _, purpose: _, rules: _ }
+                | Step::Authorize { direction: _, rules: _ }
+                | Step::Modify { direction: _, rules: _ }
+                | Step::Describe { direction: _, rules: _ }
+                | Step::AwaitVisible { atoms: _ }
+                | Step::Settle,
+                _,
+            ) => Ok(Receipt::default()),
+        }
+    }
+}
+
+impl Permit {
+    fn min_with(self, other: Self) -> Self {
+        if self == Self::Nothing || other == Self::Nothing { Self::Nothing } else { Self::Independent }
+    }
+}
+
+fn outcome(result: &Result<Receipt, CloudError>) -> Outcome {
+    match result {
+        Ok(receipt) => Outcome {
+            result: OutcomeResult::Done,
+            code: None,
+            message: None,
+            aws_request_id: receipt.request_id.clone(),
+            created: receipt.created.as_ref().map(ToString::to_string),
+            authorized: receipt.authorized.iter().map(|rule| rule.id.to_string()).collect(),
+        },
+        Err(error) => Outcome {
+            result: if error.outcome_unknown { OutcomeResult::Unknown } else { OutcomeResult::Failed },
+            code: error.code.clone(),
+            message: Some(error.message.clone()),
+            aws_request_id: error.request_id.clone(),
+            created: None,
+            authorized: Vec::new(),
+        },
+    }
+}
+
+/// How long to wait after the `failures`-th failure in a row: doubles, up to the limit.
+pub fn backoff(timings: &Timings, failures: u32) -> Duration {
+    let doubled = timings.backoff_first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20)));
+    doubled.min(timings.backoff_limit)
+}

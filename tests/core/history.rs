@@ -1,0 +1,202 @@
+//! A group over time: passes of sgwarden (with a crash wherever one likes) and edits of others in between.
+
+use proptest::prelude::*;
+
+use sgwarden::core::desired::Desired;
+use sgwarden::core::model::{Atom, LiveRule, Observed, SecurityGroupId, Tags, Vouched};
+use sgwarden::core::plan::{
+    Difference, Owner, Plan, PlanInput, Report, TAG_OWNER, What, born_egress, check, plan, vouched_after, vouched_before,
+};
+use sgwarden::core::status::applied_tags;
+
+use crate::cloud::Cloud;
+use crate::worlds::{Change, Edit, Known, Manifest, change, edit, known, lookups, manifest};
+
+/// EC2, and what the object's status remembers.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) cloud: Cloud,
+    pub(crate) owner: Owner,
+    pub(crate) vouched: Option<Vouched>,
+    pub(crate) applied: Option<Tags>,
+    pub(crate) recorded: Option<SecurityGroupId>,
+}
+
+/// What a pass decided on.
+#[derive(Clone, Debug)]
+pub(crate) struct Pass {
+    pub(crate) plan: Plan,
+    pub(crate) report: Report,
+}
+
+/// Whose group it is in all tests.
+pub(crate) fn owner() -> Owner {
+    Owner { cluster: "c1".to_owned(), namespace: "shop".to_owned(), name: "web".to_owned(), uid: "u1".to_owned() }
+}
+
+/// What is desired by a manifest, with these references known.
+pub(crate) fn desired(manifest: &Manifest, known: Known) -> Desired {
+    manifest.declaration().resolve(&lookups(known))
+}
+
+impl World {
+    /// A group that was created for a manifest and brought to it.
+    pub(crate) fn settled(manifest: &Manifest) -> Self {
+        let cloud = Cloud::empty(&["egress all to 0.0.0.0/0", "egress all to ::/0"]);
+        let mut world = Self { cloud, owner: owner(), vouched: Some(born_egress()), applied: None, recorded: None };
+        let desired = desired(manifest, [true, true]);
+        world.pass(&desired);
+        world.recorded = world.cloud.group.as_ref().map(|group| group.id.clone());
+        world.pass(&desired);
+        let Pass { plan, report } = world.plan(&desired);
+        assert!(plan.is_empty() && report.differences.is_empty(), "a new group is not as declared after one pass: {report:?}");
+        world
+    }
+
+    /// What a plan is made from now, lent to the closure: a plan input borrows all of it.
+    pub(crate) fn with_input<T>(&self, desired: &Desired, act: impl FnOnce(PlanInput<'_>) -> T) -> T {
+        let observed: Option<Observed> = self.cloud.observe();
+        act(PlanInput {
+            owner: &self.owner,
+            desired,
+            observed: observed.as_ref(),
+            vouched: self.vouched.as_ref(),
+            applied_tags: self.applied.as_ref(),
+            recorded: self.recorded.as_ref(),
+        })
+    }
+
+    /// The plan of a pass, looked over.
+    pub(crate) fn plan(&self, desired: &Desired) -> Pass {
+        self.with_input(desired, |input| {
+            let (plan, report) = plan(input);
+            let faults = check(input, &plan);
+            assert!(faults.is_empty(), "{faults:?} in {plan:#?}");
+            Pass { plan, report }
+        })
+    }
+
+    /// Plans, writes down the intents, does the first steps; then the process dies.
+    pub(crate) fn crash(&mut self, desired: &Desired, steps: usize) -> Pass {
+        let pass = self.plan(desired);
+        self.vouched = vouched_before(self.vouched.as_ref(), &pass.plan);
+        self.cloud.apply_prefix(&pass.plan, steps);
+        pass
+    }
+
+    /// A whole pass, to the status at its end.
+    pub(crate) fn pass(&mut self, desired: &Desired) -> Pass {
+        let pass = self.crash(desired, usize::MAX);
+        let settled = self.plan(desired).report.differences.is_empty() && desired.held.is_empty();
+        self.look(desired, settled);
+        pass
+    }
+
+    /// What a status says after a look at the group.
+    fn look(&mut self, desired: &Desired, settled: bool) {
+        let Some(observed) = self.cloud.observe() else { return };
+        self.vouched = vouched_after(self.vouched.as_ref(), desired, &observed, settled);
+        self.applied = Some(applied_tags(self.applied.as_ref(), &desired.tags, &observed.group.tags));
+    }
+
+    /// The lines of the status.
+    pub(crate) fn lines(&self) -> Option<Vec<String>> {
+        self.vouched.as_ref().map(Vouched::to_lines)
+    }
+
+    /// What is live.
+    pub(crate) fn atoms(&self) -> impl Iterator<Item = &Atom> {
+        self.cloud.rules.values().map(|rule| &rule.atom)
+    }
+
+    /// Somebody edits the group in EC2; what EC2 refuses does not happen.
+    pub(crate) fn edit(&mut self, edit: &Edit) {
+        let rows: Vec<LiveRule> = self.cloud.rules.values().cloned().collect();
+        let pick = |index: &prop::sample::Index| if rows.is_empty() { None } else { Some(index.get(&rows)) };
+        match edit {
+            Edit::Add(atom, text) => drop(self.cloud.authorize(atom, text.as_deref())),
+            Edit::Remove(row) => drop(pick(row).and_then(|row| self.cloud.rules.remove(&row.id))),
+            Edit::SetTraffic(row, traffic) => {
+                let Some(row) = pick(row) else { return };
+                let atom = Atom { traffic: *traffic, ..row.atom.clone() };
+                drop(self.cloud.modify(&[(&row.id, &atom, row.description.as_deref())]));
+            }
+            Edit::SetPeer(row, peer) => {
+                let Some(row) = pick(row) else { return };
+                let atom = Atom { peer: peer.clone(), ..row.atom.clone() };
+                drop(self.cloud.modify(&[(&row.id, &atom, row.description.as_deref())]));
+            }
+            Edit::Describe(row, text) => {
+                if let Some(row) = pick(row).and_then(|row| self.cloud.rules.get_mut(&row.id)) {
+                    row.description.clone_from(text);
+                }
+            }
+            Edit::SetTag(key, value) => drop(self.cloud.tags().insert(key.clone(), value.clone())),
+            Edit::DropTag(key) => drop(self.cloud.tags().remove(key)),
+            Edit::StripOwner => drop(self.cloud.tags().remove(TAG_OWNER)),
+        }
+    }
+}
+
+/// A group in the middle of its life: settled, then edited in EC2, while its manifest moved on.
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    pub(crate) first: Manifest,
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) known: Known,
+    pub(crate) baseline: Baseline,
+}
+
+/// What is left of the baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Baseline {
+    Kept,
+    Lost,
+    /// The object was created anew under its name.
+    Reclaimed,
+}
+
+pub(crate) fn story() -> impl Strategy<Value = Story> {
+    let baseline = prop_oneof![6 => Just(Baseline::Kept), 1 => Just(Baseline::Lost), 1 => Just(Baseline::Reclaimed)];
+    (manifest(), prop::collection::vec(edit(), 0..=4), prop::collection::vec(change(), 0..=3), known(), baseline)
+        .prop_map(|(first, edits, changes, known, baseline)| Story { first, edits, changes, known, baseline })
+}
+
+impl Story {
+    /// The world at its end, before sgwarden looks, and what is desired then.
+    pub(crate) fn play(&self) -> (World, Desired) {
+        let mut world = World::settled(&self.first);
+        for edit in &self.edits {
+            world.edit(edit);
+        }
+        match self.baseline {
+            Baseline::Kept => {}
+            Baseline::Lost => (world.vouched, world.applied) = (None, None),
+            Baseline::Reclaimed => {
+                world.owner.uid = "u2".to_owned();
+                (world.vouched, world.applied, world.recorded) = (None, None, None);
+                // Without both tags it would be nobody's group.
+                let tags = world.owner.search_tags();
+                world.cloud.tags().extend(tags);
+            }
+        }
+        (world, desired(&self.first.changed(&self.changes), self.known))
+    }
+}
+
+/// The drift a report tells, as `kind: rule`.
+pub(crate) fn drift(report: &Report) -> Vec<String> {
+    report.drifts().map(|difference| format!("{}: {}", difference.drift().unwrap(), subject(difference))).collect()
+}
+
+fn subject(difference: &Difference) -> String {
+    match &difference.what {
+        What::GroupMissing { recorded: _ } => "the group".to_owned(),
+        What::Missing { atom, declared: _, last_id: _ } => atom.to_string(),
+        What::Extra { live, rule: _, was: _ } => format!("{} {}", live.id, live.atom),
+        What::Moved { live, atom, declared: _ } => format!("{} {} to {atom}", live.id, live.atom),
+        What::Description { live, declared: _ } => format!("{} {}", live.id, live.atom),
+        What::Tag { key, live: _, declared: _, ownership: _ } => format!("tag {key}"),
+    }
+}

@@ -1,0 +1,26 @@
+//! The tier `core`: what the pure heart decides, judged from outside.
+//!
+//! - `goldens`: scenarios as files, each with the plan an operator reads;
+//! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
+//!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;
+//! - `canonical`: text forms and EC2's fields read back;
+//! - `status`: what an object's status says over several passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails may panic where it likes"
+)]
+
+mod canonical;
+mod cloud;
+mod drift;
+mod goldens;
+mod history;
+mod oracle;
+mod properties;
+mod scenario;
+mod status;
+mod status_bounds;
+mod worlds;

@@ -1,0 +1,195 @@
+//! What holds of every plan, whatever happened before it.
+
+use proptest::prelude::*;
+
+use sgwarden::core::desired::Desired;
+use sgwarden::core::model::{Atom, LiveRule, Tags};
+use sgwarden::core::plan::{Plan, Report, Step, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID, What, plan, render};
+
+use crate::history::{Pass, World, desired, drift, story};
+use crate::oracle::{Oracle, Reach};
+use crate::worlds::{cases, change, manifest, oracle};
+
+/// What must stay allowed: what is now and is desired. Where the desired rule waits for a reference, nothing can be put in
+/// the place of a rule that nobody declared, so there only what we vouch for counts.
+fn must(world: &World, report: &Report, desired: &Desired, oracle: &Oracle) -> Reach {
+    let waits = |atom: &Atom| {
+        report.differences.iter().any(|difference| {
+            difference.held.is_some() && matches!(&difference.what, What::Missing { atom: missing, declared: _, last_id: _ } if missing == atom)
+        })
+    };
+    let all = oracle.reach(desired.rules.iter().map(|(atom, _)| atom));
+    let at_once = oracle.reach(desired.rules.iter().map(|(atom, _)| atom).filter(|atom| !waits(atom)));
+    oracle.reach(world.atoms()).and(&at_once).or(&sanctioned(world, desired, oracle).and(&all))
+}
+
+/// What rules let through that are declared, or were when we last looked.
+fn sanctioned(world: &World, desired: &Desired, oracle: &Oracle) -> Reach {
+    let known = |atom: &&Atom| desired.rules.contains(atom) || world.vouched.as_ref().is_none_or(|set| set.get(atom).is_some());
+    oracle.reach(world.atoms().filter(known))
+}
+
+/// Rows that wait for a reference and must not be touched.
+fn held_rows(report: &Report) -> Vec<LiveRule> {
+    let rows = report.differences.iter().filter_map(|difference| match &difference.what {
+        What::Extra { live, rule: _, was: _ } if difference.held.is_some() => Some(live.clone()),
+        What::GroupMissing { recorded: _ }
+        | What::Missing { atom: _, declared: _, last_id: _ }
+        | What::Extra { live: _, rule: _, was: _ }
+        | What::Moved { live: _, atom: _, declared: _ }
+        | What::Description { live: _, declared: _ }
+        | What::Tag { key: _, live: _, declared: _, ownership: _ } => None,
+    });
+    rows.collect()
+}
+
+/// Walks a plan step by step and judges what gets through after each.
+fn walk(world: &World, plan: &Plan, must: &Reach, oracle: &Oracle) -> Result<(), TestCaseError> {
+    let mut world = world.clone();
+    for (done, step) in plan.steps.iter().enumerate() {
+        world.cloud.apply(step).map_err(|refusal| TestCaseError::fail(format!("EC2 refuses {step:?}: {refusal}")))?;
+        let cut = must.minus(&oracle.reach(world.atoms()));
+        prop_assert!(cut.is_empty(), "after step {done} of {plan:#?}\nthis is cut:\n{}", oracle.say(&cut));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn one_pass_converges_and_a_second_one_changes_nothing(story in story()) {
+        let (mut world, desired) = story.play();
+        let report = world.pass(&desired).report;
+        let Pass { plan: again, report: remaining } = world.plan(&desired);
+        prop_assert!(again.is_empty(), "after one pass there is still to do: {again:#?}");
+        prop_assert!(remaining.differences.iter().all(|difference| difference.held.is_some()), "{remaining:#?}");
+        let held = held_rows(&report);
+        let undeclared: Vec<&Atom> = world.atoms().filter(|atom| !desired.rules.contains(atom)).collect();
+        let waits = |atom: &&Atom| held.iter().any(|row| row.atom == **atom);
+        prop_assert!(undeclared.iter().all(waits), "neither declared nor held, and still there: {undeclared:?}");
+        let lines = world.lines();
+        prop_assert!(lines.is_some() || !desired.held.is_empty(), "one settled pass sets the baseline");
+        world.pass(&desired);
+        prop_assert_eq!(lines, world.lines());
+    }
+
+    #[test]
+    fn after_every_step_what_was_allowed_and_is_desired_still_is(story in story(), oracle in oracle()) {
+        let (world, desired) = story.play();
+        let Pass { plan, report } = world.plan(&desired);
+        let must = must(&world, &report, &desired, &oracle);
+        walk(&world, &plan, &must, &oracle)?;
+    }
+
+    #[test]
+    fn rules_that_wait_for_a_reference_stay_to_the_end(story in story()) {
+        let (mut world, desired) = story.play();
+        let report = world.pass(&desired).report;
+        for row in held_rows(&report) {
+            prop_assert_eq!(world.cloud.rules.get(&row.id), Some(&row));
+        }
+    }
+
+    #[test]
+    fn planning_twice_gives_the_same_plan_to_the_byte(story in story()) {
+        let (world, desired) = story.play();
+        let print = || world.with_input(&desired, |input| {
+            let (plan, report) = plan(input);
+            (render(input, &plan, &report), format!("{plan:?} {report:?}"))
+        });
+        prop_assert_eq!(print(), print());
+    }
+
+    #[test]
+    fn a_crash_anywhere_makes_no_drift_of_our_own_writes(story in story(), at in any::<prop::sample::Index>()) {
+        let (mut world, desired) = story.play();
+        let steps = at.index(world.plan(&desired).plan.steps.len() + 1);
+        let before = world.crash(&desired, steps).report;
+        let Pass { plan, report: after } = world.plan(&desired);
+        let known = drift(&before);
+        let invented: Vec<String> = drift(&after).into_iter().filter(|drift| !known.contains(drift)).collect();
+        prop_assert!(invented.is_empty(), "{invented:?} after {steps} steps; now {plan:#?}");
+        world.pass(&desired);
+        prop_assert!(world.plan(&desired).plan.is_empty());
+    }
+
+    #[test]
+    fn manifests_alone_never_make_drift(
+        first in manifest(),
+        edits in prop::collection::vec((prop::collection::vec(change(), 0..=3), any::<Option<prop::sample::Index>>(), any::<bool>()), 1..=4),
+    ) {
+        let mut world = World::settled(&first);
+        let mut current = first.clone();
+        for (changes, crash, back) in &edits {
+            current = if *back { first.clone() } else { current.changed(changes) };
+            let desired = desired(&current, [true, true]);
+            if let Some(at) = crash {
+                let steps = at.index(world.plan(&desired).plan.steps.len() + 1);
+                world.crash(&desired, steps);
+            }
+            let Pass { plan, report } = world.pass(&desired);
+            prop_assert_eq!(drift(&report), Vec::<String>::new(), "{:#?}", plan);
+            let vouched: Vec<&Atom> = world.vouched.iter().flat_map(|set| set.iter()).map(|(atom, _)| atom).collect();
+            let declared: Vec<&Atom> = desired.rules.iter().map(|(atom, _)| atom).collect();
+            prop_assert_eq!(vouched, declared, "what is neither desired nor live has left");
+        }
+    }
+
+    #[test]
+    fn nothing_rests_on_a_rule_that_is_not_in_force_yet(story in story(), oracle in oracle()) {
+        let (world, desired) = story.play();
+        let plan = world.plan(&desired).plan;
+        // Drift gives nobody a right to stay connected; it is reverted without a wait.
+        let must = sanctioned(&world, &desired, &oracle).and(&oracle.reach(desired.rules.iter().map(|(atom, _)| atom)));
+        let mut live = world.clone();
+        // What is in force: the data plane lags, so what is authorized counts only once the plan has settled.
+        let mut in_force = world.clone();
+        for step in &plan.steps {
+            live.cloud.apply(step).unwrap();
+            let present = live.cloud.rules.clone();
+            if *step == Step::Settle {
+                in_force.cloud.rules = present;
+            } else {
+                in_force.cloud.rules.retain(|id, _| present.contains_key(id));
+                for (id, rule) in &mut in_force.cloud.rules {
+                    rule.clone_from(&present[id]);
+                }
+            }
+            let cut = must.minus(&oracle.reach(in_force.atoms()));
+            prop_assert!(cut.is_empty(), "{plan:#?}\ncuts, at {step:?}, before it is in force:\n{}", oracle.say(&cut));
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_not_ours_is_never_touched(story in story(), tags in owner_tags(), recorded in any::<bool>()) {
+        let (mut world, desired) = story.play();
+        let cluster = tags.get(TAG_CLUSTER).map(|cluster| *cluster == world.owner.cluster);
+        let object = tags.get(TAG_OWNER).map(|object| *object == world.owner.object());
+        let ours = match (cluster, object) {
+            (Some(true), Some(true)) => true,
+            (Some(false), _) | (_, Some(false)) => false,
+            (None, _) | (_, None) => recorded,
+        };
+        *world.cloud.tags() = tags;
+        world.recorded = if recorded { world.cloud.group.as_ref().map(|group| group.id.clone()) } else { None };
+        let Pass { plan, report } = world.plan(&desired);
+        prop_assert!(ours || plan.is_empty(), "{plan:#?}");
+        prop_assert!(ours || report.differences.is_empty(), "what is not ours is not compared: {report:#?}");
+        prop_assert!(!ours || !plan.is_empty() || report.differences.iter().all(|difference| difference.held.is_some()));
+    }
+}
+
+fn owner_tags() -> impl Strategy<Value = Tags> {
+    let tag = |key: &'static str, values: &'static [&'static str]| {
+        prop::option::of(prop::sample::select(values)).prop_map(move |value| value.map(|value| (key.to_owned(), value.to_owned())))
+    };
+    let tags = (
+        tag(TAG_CLUSTER, &["c1", "c1", "c2"]),
+        tag(TAG_OWNER, &["shop/web", "shop/web", "shop/db"]),
+        tag(TAG_UID, &["u1", "u0"]),
+        tag(TAG_ORIGIN, &["Created", "Adopted"]),
+        tag("team", &["x", "z"]),
+    );
+    tags.prop_map(|(a, b, c, d, e)| [a, b, c, d, e].into_iter().flatten().collect())
+}

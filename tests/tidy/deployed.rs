@@ -1,0 +1,104 @@
+//! Policies that allow what the code does, and no more.
+//!
+//! Entry points: the tests; [`calls`] reads which calls the AWS adapter makes.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::source::{Kind, Source};
+use crate::{Finding, root, settle, stands, text};
+
+/// The folder of the adapter.
+const ADAPTER: &str = "src/adapters/aws";
+/// Needs no permission: AWS answers whoever asks who he is.
+const FREE: &str = "GetCallerIdentity";
+/// What is to be filled in.
+const PLACEHOLDERS: [&str; 2] = ["ACCOUNT_ID", "CLUSTER_ID"];
+
+#[test]
+fn the_policies_allow_what_the_adapter_calls_and_nothing_else() {
+    let calls: BTreeSet<String> = Source::all(&root(), ADAPTER).iter().flat_map(calls).collect();
+    assert!(calls.len() > 5, "only {calls:?}: the check sees nothing");
+    let needed: BTreeSet<String> = calls.iter().filter(|call| *call != FREE).map(|call| format!("ec2:{call}")).collect();
+    let reads =
+        needed.iter().filter(|action| action.starts_with("ec2:Describe") || action.starts_with("ec2:Get")).cloned().collect();
+    let mut findings = compare("deploy/iam/enforce.json", &needed);
+    findings.extend(compare("deploy/iam/read-only.json", &reads));
+    settle(findings);
+}
+
+#[test]
+fn every_write_is_bound_to_what_is_ours() {
+    let mut findings = Vec::new();
+    for statement in statements("deploy/iam/enforce.json") {
+        let sid = statement["Sid"].as_str().unwrap_or("a statement without Sid").to_owned();
+        let writes = listed(&statement["Action"]).iter().any(|action| !action.starts_with("ec2:Describe"));
+        // Rules and prefix lists carry no tags of ours, and a VPC is nobody's: the group in the same call decides.
+        let beside = listed(&statement["Resource"])
+            .iter()
+            .all(|arn| [":security-group-rule/*", ":prefix-list/*", ":vpc/*"].iter().any(|end| arn.ends_with(end)));
+        let bound = statement["Condition"].to_string().contains("/sgwarden.dev/cluster\":\"CLUSTER_ID\"");
+        if writes && !beside && !bound {
+            findings.push(Finding::at(
+                "deploy/iam/enforce.json",
+                1,
+                &format!("{sid} writes to groups of others: add the condition on sgwarden.dev/cluster"),
+            ));
+        }
+    }
+    settle(findings);
+}
+
+#[test]
+fn what_is_to_be_filled_in_is_told() {
+    let told = text("deploy/README.md");
+    for path in ["deploy/iam/enforce.json", "deploy/iam/read-only.json"] {
+        let policy = text(path);
+        for word in policy.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter(|word| word.len() > 3) {
+            assert!(PLACEHOLDERS.contains(&word) && told.contains(word), "{path}: {word} is not explained in deploy/README.md");
+        }
+    }
+}
+
+#[test]
+fn calls_are_read_from_code() {
+    let code = "let r = self.client.describe_vpcs().filters(x);\n// client.create_vpc()\nlet s = client.get_caller_identity().send();\nClient::from_conf(c)";
+    assert_eq!(calls(&Source::parse("x.rs", code)), ["DescribeVpcs", "GetCallerIdentity"]);
+}
+
+/// The API calls in a file: the methods of a client, by AWS's names.
+fn calls(source: &Source) -> Vec<String> {
+    let tokens = source.without_tests();
+    let named = |at: &usize| stands(tokens, *at, &["client", "."]) && stands(tokens, at + 3, &["("]);
+    let method = (0..tokens.len()).filter(named).filter_map(|at| tokens.get(at + 2)).filter(|token| token.kind == Kind::Word);
+    method.map(|token| token.text.split('_').map(capital).collect()).collect()
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
+}
+
+fn compare(path: &str, needed: &BTreeSet<String>) -> Vec<Finding> {
+    let allowed: BTreeSet<String> = statements(path).iter().flat_map(|statement| listed(&statement["Action"])).collect();
+    let missing = needed.difference(&allowed).map(|action| format!("{action} is called in {ADAPTER}: allow it"));
+    let idle = allowed.difference(needed).map(|action| format!("{action} is never called: take it out"));
+    missing.chain(idle).map(|what| Finding::at(path, 1, &what)).collect()
+}
+
+fn statements(path: &str) -> Vec<Value> {
+    let policy: Value = serde_json::from_str(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert_eq!(policy["Version"], "2012-10-17", "{path}");
+    let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
+    assert!(statements.iter().all(|statement| statement["Effect"] == "Allow"), "{path}: the checks read Allow only");
+    statements
+}
+
+/// One string or a list of them.
+fn listed(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        other => other.as_str().map(str::to_owned).into_iter().collect(),
+    }
+}
