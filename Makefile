@@ -59,6 +59,6 @@ lint: ## clippy over everything, warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
 
 crds: ## write crds/ from the Rust types
-	cargo run --locked --quiet -- crds
+	cargo run --locked --quiet -- crds --directory crds
 
 verify: test ## everything: what a release has to pass

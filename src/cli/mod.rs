@@ -97,6 +97,10 @@ fn usage(error: &clap::Error) -> ExitCode {
             let _ = write!(std::io::stdout(), "{error}");
             ExitCode::SUCCESS
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = write!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
         _ => {
             let text = error.to_string();
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sgwarden::api::Mode;
 use sgwarden::core::audit::items;
-use sgwarden::core::plan::{Plan, Purpose, Report, Step, render, vouched_before};
+use sgwarden::core::plan::{Plan, Purpose, Report, Step, render};
 use sgwarden::core::status::{Tracking, track};
 
 use crate::history::{Pass, World};
@@ -35,21 +35,15 @@ fn check(text: &str) -> String {
             read += &world.with_input(&desired, |input| render(input, &plan, &report));
             read += &steps(&plan);
             read += &drift(&report);
-            let before = vouched_before(world.vouched.as_ref(), &plan).map(|set| set.to_lines());
-            lines(&mut read, "vouched before", before.as_deref());
+            let mut before = world.clone();
+            before.crash(&desired, 0);
+            lines(&mut read, "vouched before the first write", before.lines().as_deref());
         }
         world.pass(&desired);
-        if let Some(group) = &world.cloud.group {
-            world.recorded = Some(group.id.clone()).filter(|_| !foreign(&report));
-        }
     }
-    lines(&mut read, "vouched after", world.lines().as_deref());
+    lines(&mut read, "vouched at the end", world.lines().as_deref());
     finished(&scenario, &world);
     read
-}
-
-fn foreign(report: &Report) -> bool {
-    matches!(report.ownership, Some(sgwarden::core::plan::Ownership::Foreign { claimant: _ }))
 }
 
 /// What is planned once more, after all is done, does nothing.

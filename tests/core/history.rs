@@ -43,10 +43,9 @@ impl World {
     /// A group that was created for a manifest and brought to it.
     pub(crate) fn settled(manifest: &Manifest) -> Self {
         let cloud = Cloud::empty(&["egress all to 0.0.0.0/0", "egress all to ::/0"]);
-        let mut world = Self { cloud, owner: owner(), vouched: Some(born_egress()), applied: None, recorded: None };
+        let mut world = Self { cloud, owner: owner(), vouched: None, applied: None, recorded: None };
         let desired = desired(manifest, [true, true]);
         world.pass(&desired);
-        world.recorded = world.cloud.group.as_ref().map(|group| group.id.clone());
         world.pass(&desired);
         let Pass { plan, report } = world.plan(&desired);
         assert!(plan.is_empty() && report.differences.is_empty(), "a new group is not as declared after one pass: {report:?}");
@@ -79,8 +78,17 @@ impl World {
     /// Plans, writes down the intents, does the first steps; then the process dies.
     pub(crate) fn crash(&mut self, desired: &Desired, steps: usize) -> Pass {
         let pass = self.plan(desired);
-        self.vouched = vouched_before(self.vouched.as_ref(), &pass.plan);
+        if self.cloud.group.is_none() {
+            // What the controller writes down before it creates a group.
+            self.vouched = Some(born_egress());
+            self.recorded = None;
+        } else {
+            self.vouched = vouched_before(self.vouched.as_ref(), &pass.plan);
+        }
         self.cloud.apply_prefix(&pass.plan, steps);
+        if pass.plan.group.is_none() {
+            self.recorded = self.cloud.group.as_ref().map(|group| group.id.clone());
+        }
         pass
     }
 

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 
-use sgwarden::core::desired::Desired;
+use sgwarden::core::desired::{Declaration, DeclaredRule, Desired};
 use sgwarden::core::model::{Atom, LiveRule, Tags};
 use sgwarden::core::plan::{Plan, Report, Step, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID, What, plan, render};
 
 use crate::history::{Pass, World, desired, drift, story};
 use crate::oracle::{Oracle, Reach};
-use crate::worlds::{cases, change, manifest, oracle};
+use crate::worlds::{cases, change, lookups, manifest, oracle};
 
 /// What must stay allowed: what is now and is desired. Where the desired rule waits for a reference, nothing can be put in
 /// the place of a rule that nobody declared, so there only what we vouch for counts.
@@ -162,6 +162,21 @@ proptest! {
     }
 
     #[test]
+    fn order_and_grouping_of_rules_do_not_matter(story in story(), keys in prop::collection::vec(any::<u64>(), 32)) {
+        let (world, _) = story.play();
+        let declaration = story.first.changed(&story.changes).declaration();
+        let other = regrouped(&declaration, &keys);
+        let (one, other) = (declaration.resolve(&lookups(story.known)), other.resolve(&lookups(story.known)));
+        let atoms = |desired: &Desired| desired.rules.iter().map(|(atom, _)| atom.clone()).collect::<Vec<_>>();
+        prop_assert_eq!(atoms(&one), atoms(&other));
+        prop_assert_eq!(&one.held, &other.held);
+        // Who owns what two rules declare is a matter of order, by design.
+        if story.known == [true, true] && !repeats(&declaration) {
+            prop_assert_eq!(world.plan(&one).plan, world.plan(&other).plan);
+        }
+    }
+
+    #[test]
     fn a_group_that_is_not_ours_is_never_touched(story in story(), tags in owner_tags(), recorded in any::<bool>()) {
         let (mut world, desired) = story.play();
         let cluster = tags.get(TAG_CLUSTER).map(|cluster| *cluster == world.owner.cluster);
@@ -178,6 +193,35 @@ proptest! {
         prop_assert!(ours || report.differences.is_empty(), "what is not ours is not compared: {report:#?}");
         prop_assert!(!ours || !plan.is_empty() || report.differences.iter().all(|difference| difference.held.is_some()));
     }
+}
+
+/// The same declared otherwise: a rule for each port range, rules and peers in another order.
+fn regrouped(declaration: &Declaration, keys: &[u64]) -> Declaration {
+    let mut next = declaration.clone();
+    let split = |rule: &DeclaredRule| {
+        let rule = rule.clone();
+        rule.traffic.clone().into_iter().map(move |traffic| DeclaredRule { traffic: vec![traffic], ..rule.clone() })
+    };
+    next.rules = declaration.rules.iter().flat_map(split).collect();
+    for rule in &mut next.rules {
+        shuffle(&mut rule.peers, keys);
+    }
+    shuffle(&mut next.rules, keys);
+    next
+}
+
+/// Whether anything is declared twice.
+fn repeats(declaration: &Declaration) -> bool {
+    let mut bare = declaration.clone();
+    bare.egress_policy = None;
+    let pairs: usize = bare.rules.iter().map(|rule| rule.peers.len() * rule.traffic.len()).sum();
+    pairs != bare.resolve(&lookups([true, true])).rules.len()
+}
+
+fn shuffle<T>(items: &mut Vec<T>, keys: &[u64]) {
+    let mut keyed: Vec<(u64, T)> = keys.iter().copied().cycle().zip(items.drain(..)).collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    items.extend(keyed.into_iter().map(|(_, item)| item));
 }
 
 fn owner_tags() -> impl Strategy<Value = Tags> {

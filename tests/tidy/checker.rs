@@ -65,7 +65,7 @@ fn paths_in_code_and_in_macros_count() {
 
 #[test]
 fn what_is_only_talked_about_is_not_used() {
-    let code = r####"
+    let code = r##"
         // use crate::engine; /* not open
         /* use crate::engine; /* nested */ use crate::cli; */
         /// [`crate::engine`]
@@ -74,7 +74,7 @@ fn what_is_only_talked_about_is_not_used() {
         const C: (char, char, u8) = ('"', '\'', b'"');
         fn f<'a>(r#use: &'a str) {}
         use crate::api;
-    "####;
+    "##;
     names("src/core/status/mod.rs", code, &["9 crate::api"]);
     let strings: Vec<String> =
         Source::parse("src/x.rs", code).tokens.into_iter().filter(|t| t.kind == Kind::Text).map(|t| t.text).collect();

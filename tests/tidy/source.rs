@@ -93,10 +93,8 @@ impl Source {
             let before = |back: usize| at.checked_sub(back).and_then(|at| self.tokens.get(at));
             match token.text.as_str() {
                 "{" if token.kind == Kind::Mark => braces.push(None),
-                "}" if token.kind == Kind::Mark => {
-                    if braces.pop().flatten().is_some() {
-                        module.pop();
-                    }
+                "}" if token.kind == Kind::Mark && braces.pop().flatten().is_some() => {
+                    module.pop();
                 }
                 "mod" if token.kind == Kind::Word && next(2).is_some_and(|brace| brace.is("{")) => {
                     let name = next(1).map(|name| name.text.clone());

@@ -129,7 +129,9 @@ pub(crate) fn missing_places(path: &str, text: &str) -> Vec<Finding> {
         for (_, rest) in content.match_indices("](").map(|(at, _)| content.split_at(at + 2)) {
             let target = rest.split([')', '#', ' ']).next().unwrap_or_default();
             let folder = std::path::Path::new(path).parent().unwrap_or(std::path::Path::new(""));
-            let local = path.ends_with(".md") && !target.is_empty() && !target.contains(':');
+            let local = std::path::Path::new(path).extension().is_some_and(|extension| extension == "md")
+                && !target.is_empty()
+                && !target.contains(':');
             let told = ["deploy/", "docs/", "tests/", "crds/", "src/"].iter().any(|folder| target.starts_with(folder));
             if local && !told && !root().join(folder).join(target).exists() {
                 findings.push(Finding::at(path, line, &format!("the link to {target} leads nowhere: name what is")));

@@ -10,7 +10,7 @@ pub trait IdKind {
     const PREFIX: &'static str;
     /// Whether the old form with 8 digits exists beside the one with 17.
     const HAS_SHORT_FORM: bool;
-    /// The field's word for the resource, for messages.
+    /// The field's word for the resource with its article, for messages.
     const NOUN: &'static str;
 }
 
@@ -30,22 +30,22 @@ pub enum PrefixListKind {}
 impl IdKind for SecurityGroupKind {
     const PREFIX: &'static str = "sg-";
     const HAS_SHORT_FORM: bool = true;
-    const NOUN: &'static str = "security group id";
+    const NOUN: &'static str = "a security group id";
 }
 impl IdKind for RuleKind {
     const PREFIX: &'static str = "sgr-";
     const HAS_SHORT_FORM: bool = false;
-    const NOUN: &'static str = "security group rule id";
+    const NOUN: &'static str = "a security group rule id";
 }
 impl IdKind for VpcKind {
     const PREFIX: &'static str = "vpc-";
     const HAS_SHORT_FORM: bool = true;
-    const NOUN: &'static str = "VPC id";
+    const NOUN: &'static str = "a VPC id";
 }
 impl IdKind for PrefixListKind {
     const PREFIX: &'static str = "pl-";
     const HAS_SHORT_FORM: bool = true;
-    const NOUN: &'static str = "prefix list id";
+    const NOUN: &'static str = "a prefix list id";
 }
 
 /// An AWS resource id: a fixed prefix and 8 or 17 lower-case hex digits (EC2 API reference, "resource ids").
@@ -73,7 +73,7 @@ impl<K> ResourceId<K> {
 
 /// A text that is not the identifier it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a {noun}: it must be {form}")]
+#[error("'{text}' is not {noun}: it must be {form}")]
 pub struct BadId {
     text: String,
     noun: &'static str,
@@ -125,7 +125,7 @@ impl FromStr for AccountId {
         if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
             return Ok(Self(text.into()));
         }
-        Err(BadId { text: shorten(text), noun: "AWS account id", form: "12 digits".into() })
+        Err(BadId { text: shorten(text), noun: "an AWS account id", form: "12 digits".into() })
     }
 }
 
@@ -168,7 +168,7 @@ impl FromStr for Region {
         {
             return Ok(Self(text.into()));
         }
-        Err(BadId { text: shorten(text), noun: "AWS Region", form: "a code such as eu-west-1".into() })
+        Err(BadId { text: shorten(text), noun: "an AWS Region", form: "a code such as eu-west-1".into() })
     }
 }
 
@@ -207,7 +207,7 @@ impl FromStr for RuleName {
         }
         Err(BadId {
             text: shorten(text),
-            noun: "rule name",
+            noun: "a rule name",
             form: "1 to 63 lower-case letters, digits and '-', such as allow-https; free text goes into description".into(),
         })
     }

@@ -20,7 +20,7 @@ mod vouch;
 pub use check::{Fault, check};
 pub use delete::plan_deletion;
 pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
-pub use render::{lines, render, summary};
+pub use render::{changes, lines, render, summary};
 pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};
 pub use revert::plan_reverts;
 pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};

@@ -50,13 +50,12 @@ struct Rules {
     describe: Vec<Redescription>,
 }
 
-/// What is to be done with tags of one kind.
+/// What is to be done with tags of one kind. One call a cause: the audit tells drift from change for each tag.
 #[derive(Default)]
 struct TagWork {
-    set: Tags,
+    set: BTreeMap<Cause, Tags>,
     before: Tags,
     remove: Tags,
-    causes: Vec<Cause>,
 }
 
 #[derive(Default)]
@@ -95,12 +94,11 @@ impl Work {
             }),
             What::Tag { key, live, declared, ownership } => {
                 let work = if *ownership { &mut self.owner_tags } else { &mut self.tags };
-                work.causes.push(cause);
                 if let Some(live) = live {
                     work.before.insert(key.clone(), live.clone());
                 }
                 match (declared, live) {
-                    (Some(value), _) => drop(work.set.insert(key.clone(), value.clone())),
+                    (Some(value), _) => drop(work.set.entry(cause).or_default().insert(key.clone(), value.clone())),
                     (None, Some(live)) => drop(work.remove.insert(key.clone(), live.clone())),
                     (None, None) => {}
                 }
@@ -191,10 +189,10 @@ impl Rules {
 
 impl TagWork {
     fn push_steps(self, steps: &mut Vec<Step>) {
-        if !self.set.is_empty() {
-            let cause = self.causes.iter().copied().find(|cause| *cause == Cause::Drift).or(self.causes.first().copied());
-            let before = self.before.into_iter().filter(|(key, _)| self.set.contains_key(key)).collect();
-            steps.push(Step::SetTags { tags: self.set, before, cause: cause.unwrap_or(Cause::SpecChange) });
+        for (cause, tags) in self.set {
+            let before = self.before.iter().filter(|(key, _)| tags.contains_key(*key));
+            let before = before.map(|(key, value)| (key.clone(), value.clone())).collect();
+            steps.push(Step::SetTags { tags, before, cause });
         }
         if !self.remove.is_empty() {
             steps.push(Step::RemoveTags { tags: self.remove });

@@ -135,7 +135,15 @@ pub fn summary(plan: &Plan) -> String {
     words.join(" → ")
 }
 
-/// Each step as one line for `status.plan`.
+/// What a plan changes because the manifest says so: everything but reverts of drift, and the group itself.
+pub fn changes(plan: &Plan) -> Vec<String> {
+    let drift = format!(" ({})", Cause::Drift);
+    let unmarked = |line: &String| line.rsplit_once(" (").map_or_else(|| line.clone(), |(what, _)| what.to_owned());
+    let group = |line: &String| line.starts_with("create group");
+    lines(plan).iter().filter(|line| !line.ends_with(&drift) && !group(line)).map(unmarked).collect()
+}
+
+/// Each thing a plan does as one line, with its cause.
 pub fn lines(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &plan.steps {

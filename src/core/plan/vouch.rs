@@ -75,7 +75,9 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
         // Somebody made another rule of our row, and nobody vouches for that one: the row's own line is what tells.
         let row = known.id.as_ref().and_then(|id| observed.rules.get(id));
         let row_lives_on = row.is_some_and(|row| !desired.rules.contains(&row.atom) && before.get(&row.atom).is_none());
-        if desired.rules.contains(atom) || live.contains_key(atom) || row_lives_on {
+        // What a rule that waits for a reference declares is not known in full: its lines stay until it is.
+        let waits = desired.holds(atom.direction, &known.rule).is_some();
+        if desired.rules.contains(atom) || live.contains_key(atom) || row_lives_on || waits {
             after.insert(atom.clone(), known.clone());
         }
     }

@@ -8,7 +8,7 @@ use crate::core::desired::{self, Declaration, Desired, EgressPolicy, Lookup, Loo
 use crate::core::model::{Observed, Region, SecurityGroupId, Vouched};
 use crate::core::plan::{self, Owner, Ownership, Plan, PlanInput, Report};
 use crate::core::status::{self, Facts, Reason, Standing, Tracking};
-use crate::engine::execute::{Execution, Executor, Subject};
+use crate::engine::execute::{Executor, Subject};
 use crate::ports::cloud::Ec2;
 use crate::ports::metrics::{Need, Outcome};
 use crate::ports::objects::{Key, ObjectsError};
@@ -126,7 +126,7 @@ impl Pass<'_> {
     }
 
     async fn rounds(&mut self, declaration: &Declaration, ec2: &Ec2) -> Next {
-        let mut last_execution: Option<Execution> = None;
+        let mut changes = Vec::new();
         for _ in 0..ROUNDS {
             let status = self.object.status.clone().unwrap_or_default();
             let recorded = status::recorded_group(&status);
@@ -169,12 +169,12 @@ impl Pass<'_> {
             }
             let seen = Seen { declaration, ec2, desired: &desired, observed: observed.as_ref(), vouched: vouched.as_ref(), plan: &plan, report: &report };
             if plan.is_empty() || declaration.mode == Mode::Observe {
-                return self.conclude(&seen, last_execution.as_ref()).await;
+                return self.conclude(&seen, &changes).await;
             }
-            match self.carry_out(&seen).await {
-                Ok(execution) => last_execution = Some(execution),
-                Err(next) => return next,
+            if let Err(next) = self.carry_out(&seen).await {
+                return next;
             }
+            changes.extend(plan::changes(&plan));
         }
         // Somebody changes the group as fast as we do, or EC2 shows old reads: go on in a moment, from a fresh look.
         Next::soon(self.context.parts.timings.visible_poll)
@@ -251,7 +251,7 @@ impl Pass<'_> {
     }
 
     /// Status first, then EC2, then wait until EC2 shows it.
-    async fn carry_out(&mut self, seen: &Seen<'_>) -> Result<Execution, Next> {
+    async fn carry_out(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
         tracing::info!(steps = plan::summary(seen.plan), "plan");
         self.record(seen).await?;
         let parts = &self.context.parts;
@@ -269,7 +269,7 @@ impl Pass<'_> {
         {
             return Err(self.execution_failed(seen, &execution, &failure).await);
         }
-        Ok(execution)
+        Ok(())
     }
 
     /// The status that vouches for what is about to be written.
@@ -328,8 +328,8 @@ impl Pass<'_> {
             Err(error) => return Err(self.store_failed(&error)),
         }
         let recorded = seen.report.differences.iter().any(|difference| difference.drift().is_some());
-        let (reason, verb) = if recorded { (Reason::Recreated, "Created again") } else { (Reason::Created, "Created") };
-        let told = report::done(reason, format!("{verb}: EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));
+        let (reason, verb) = if recorded { (Reason::Recreated, "Created again as") } else { (Reason::Created, "Created") };
+        let told = report::done(reason, format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));
         report::tell(self.context, &self.object, told).await;
         self.wait_for_group(seen.ec2, id).await;
         Ok(())
@@ -349,7 +349,7 @@ impl Pass<'_> {
     }
 
     /// Nothing is left to do, or nothing may be done: say how it stands.
-    async fn conclude(&mut self, seen: &Seen<'_>, execution: Option<&Execution>) -> Next {
+    async fn conclude(&mut self, seen: &Seen<'_>, changes: &[String]) -> Next {
         let previous = self.object.status.clone().unwrap_or_default();
         let differences = seen.report.differences.iter().filter(|difference| difference.held.is_none()).count();
         let held: Vec<String> = seen.desired.held.iter().map(|((direction, rule), why)| format!("{direction} rule {rule} waits: {why}")).collect();
@@ -381,8 +381,11 @@ impl Pass<'_> {
         if let Some(next) = self.store(next).await {
             return next;
         }
-        if let Some(execution) = execution.filter(|execution| !execution.done.is_empty()) {
-            let told = report::done(Reason::RulesChanged, format!("Done: {}", execution.done.join(", ")));
+        if !changes.is_empty() {
+            let shown: Vec<&str> = changes.iter().take(5).map(String::as_str).collect();
+            let more = changes.len().saturating_sub(shown.len());
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let told = report::done(Reason::RulesChanged, format!("As declared now: {}{rest}", shown.join("; ")));
             report::tell(self.context, &self.object, told).await;
         }
         self.context.memories.succeeded(&self.key, &self.uid);

@@ -57,7 +57,7 @@ impl World {
                 | (Peer::Group(_), Peer::Group(_))
         );
         if !same_kind {
-            return Err(error::invalid(format!("The source or destination type of the rule '{id}' cannot be replacements.")));
+            return Err(error::invalid(format!("The source or destination type of the rule '{id}' cannot be changed.")));
         }
         let protocol = protocol.as_deref().filter(|text| !text.is_empty()).ok_or_else(|| error::missing("IpProtocol"))?;
         let protocol = Protocol::parse(protocol)

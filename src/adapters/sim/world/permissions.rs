@@ -74,6 +74,10 @@ impl World {
             atoms.push(Atom { key: RuleKey { protocol, from, to, peer }, description, link });
             Ok(())
         };
+        for pair in groups {
+            let (id, link) = self.peer_group(place, group, pair, purpose)?;
+            push(Peer::Group(id), pair.description.as_deref(), link)?;
+        }
         for RangeInput { value, description } in v4 {
             let net = cidr::v4(value.as_deref().ok_or_else(|| error::missing("cidrIp"))?)?;
             push(Peer::V4(net), description.as_deref(), None)?;
@@ -85,10 +89,6 @@ impl World {
         for RangeInput { value, description } in lists {
             let id = value.as_deref().ok_or_else(|| error::missing("prefixListId"))?;
             push(Peer::List(self.peer_list(place, id, purpose)?), description.as_deref(), None)?;
-        }
-        for pair in groups {
-            let (id, link) = self.peer_group(place, group, pair, purpose)?;
-            push(Peer::Group(id), pair.description.as_deref(), link)?;
         }
         Ok(())
     }
