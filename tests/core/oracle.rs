@@ -114,7 +114,7 @@ impl Oracle {
         reach
     }
 
-    /// A reach in words.
+    /// A reach in words, the first of it.
     pub(crate) fn say(&self, reach: &Reach) -> String {
         let mut words = Vec::new();
         for direction in Direction::BOTH {
@@ -123,6 +123,7 @@ impl Oracle {
                 words.extend(hosts.map(|host| format!("{direction} {host} {:?}", PACKETS[packet])));
             }
         }
+        words.truncate(5);
         words.join("\n")
     }
 

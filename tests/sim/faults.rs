@@ -166,3 +166,23 @@ fn every_fault_can_be_set_over_the_control_endpoint() {
         assert_eq!(control(&world, method, path, &body).0, status, "{method} {path}");
     }
 }
+
+#[test]
+fn a_fault_can_be_about_one_group_only() {
+    let world = World::new();
+    let (web, db) = (world.group(VPC, "web"), world.group(VPC, "db"));
+    world.sim.inject(Fault { about: Some(web.clone()), ..Fault::error("writes", "UnauthorizedOperation", 403) });
+    world.allow(&db, &["tcp/1 10.0.0.0/8"]).ok();
+    let refused = world.allow(&web, &["tcp/1 10.0.0.0/8"]);
+    assert_eq!(refused.message(), "You are not authorized to perform this operation.");
+}
+
+#[test]
+fn quotas_are_raised_as_by_a_support_case() {
+    let world = World::new();
+    let web = world.group(VPC, "web");
+    assert_eq!(control(&world, "PUT", "quotas", &json!({"rulesPerGroup": 1})).0, 200);
+    world.allow(&web, &["tcp/1 10.0.0.0/8", "tcp/2 10.0.0.0/8"]).fails("RulesPerSecurityGroupLimitExceeded");
+    assert_eq!(control(&world, "PUT", "quotas", &json!({})).1["rulesPerGroup"], json!(60));
+    world.allow(&web, &["tcp/1 10.0.0.0/8", "tcp/2 10.0.0.0/8"]).ok();
+}

@@ -16,6 +16,7 @@ mod lists;
 mod modify;
 mod paging;
 mod peering;
+mod properties;
 mod quotas;
 mod rules;
 mod state;

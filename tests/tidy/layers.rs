@@ -97,7 +97,7 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
         // The crate's root has the floors only, and lib.rs declares them.
         let itself = room == "lib" || within(&room);
         if !itself && !may.iter().any(|place| within(place)) {
-            let allowed = if may.is_empty() { "nothing of the package".to_owned() } else { may.join(", ") };
+            let allowed = if may.is_empty() { "no other room".to_owned() } else { may.join(", ") };
             let what =
                 format!("{room} may not use {}: only itself and {allowed}; move it, or go through a port", target.join("::"));
             findings.push(Finding::new(source, named.line, &what));

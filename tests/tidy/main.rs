@@ -155,7 +155,7 @@ fn crds_are_as_the_types_say() {
         if update() {
             std::fs::write(root().join(&path), expected).unwrap();
         } else if std::fs::read_to_string(root().join(&path)).ok().as_ref() != Some(expected) {
-            findings.push(Finding::at(&path, 1, "is not what src/api says: make crds, or UPDATE=1 cargo test --test tidy"));
+            findings.push(Finding::at(&path, 1, "is not what src/api says: UPDATE=1 cargo test --test tidy"));
         }
     }
     for path in files(&root(), "crds", "yaml") {

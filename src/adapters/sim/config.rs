@@ -41,7 +41,8 @@ impl Default for Config {
 }
 
 /// EC2's quotas, with its defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quotas {
     /// Rules a group, for each direction and address family.
     pub rules_per_group: usize,

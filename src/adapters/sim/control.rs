@@ -17,6 +17,7 @@
 //! | `GET DELETE /_sim/events` | all events so far; forgets them |
 //! | `POST /_sim/events/take` | the events that have arrived since the last time |
 //! | `PUT /_sim/delivery` | [`Delivery`](super::Delivery): how events travel |
+//! | `GET PUT /_sim/quotas` | [`Quotas`](super::Quotas); those left out of a `PUT` are EC2's defaults |
 //! | `POST /_sim/principals` | `{"accessKey": "…", "principal": {…}}`, a [`Principal`](super::Principal) |
 //! | `POST /_sim/vpcs` | a [`VpcSeed`](super::VpcSeed) |
 //! | `POST /_sim/tags` | `{"account", "region", "resource", "key", "value"}`, `aws:` tags included |
@@ -49,6 +50,7 @@ const PATHS: &[&str] = &[
     "events",
     "events/take",
     "delivery",
+    "quotas",
     "principals",
     "vpcs",
     "tags",
@@ -195,6 +197,11 @@ fn answer(sim: &Sim, method: &Method, path: &str, body: &Bytes) -> Result<Value,
         ("PUT", "delivery") => {
             sim.set_delivery(read(body)?);
             shown(sim.lock().journal.delivery.clone())
+        }
+        ("GET", "quotas") => shown(sim.quotas()),
+        ("PUT", "quotas") => {
+            sim.set_quotas(read(body)?);
+            shown(sim.quotas())
         }
         ("POST", "principals") => {
             let Registration { access_key, principal } = read(body)?;

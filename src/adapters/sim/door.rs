@@ -8,7 +8,7 @@ use super::activity::lookup;
 use super::faults::{Effect, Fault};
 use super::handle::{Sim, place};
 use super::identity::Principal;
-use super::pipeline::{Caller, Inner, Outcome};
+use super::pipeline::{Caller, Inner, Outcome, usual_message};
 use super::wire::envelope::{Envelope, Service};
 use super::wire::query::{MAX_BYTES, Params};
 use super::wire::sts::{StsCall, StsReply};
@@ -170,9 +170,8 @@ fn log_other(
 /// The fault that strikes a call of STS or `CloudTrail`: these are hit by name only, not by `*`.
 fn struck(inner: &mut Inner, caller: &Caller, action: &str) -> Option<(Effect, ApiError)> {
     let named = inner.faults.errors.iter().any(|Fault { action: target, .. }| target == action);
-    let (account, region) = (caller.place.account.to_string(), caller.place.region.to_string());
-    let strike = if named { inner.faults.strike(action, &account, &region, &mut inner.mint) } else { None }?;
-    let message = strike.message.unwrap_or_else(|| format!("{} was injected into {action}.", strike.code));
+    let strike = if named { inner.faults.strike(action, caller, &mut inner.mint) } else { None }?;
+    let message = strike.message.unwrap_or_else(|| usual_message(&strike.code, action));
     Some((strike.effect, ApiError::new(strike.code, strike.status, message)))
 }
 

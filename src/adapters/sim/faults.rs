@@ -4,6 +4,7 @@
 //!
 //! Invariant: faults act around the world, never inside it; with none set, nothing differs from EC2.
 
+use super::pipeline::Caller;
 use super::world::ids::IdMint;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub struct Fault {
     pub account: Option<String>,
     /// Only calls in this Region.
     pub region: Option<String>,
+    /// Only calls that have a parameter of this value, such as a group's id.
+    pub about: Option<String>,
     /// Strikes with this probability; always if absent.
     pub probability: Option<f64>,
 }
@@ -74,6 +77,7 @@ impl Default for Fault {
             message: None,
             account: None,
             region: None,
+            about: None,
             probability: None,
         }
     }
@@ -215,10 +219,12 @@ fn fits(target: &str, action: &str) -> bool {
 
 impl Faults {
     /// The fault that strikes this call, counting the call against every fault that could.
-    pub(crate) fn strike(&mut self, action: &str, account: &str, region: &str, mint: &mut IdMint) -> Option<Strike> {
+    pub(crate) fn strike(&mut self, action: &str, caller: &Caller, mint: &mut IdMint) -> Option<Strike> {
+        let (account, region) = (caller.place.account.as_str(), caller.place.region.as_str());
         for fault in &mut self.errors {
             let here = fault.account.as_deref().is_none_or(|only| only == account)
-                && fault.region.as_deref().is_none_or(|only| only == region);
+                && fault.region.as_deref().is_none_or(|only| only == region)
+                && fault.about.as_ref().is_none_or(|only| caller.params.values().any(|value| value == only));
             if !here || !fits(&fault.action, action) || fault.times == Some(0) {
                 continue;
             }

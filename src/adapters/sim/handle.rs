@@ -4,7 +4,7 @@
 
 use super::activity::Delivery;
 use super::clock::Clock;
-use super::config::{Config, VpcSeed};
+use super::config::{Config, Quotas, VpcSeed};
 use super::door;
 use super::faults::{Fault, Faults, Latency, StaleReads, StopAfter};
 use super::identity::{Identities, Principal};
@@ -150,6 +150,16 @@ impl Sim {
     pub fn load_file(&self, path: &Path) -> io::Result<()> {
         let text = std::fs::read_to_string(path)?;
         self.load(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))
+    }
+
+    /// The limits in force.
+    pub fn quotas(&self) -> Quotas {
+        self.lock().world.quotas().clone()
+    }
+
+    /// Changes the limits; what is over them already stays.
+    pub fn set_quotas(&self, quotas: Quotas) {
+        self.lock().world.set_quotas(quotas);
     }
 
     /// Says whom an access key stands for.

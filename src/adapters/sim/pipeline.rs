@@ -149,7 +149,7 @@ impl Inner {
         if self.faults.throttling && !self.buckets.take(account, region, &bucket, now) {
             return Obstacle::Refused(error::throttled(account, action));
         }
-        Obstacle::None(self.faults.strike(action, account, region, &mut self.mint))
+        Obstacle::None(self.faults.strike(action, caller, &mut self.mint))
     }
 
     fn apply(&mut self, place: &Place, action: &str, now: Timestamp, call: &Call) -> Result<Reply, ApiError> {
@@ -220,6 +220,21 @@ fn struck(strike: &Strike, caller: &Caller, action: &str) -> ApiError {
     if strike.code == "RequestLimitExceeded" && strike.message.is_none() {
         return ApiError { status: strike.status, ..error::throttled(&caller.place.account, action) };
     }
-    let message = strike.message.clone().unwrap_or_else(|| format!("{} was injected into {action}.", strike.code));
+    let message = strike.message.clone().unwrap_or_else(|| usual_message(&strike.code, action));
     ApiError::new(strike.code.clone(), strike.status, message)
+}
+
+/// What AWS says with an error that no call of the world's answers with.
+pub(crate) fn usual_message(code: &str, action: &str) -> String {
+    match code {
+        "UnauthorizedOperation" => "You are not authorized to perform this operation.".into(),
+        "AuthFailure" => "AWS was not able to validate the provided access credentials".into(),
+        "RequestExpired" => "Request has expired.".into(),
+        "ExpiredToken" | "ExpiredTokenException" => "The security token included in the request is expired".into(),
+        "InvalidClientTokenId" => "The security token included in the request is invalid.".into(),
+        "OptInRequired" => "You are not subscribed to this service. Please go to http://aws.amazon.com to subscribe.".into(),
+        "InternalError" | "InternalFailure" => "An internal error has occurred".into(),
+        "Unavailable" | "ServiceUnavailable" => "The service is unavailable. Please try again shortly.".into(),
+        other => format!("{other} was injected into {action}."),
+    }
 }

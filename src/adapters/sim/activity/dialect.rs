@@ -166,7 +166,8 @@ pub(crate) fn request(command: &Command) -> Value {
         Command::CreateTags { resources, tags } | Command::DeleteTags { resources, tags } => json!({
             "resourcesSet": items(resources.iter().map(|id| json!({"resourceId": id}))), "tagSet": tag_items(tags),
         }),
-        Command::CreateVpc { cidr, ipv6, tag_specs: specs } => object([
+        Command::CreateVpc { cidr, ipv6, ipv6_cidr, tag_specs: specs } => object([
+            ("ipv6CidrBlock", some(ipv6_cidr.as_ref())),
             ("cidrBlock", some(cidr.as_ref())),
             ("instanceTenancy", Some(json!("default"))),
             ("amazonProvidedIpv6CidrBlock", Some(json!(ipv6))),

@@ -81,18 +81,10 @@ pub(crate) fn tag_specs(p: &View<'_>) -> Vec<TagSpec> {
 }
 
 fn create_vpc(p: &View<'_>) -> Result<Command, ApiError> {
-    p.refuse(&[
-        "Ipv6Pool",
-        "Ipv6CidrBlock",
-        "Ipv4IpamPoolId",
-        "Ipv4NetmaskLength",
-        "Ipv6IpamPoolId",
-        "Ipv6NetmaskLength",
-        "VpcEncryptionControl",
-    ])?;
-    p.ignore(&["Ipv6CidrBlockNetworkBorderGroup", "InstanceTenancy"]);
-    let ipv6 = p.flag("AmazonProvidedIpv6CidrBlock")?;
-    Ok(Command::CreateVpc { cidr: p.text("CidrBlock"), ipv6, tag_specs: tag_specs(p) })
+    p.refuse(&["Ipv4IpamPoolId", "Ipv4NetmaskLength", "Ipv6IpamPoolId", "Ipv6NetmaskLength", "VpcEncryptionControl"])?;
+    p.ignore(&["Ipv6CidrBlockNetworkBorderGroup", "InstanceTenancy", "Ipv6Pool"]);
+    let (ipv6, ipv6_cidr) = (p.flag("AmazonProvidedIpv6CidrBlock")?, p.text("Ipv6CidrBlock"));
+    Ok(Command::CreateVpc { cidr: p.text("CidrBlock"), ipv6, ipv6_cidr, tag_specs: tag_specs(p) })
 }
 
 fn associate_cidr(p: &View<'_>) -> Result<Command, ApiError> {

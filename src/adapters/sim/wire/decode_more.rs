@@ -86,12 +86,11 @@ fn entries(p: &View<'_>, list: &str) -> Vec<EntryInput> {
 
 fn create_subnet(p: &View<'_>) -> Result<Command, ApiError> {
     p.refuse(&["OutpostArn", "Ipv6Native", "Ipv4IpamPoolId", "Ipv4NetmaskLength", "Ipv6IpamPoolId", "Ipv6NetmaskLength"])?;
-    p.refuse(&["AvailabilityZoneId"])?;
     Ok(Command::CreateSubnet {
         vpc: p.need("VpcId")?,
         cidr: p.text("CidrBlock"),
         ipv6_cidr: p.text("Ipv6CidrBlock"),
-        zone: p.text("AvailabilityZone"),
+        zone: p.text("AvailabilityZone").or_else(|| p.text("AvailabilityZoneId")),
         tag_specs: tag_specs(p),
     })
 }

@@ -153,7 +153,7 @@ pub(crate) struct CreatePeering {
 /// Every action the world knows. Variants are named as the actions; twins for the two directions share one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    CreateVpc { cidr: Option<String>, ipv6: bool, tag_specs: Vec<TagSpec> },
+    CreateVpc { cidr: Option<String>, ipv6: bool, ipv6_cidr: Option<String>, tag_specs: Vec<TagSpec> },
     DeleteVpc { vpc: String },
     DescribeVpcs(Describe),
     AssociateVpcCidrBlock { vpc: String, cidr: Option<String>, ipv6: bool },

@@ -62,6 +62,15 @@ impl World {
         Self { quotas, mint: IdMint::new(seed), places: BTreeMap::new(), peerings: Peerings::new(), nowhere: Arc::default() }
     }
 
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// Raises or lowers the limits; what is over them already stays.
+    pub(crate) fn set_quotas(&mut self, quotas: Quotas) {
+        self.quotas = quotas;
+    }
+
     /// Carries out one call on behalf of an account in a Region.
     pub(crate) fn call(&mut self, place: &Place, now: Timestamp, call: &Call) -> Result<Reply, ApiError> {
         self.ensure(place);
@@ -69,7 +78,9 @@ impl World {
             return Err(error::dry_run());
         }
         match &call.command {
-            Command::CreateVpc { cidr, ipv6, tag_specs } => self.create_vpc(place, cidr.as_deref(), *ipv6, tag_specs),
+            Command::CreateVpc { cidr, ipv6, ipv6_cidr, tag_specs } => {
+                self.create_vpc(place, cidr.as_deref(), (*ipv6, ipv6_cidr.as_deref()), tag_specs)
+            }
             Command::DeleteVpc { vpc } => self.delete_vpc(place, vpc),
             Command::DescribeVpcs(describe) => self.describe_vpcs(place, describe),
             Command::AssociateVpcCidrBlock { vpc, cidr, ipv6 } => self.associate_cidr(place, vpc, cidr.as_deref(), *ipv6),

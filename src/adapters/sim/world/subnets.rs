@@ -77,9 +77,10 @@ impl World {
         let zone = match zone {
             None => 'a',
             Some(name) => {
-                let letter = name.strip_prefix(place.region.as_str()).and_then(|rest| rest.parse::<char>().ok());
+                let named = |letter: &char| name == format!("{}{letter}", place.region) || name == zone_id(place, *letter);
+                let letter = ('a'..='f').find(named);
                 let unknown = || error::invalid(format!("Value ({name}) for parameter availabilityZone is invalid."));
-                letter.filter(|letter| ('a'..='f').contains(letter)).ok_or_else(unknown)?
+                letter.ok_or_else(unknown)?
             }
         };
         let vpc = id.clone();

@@ -45,12 +45,16 @@ impl World {
         &mut self,
         place: &Place,
         cidr: Option<&str>,
-        ipv6: bool,
+        (ipv6, ipv6_cidr): (bool, Option<&str>),
         tag_specs: &[TagSpec],
     ) -> Result<Reply, ApiError> {
         let net = vpc_block(cidr.ok_or_else(|| error::missing("cidrBlock"))?)?;
         let tags = tags::from_specs(tag_specs, "vpc")?;
-        let ipv6 = ipv6.then(|| self.amazon_block());
+        let ipv6 = match (ipv6, ipv6_cidr) {
+            (true, Some(_)) => return Err(error::combination("An IPv6 block is either Amazon's or your own.")),
+            (true, None) => Some(self.amazon_block()),
+            (false, own) => own.map(cidr::v6).transpose()?,
+        };
         let id = VpcId::from(self.mint.id("vpc"));
         self.insert_vpc(place, &id, net, ipv6, false, tags);
         let vpc = self.region(place).vpcs.get(&id).ok_or_else(|| error::no_vpc(&id))?;
