@@ -1,7 +1,7 @@
 //! sgwarden keeps AWS security groups exactly as declared: it diffs desired state against live EC2, applies the difference,
 //! puts edits made behind its back right, and leaves a trace of every change.
 //!
-//! The house has six floors; an arrow means "may be used by". `tests/tidy.rs` holds it.
+//! The house has six floors; an arrow means "may be used by". `tests/tidy/main.rs` holds it.
 //!
 //! ```text
 //! api ──▶ core ──▶ ports ──▶ adapters ─┐

@@ -31,7 +31,11 @@ impl AwsArgs {
     }
 
     pub(super) fn account(&self) -> Result<Option<AccountId>, CliError> {
-        self.account_id.as_ref().map(|id| id.parse()).transpose().map_err(|error: crate::core::model::BadId| CliError::new("--account-id").because(error))
+        self.account_id
+            .as_ref()
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(|error: crate::core::model::BadId| CliError::new("--account-id").because(error))
     }
 }
 

@@ -27,13 +27,15 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     });
     let config = Config { vpcs: vpcs.collect(), ..Config::default() };
     let sim = Sim::try_new(config).map_err(|error| CliError::new(format!("--vpc: {error:?}")))?;
-    let listener = TcpListener::bind(args.listen).await.map_err(|error| CliError::new(format!("--listen {} cannot be used", args.listen)).because(error))?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|error| CliError::new(format!("--listen {} cannot be used", args.listen)).because(error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
     let stop = shutdown::on_signal();
     let announced = write!(
         std::io::stdout(),
         "export AWS_ENDPOINT_URL_EC2=http://{address}\nexport AWS_ENDPOINT_URL_STS=http://{address}\n\
-         export AWS_ACCESS_KEY_ID=AKIA111122223333 AWS_SECRET_ACCESS_KEY=any AWS_REGION=eu-west-1\n"
+         export AWS_ACCESS_KEY_ID=AKIA111122223333 AWS_SECRET_ACCESS_KEY=any AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1\n"
     );
     announced.and_then(|()| std::io::stdout().flush()).map_err(|error| CliError::new("standard output").because(error))?;
     serve(sim, listener, stop.cancelled_owned()).await.map_err(|error| CliError::new("the server failed").because(error))

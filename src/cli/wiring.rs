@@ -39,7 +39,9 @@ pub(super) async fn run_engine(
     stop: CancellationToken,
 ) -> Result<(), CliError> {
     let file = args.audit_file.as_ref().map(AuditFile::open).transpose().map_err(CliError::from_error)?;
-    let listener = TcpListener::bind(args.admin).await.map_err(|error| CliError::new(format!("--admin {} cannot be used", args.admin)).because(error))?;
+    let listener = TcpListener::bind(args.admin)
+        .await
+        .map_err(|error| CliError::new(format!("--admin {} cannot be used", args.admin)).because(error))?;
     let metrics = Metrics::default();
     let health = Health::new(&clock);
     let admin = admin::Admin { health: health.clone(), patience: PATIENCE, registry: Arc::new(metrics.registry()) };
@@ -80,7 +82,10 @@ impl Connect for MeteredConnect {
         self.inner.regions()
     }
 
-    async fn connect(&self, region: &crate::core::model::Region) -> Result<crate::ports::cloud::Ec2, crate::ports::cloud::CloudError> {
+    async fn connect(
+        &self,
+        region: &crate::core::model::Region,
+    ) -> Result<crate::ports::cloud::Ec2, crate::ports::cloud::CloudError> {
         let ec2 = self.inner.connect(region).await?;
         Ok(crate::ports::metrics::metered::meter(ec2, &self.metrics.ec2, &self.clock))
     }

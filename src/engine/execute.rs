@@ -111,7 +111,9 @@ impl Permit {
         match error.class {
             _ if error.outcome_unknown => Self::Nothing,
             ErrorClass::Stale | ErrorClass::Unavailable | ErrorClass::Credentials => Self::Nothing,
-            ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => Self::Independent,
+            ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => {
+                Self::Independent
+            }
         }
     }
 }
@@ -174,7 +176,14 @@ impl Executor<'_> {
         }
     }
 
-    async fn write(&self, plan: &Plan, index: usize, step: &Step, subject: &Subject, execution: &mut Execution) -> Result<(), Failure> {
+    async fn write(
+        &self,
+        plan: &Plan,
+        index: usize,
+        step: &Step,
+        subject: &Subject,
+        execution: &mut Execution,
+    ) -> Result<(), Failure> {
         let Some(operation) = step.operation() else { return Ok(()) };
         let record = ChangeRecord {
             version: RECORD_VERSION,
@@ -198,7 +207,8 @@ impl Executor<'_> {
         self.keep(&record).await;
         let result = self.call(plan, step).await;
         let outcome = outcome(&result);
-        self.keep(&ChangeRecord { phase: Phase::Outcome, time: self.clock.now().to_string(), outcome: Some(outcome), ..record }).await;
+        self.keep(&ChangeRecord { phase: Phase::Outcome, time: self.clock.now().to_string(), outcome: Some(outcome), ..record })
+            .await;
         let receipt = result.map_err(Failure::Call)?;
         tracing::info!(operation, request_id = receipt.request_id, "EC2 write");
         execution.done.push(operation);

@@ -66,7 +66,12 @@ pub trait Ec2Write: Send + Sync {
     /// `ModifySecurityGroupRules`. Every field is sent: the call replaces the whole rule.
     async fn modify(&self, group: &SecurityGroupId, rules: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError>;
     /// `UpdateSecurityGroupRuleDescriptionsIngress` or -Egress by rule ids; `None` clears.
-    async fn describe(&self, group: &SecurityGroupId, direction: Direction, rules: &[(RuleId, Option<String>)]) -> Result<Receipt, CloudError>;
+    async fn describe(
+        &self,
+        group: &SecurityGroupId,
+        direction: Direction,
+        rules: &[(RuleId, Option<String>)],
+    ) -> Result<Receipt, CloudError>;
     /// `CreateTags` on the group: sets these keys, leaves others.
     async fn set_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError>;
     /// `DeleteTags` on the group: removes a key only while it still has this value.
@@ -147,16 +152,24 @@ impl CloudError {
         let service = if operation == "GetCallerIdentity" { "sts" } else { "ec2" };
         match self.class {
             ErrorClass::Throttled => format!("AWS throttles {operation} in {region}{code}; trying again, more slowly"),
-            ErrorClass::Unavailable => format!("AWS in {region} cannot be reached or is failing: {operation}: {message}{code}; trying again"),
+            ErrorClass::Unavailable => {
+                format!("AWS in {region} cannot be reached or is failing: {operation}: {message}{code}; trying again")
+            }
             ErrorClass::Stale => format!("EC2 has changed meanwhile: {operation}: {message}{code}; reading again"),
             ErrorClass::InUse => format!("EC2 refuses {operation} while something still uses the group: {message}{code}"),
             ErrorClass::Terminal => format!("EC2 refuses {operation}: {message}{code}"),
-            ErrorClass::Quota => format!("a quota of AWS is used up: {operation}: {message}{code}; declare fewer rules, or have the quota raised"),
+            ErrorClass::Quota => {
+                format!("a quota of AWS is used up: {operation}: {message}{code}; declare fewer rules, or have the quota raised")
+            }
             ErrorClass::Credentials => {
-                format!("AWS does not accept the credentials: {operation}: {message}{code}; check the role or the keys sgwarden runs with")
+                format!(
+                    "AWS does not accept the credentials: {operation}: {message}{code}; check the role or the keys sgwarden runs with"
+                )
             }
             ErrorClass::Permission => {
-                format!("the credentials may not {service}:{operation}: {message}{code}; compare their policy with deploy/iam/enforce.json")
+                format!(
+                    "the credentials may not {service}:{operation}: {message}{code}; compare their policy with deploy/iam/enforce.json"
+                )
             }
         }
     }

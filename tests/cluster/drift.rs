@@ -65,7 +65,8 @@ impl Edit {
             }
             Self::ChangePortInPlace => {
                 let rule = rig.rule(object, "ingress tcp 443 from 0.0.0.0/0").await;
-                let changed = NewRule { atom: "ingress tcp 0-65535 from 0.0.0.0/0".parse().unwrap(), description: rule.description };
+                let changed =
+                    NewRule { atom: "ingress tcp 0-65535 from 0.0.0.0/0".parse().unwrap(), description: rule.description };
                 write.modify(&group, &[(rule.id, changed)]).await
             }
             Self::RemoveTag => write.remove_tags(&group, &Tags::from([("team".to_owned(), "shop".to_owned())])).await,
@@ -88,7 +89,11 @@ async fn is_reverted(edit: Edit) {
     let records = rig.audit().len();
 
     edit.perform(&rig, &object).await;
-    let object = rig.until("web", "put right", |object| object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")).await;
+    let object = rig
+        .until("web", "put right", |object| {
+            object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")
+        })
+        .await;
 
     assert_eq!(rig.rules(&object).await, before, "the rules are as they were");
     assert_eq!(rig.live(&object).await.0, tags, "the tags are as they were");
@@ -160,8 +165,9 @@ async fn in_observe_mode_every_edit_is_told_and_nothing_is_written() {
         let (kind, _) = edit.expected();
         rig.until("web", kind, |object| {
             let status = object.status.as_ref().unwrap();
-            status.drift.iter().any(|record| record.resolution == "Reported" && record.resolved_at.is_none() && record.atoms.iter().any(|atom| atom.kind == kind))
-                && status.plan.as_ref().is_some_and(|plan| !plan.steps.is_empty())
+            status.drift.iter().any(|record| {
+                record.resolution == "Reported" && record.resolved_at.is_none() && record.atoms.iter().any(|atom| atom.kind == kind)
+            }) && status.plan.as_ref().is_some_and(|plan| !plan.steps.is_empty())
         })
         .await;
         let theirs = u64::try_from(done).unwrap() + 1;
@@ -186,11 +192,20 @@ async fn a_deleted_group_is_created_again_after_three_reads() {
     let old = group_id(&object);
     rig.sim.clear_calls();
     rig.intruder.write.delete_group(&old).await.unwrap();
-    let suspected = rig.until("web", "missing", |object| condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "GroupMissing")).await;
+    let suspected = rig
+        .until("web", "missing", |object| condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "GroupMissing"))
+        .await;
     assert_eq!(group_id(&suspected), old, "one read proves nothing");
-    let object = rig.until("web", "another group", |object| object.status.as_ref().is_some_and(|status| status.group_id.as_deref().is_some_and(|id| id != old.as_str()))).await;
+    let object = rig
+        .until("web", "another group", |object| {
+            object.status.as_ref().is_some_and(|status| status.group_id.as_deref().is_some_and(|id| id != old.as_str()))
+        })
+        .await;
     assert!(rig.sim.count("DescribeSecurityGroups") >= 3);
-    let object = { let _ = object; rig.settled("web").await };
+    let object = {
+        let _ = object;
+        rig.settled("web").await
+    };
     assert_eq!(rig.rules(&object).await.len(), 3);
     let record = &object.status.as_ref().unwrap().drift[0];
     assert_eq!((record.atoms[0].kind.as_str(), record.resolution.as_str()), ("GroupDeleted", "Reverted"));
@@ -227,12 +242,19 @@ async fn a_change_of_the_manifest_is_never_drift() {
     let rig = Rig::start("change").await;
     rig.apply(&manifest("Enforce")).await;
     rig.settled("web").await;
-    let changed = manifest("Enforce").replace("[443]", "[8443]").replace("description: Office", "description: The office").replace("team: shop", "env: prod");
+    let changed = manifest("Enforce")
+        .replace("[443]", "[8443]")
+        .replace("description: Office", "description: The office")
+        .replace("team: shop", "env: prod");
     rig.apply(&changed).await;
     let object = rig.settled("web").await;
     assert_eq!(
         rig.rules(&object).await,
-        ["egress all to 0.0.0.0/0 \"\"", "ingress tcp 8080 from 10.0.0.0/8 \"The office\"", "ingress tcp 8443 from 0.0.0.0/0 \"Allow inbound HTTPS traffic\""]
+        [
+            "egress all to 0.0.0.0/0 \"\"",
+            "ingress tcp 8080 from 10.0.0.0/8 \"The office\"",
+            "ingress tcp 8443 from 0.0.0.0/0 \"Allow inbound HTTPS traffic\""
+        ]
     );
     let (tags, _) = rig.live(&object).await;
     assert_eq!((tags.get("env").map(String::as_str), tags.get("team")), (Some("prod"), None));
@@ -260,13 +282,21 @@ async fn stripped_owner_tags_are_given_back_and_another_owners_stop_every_write(
     let object = rig.settled("web").await;
     let group = group_id(&object);
     let (tags, _) = rig.live(&object).await;
-    let ours: Tags = tags.iter().filter(|(key, _)| key.starts_with("sgwarden.dev/")).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let ours: Tags =
+        tags.iter().filter(|(key, _)| key.starts_with("sgwarden.dev/")).map(|(key, value)| (key.clone(), value.clone())).collect();
     rig.intruder.write.remove_tags(&group, &ours).await.unwrap();
-    rig.until("web", "healed", |object| object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")).await;
+    rig.until("web", "healed", |object| {
+        object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")
+    })
+    .await;
     assert_eq!(rig.live(&object).await.0, tags);
 
     rig.intruder.write.set_tags(&group, &Tags::from([("sgwarden.dev/owner".to_owned(), "other/web".to_owned())])).await.unwrap();
-    let conflict = rig.until("web", "in conflict", |object| condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "OwnershipConflict")).await;
+    let conflict = rig
+        .until("web", "in conflict", |object| {
+            condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "OwnershipConflict")
+        })
+        .await;
     assert!(condition(&conflict, "Ready").unwrap().2.contains("other/web"));
     rig.sim.clear_calls();
     Edit::AddRule.perform(&rig, &object).await;

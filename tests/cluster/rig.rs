@@ -67,7 +67,8 @@ fn timings() -> Timings {
 
 fn connector(address: SocketAddr, key: &str) -> Arc<dyn Connect> {
     let limits = CallLimits { read_attempts: 1, ..CallLimits::default() };
-    let options = AwsOptions::new(vec!["eu-west-1".parse().unwrap()]).endpoint(format!("http://{address}")).credentials(key, "not-checked");
+    let options =
+        AwsOptions::new(vec!["eu-west-1".parse().unwrap()]).endpoint(format!("http://{address}")).credentials(key, "not-checked");
     Arc::new(AwsConnector::new(options.limits(limits)))
 }
 
@@ -76,7 +77,10 @@ pub(crate) async fn install_crds(plane: &ControlPlane) {
     for (_, text) in crds::render() {
         plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &text).await.succeeded();
     }
-    plane.kubectl(&["wait", "--for=condition=Established", "crd/securitygroups.sgwarden.dev", "--timeout=60s"], "").await.succeeded();
+    plane
+        .kubectl(&["wait", "--for=condition=Established", "crd/securitygroups.sgwarden.dev", "--timeout=60s"], "")
+        .await
+        .succeeded();
 }
 
 impl Rig {
@@ -91,7 +95,10 @@ impl Rig {
         install_crypto_provider();
         let plane = ControlPlane::shared();
         install_crds(plane).await;
-        let sim = Sim::new(Config { vpcs: vec![VpcSeed::new(VPC), VpcSeed::new(VPC_IPV6).with_ipv6("2001:db8::/56")], ..Config::default() });
+        let sim = Sim::new(Config {
+            vpcs: vec![VpcSeed::new(VPC), VpcSeed::new(VPC_IPV6).with_ipv6("2001:db8::/56")],
+            ..Config::default()
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let intruder = AwsConnector::new(
@@ -234,7 +241,8 @@ impl Rig {
     /// Rules as text, sorted: `ingress tcp 443 from 0.0.0.0/0 "Allow"`.
     pub(crate) async fn rules(&self, object: &SecurityGroup) -> Vec<String> {
         let (_, rules) = self.live(object).await;
-        let mut lines: Vec<String> = rules.iter().map(|rule| format!("{} \"{}\"", rule.atom, rule.description.as_deref().unwrap_or_default())).collect();
+        let mut lines: Vec<String> =
+            rules.iter().map(|rule| format!("{} \"{}\"", rule.atom, rule.description.as_deref().unwrap_or_default())).collect();
         lines.sort();
         lines
     }
@@ -256,7 +264,11 @@ impl Rig {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let about = |event: &Event| event.regarding.as_ref().and_then(|regarding| regarding.name.as_deref()) == Some(name);
         let events = api.list(&ListParams::default()).await.unwrap();
-        events.iter().filter(|event| about(event)).map(|event| (event.reason.clone().unwrap_or_default(), event.note.clone().unwrap_or_default())).collect()
+        events
+            .iter()
+            .filter(|event| about(event))
+            .map(|event| (event.reason.clone().unwrap_or_default(), event.note.clone().unwrap_or_default()))
+            .collect()
     }
 
     /// Waits until there is such an Event: they are written after the status.

@@ -21,7 +21,11 @@ async fn is_told_and_recovers(fault: Fault, reason: &str, words: &[&str]) {
     rig.sim.inject(fault);
     rig.apply(&manifest("during")).await;
     for name in ["before", "during"] {
-        let object = rig.until(name, reason, |object| condition(object, "Ready").is_some_and(|(status, found, _)| status == "False" && found == reason)).await;
+        let object = rig
+            .until(name, reason, |object| {
+                condition(object, "Ready").is_some_and(|(status, found, _)| status == "False" && found == reason)
+            })
+            .await;
         let (_, _, message) = condition(&object, "Ready").unwrap();
         for word in words {
             assert!(message.contains(word), "{message:?} does not say {word:?}");
@@ -36,7 +40,8 @@ async fn is_told_and_recovers(fault: Fault, reason: &str, words: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_is_told_and_waited_out() {
-    is_told_and_recovers(Fault::throttle("*"), "Throttled", &["AWS throttles DescribeSecurityGroups", "RequestLimitExceeded"]).await;
+    is_told_and_recovers(Fault::throttle("*"), "Throttled", &["AWS throttles DescribeSecurityGroups", "RequestLimitExceeded"])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +52,12 @@ async fn refused_credentials_are_told_with_what_to_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_ec2_is_told_and_waited_out() {
-    is_told_and_recovers(Fault::error("*", "InternalError", 500), "CloudUnavailable", &["cannot be reached or is failing", "trying again"]).await;
+    is_told_and_recovers(
+        Fault::error("*", "InternalError", 500),
+        "CloudUnavailable",
+        &["cannot be reached or is failing", "trying again"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,13 +66,18 @@ async fn an_ec2_that_refuses_connections_is_told_and_found_again() {
     rig.apply(&manifest("web")).await;
     let object = rig.settled("web").await;
     rig.cut_off_ec2().await;
-    let down = rig.until("web", "cut off", |object| condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "CloudUnavailable")).await;
+    let down = rig
+        .until("web", "cut off", |object| condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "CloudUnavailable"))
+        .await;
     assert_eq!(condition(&down, "Synced").unwrap().0, "Unknown", "nobody can tell while EC2 does not answer");
     // Somebody edits while nobody looks.
     let rule = NewRule { atom: "ingress tcp 22 from 0.0.0.0/0".parse().unwrap(), description: None };
     rig.intruder.write.authorize(&group_id(&object), Direction::Ingress, &[rule]).await.unwrap();
     rig.restore_ec2().await;
-    rig.until("web", "put right", |object| object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")).await;
+    rig.until("web", "put right", |object| {
+        object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")
+    })
+    .await;
     rig.settled("web").await;
     assert_eq!(rig.rules(&object).await, ["ingress tcp 443 from 10.0.0.0/8 \"\""]);
 }
@@ -72,9 +87,14 @@ async fn a_missing_permission_names_the_action_and_the_policy() {
     let rig = Rig::start("denied").await;
     rig.sim.inject(Fault::error("AuthorizeSecurityGroupIngress", "UnauthorizedOperation", 403));
     rig.apply(&manifest("web")).await;
-    let object = rig.until("web", "denied", |object| condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "PermissionDenied")).await;
+    let object = rig
+        .until("web", "denied", |object| condition(object, "Ready").is_some_and(|(_, reason, _)| reason == "PermissionDenied"))
+        .await;
     let (_, _, message) = condition(&object, "Ready").unwrap();
-    assert!(message.contains("may not ec2:AuthorizeSecurityGroupIngress") && message.contains("deploy/iam/enforce.json"), "{message}");
+    assert!(
+        message.contains("may not ec2:AuthorizeSecurityGroupIngress") && message.contains("deploy/iam/enforce.json"),
+        "{message}"
+    );
     rig.sim.clear_faults();
     rig.settled("web").await;
 }
@@ -99,12 +119,17 @@ async fn killed_after_any_write_it_converges_without_duplicate_or_invented_drift
         rig.apply(&manifest("web").replace("DenyAll", "AllowAll")).await;
         rig.until("web", "under way", |object| object.status.as_ref().is_some_and(|status| status.group_name.is_some())).await;
         rig.kill_engine().await;
-        rig.sim.stop_after(StopAfter::default());
+        rig.sim.clear_faults();
         rig.start_engine();
         let object = rig.settled("web").await;
-        assert_eq!(rig.rules(&object).await, ["egress all to 0.0.0.0/0 \"\"", "ingress tcp 443 from 10.0.0.0/8 \"\""], "after write {nth}");
+        assert_eq!(
+            rig.rules(&object).await,
+            ["egress all to 0.0.0.0/0 \"\"", "ingress tcp 443 from 10.0.0.0/8 \"\""],
+            "after write {nth}"
+        );
         assert!(object.status.unwrap().drift.is_empty(), "our own work is no drift (write {nth})");
-        let all = rig.intruder.read.groups(&GroupQuery::Name { vpc: VPC.parse().unwrap(), name: "web-group".into() }).await.unwrap();
+        let all =
+            rig.intruder.read.groups(&GroupQuery::Name { vpc: VPC.parse().unwrap(), name: "web-group".into() }).await.unwrap();
         assert_eq!(all.len(), 1, "after write {nth}");
     }
 }
@@ -116,7 +141,9 @@ async fn a_bad_object_says_what_is_wrong_and_disturbs_no_other() {
     rig.apply(&manifest("bad").replace("  groupName: bad-group\n", "")).await;
     rig.apply(&manifest("good")).await;
     rig.settled("good").await;
-    let bad = rig.until("bad", "stalled", |object| condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "InvalidSpec")).await;
+    let bad = rig
+        .until("bad", "stalled", |object| condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "InvalidSpec"))
+        .await;
     let (_, _, message) = condition(&bad, "Ready").unwrap();
     assert!(message.starts_with("spec.groupName: set spec.groupName"), "{message}");
     rig.apply(&manifest("bad")).await;
@@ -127,13 +154,24 @@ async fn a_bad_object_says_what_is_wrong_and_disturbs_no_other() {
 async fn a_vpc_that_is_not_there_and_a_name_that_is_taken_are_told() {
     let rig = Rig::start("refused").await;
     rig.apply(&manifest("novpc").replace(VPC, "vpc-00000000000000000")).await;
-    let object = rig.until("novpc", "stalled", |object| condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "VpcNotFound")).await;
-    assert!(condition(&object, "Ready").unwrap().2.contains("there is no vpc-00000000000000000 in eu-west-1 of account 111122223333"));
+    let object = rig
+        .until("novpc", "stalled", |object| condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "VpcNotFound"))
+        .await;
+    assert!(
+        condition(&object, "Ready").unwrap().2.contains("there is no vpc-00000000000000000 in eu-west-1 of account 111122223333")
+    );
 
-    let group = sgwarden::core::model::NewGroup { name: "mine-group".into(), description: "x".into(), vpc: VPC.parse().unwrap(), tags: Default::default() };
+    let group = sgwarden::core::model::NewGroup {
+        name: "mine-group".into(),
+        description: "x".into(),
+        vpc: VPC.parse().unwrap(),
+        tags: Default::default(),
+    };
     let theirs = rig.intruder.write.create_group(&group).await.unwrap().created.unwrap();
     rig.apply(&manifest("mine")).await;
-    let object = rig.until("mine", "stalled", |object| condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "GroupNameTaken")).await;
+    let object = rig
+        .until("mine", "stalled", |object| condition(object, "Stalled").is_some_and(|(_, reason, _)| reason == "GroupNameTaken"))
+        .await;
     assert!(condition(&object, "Ready").unwrap().2.contains(theirs.as_str()));
     assert_eq!(rig.sim.count("CreateSecurityGroup"), 1, "the intruder's");
 }
@@ -145,7 +183,9 @@ async fn a_reference_waits_for_its_group_and_deletion_waits_for_referrers() {
         "apiVersion: sgwarden.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: db}}\nspec:\n  vpc: {{id: {VPC}}}\n  egressPolicy: DenyAll\n  ingress:\n    - {{name: web, protocol: tcp, ports: [5432], from: [{{securityGroup: {{name: web}}}}]}}\n    - {{name: self, protocol: all, from: [{{self: true}}]}}\n"
     );
     rig.apply(&db).await;
-    let waiting = rig.until("db", "waiting", |object| condition(object, "ReferencesResolved").is_some_and(|(status, _, _)| status == "False")).await;
+    let waiting = rig
+        .until("db", "waiting", |object| condition(object, "ReferencesResolved").is_some_and(|(status, _, _)| status == "False"))
+        .await;
     assert!(condition(&waiting, "Ready").unwrap().2.contains("there is no securitygroups.sgwarden.dev"));
     assert_eq!(rig.rules(&waiting).await.len(), 1, "the rule that refers to itself does not wait for the other");
     rig.apply(&manifest("web")).await;
@@ -154,7 +194,9 @@ async fn a_reference_waits_for_its_group_and_deletion_waits_for_referrers() {
     assert!(rig.rules(&db).await.contains(&format!("ingress tcp 5432 from {} \"\"", group_id(&web))));
 
     rig.delete("web").await;
-    let blocked = rig.until("web", "blocked", |object| condition(object, "DeletionBlocked").is_some_and(|(status, _, _)| status == "True")).await;
+    let blocked = rig
+        .until("web", "blocked", |object| condition(object, "DeletionBlocked").is_some_and(|(status, _, _)| status == "True"))
+        .await;
     let (_, _, message) = condition(&blocked, "DeletionBlocked").unwrap();
     assert!(message.contains(group_id(&db).as_str()), "{message}");
     assert_eq!(rig.rules(&web).await.len(), 1, "a group in use keeps its rules");
@@ -176,5 +218,22 @@ async fn retain_keeps_the_group_and_a_namesake_takes_it_over_without_drift() {
     let second = rig.settled("web").await;
     assert_eq!(group_id(&first), group_id(&second));
     assert!(second.status.as_ref().unwrap().drift.is_empty());
-    assert!(second.status.as_ref().unwrap().rules.as_ref().is_some_and(|rules| rules.len() == 1), "one converged pass sets the baseline");
+    assert!(
+        second.status.as_ref().unwrap().rules.as_ref().is_some_and(|rules| rules.len() == 1),
+        "one converged pass sets the baseline"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_stop_it_finishes_what_is_under_way_and_goes_on_when_started_again() {
+    let mut rig = Rig::start("stop").await;
+    rig.apply(&manifest("web")).await;
+    rig.until("web", "under way", |object| object.status.as_ref().is_some_and(|status| status.group_name.is_some())).await;
+    rig.stop_engine().await;
+    let phases: Vec<String> = rig.audit().iter().map(|record| record["phase"].as_str().unwrap().to_owned()).collect();
+    let (intents, outcomes): (Vec<_>, Vec<_>) = phases.iter().partition(|phase| *phase == "Intent");
+    assert_eq!(intents.len(), outcomes.len(), "every call that was begun was finished: {phases:?}");
+    rig.start_engine();
+    rig.settled("web").await;
+    assert_eq!(rig.sim.count("CreateSecurityGroup"), 1);
 }

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use sgwarden::api::SecurityGroup;
 use sgwarden::core::desired::parse;
 use sgwarden::core::model::{
-    AccountId, Atom, DescriptionHash, Direction, IcmpTypes, Peer, PortRange, Protocol, SecurityGroupId, Traffic, Vouched, VouchedRule,
+    AccountId, Atom, DescriptionHash, Direction, IcmpTypes, Peer, PortRange, Protocol, SecurityGroupId, Traffic, Vouched,
+    VouchedRule,
 };
 
 use crate::cloud::rule_id;

@@ -25,7 +25,8 @@ fn expected(
         if wanted.contains_key(&row.atom) || vouched.contains_key(&row.atom) {
             // Whoever put it there, it is declared, or it was: nothing was added that we did not vouch for. A row of ours
             // that became another one of ours is set back if its own place is wanted and empty.
-            let moved = was.filter(|was| !wanted.contains_key(&row.atom) && wanted.contains_key(&was.atom) && !live.contains_key(&was.atom));
+            let moved = was
+                .filter(|was| !wanted.contains_key(&row.atom) && wanted.contains_key(&was.atom) && !live.contains_key(&was.atom));
             if let Some(was) = moved {
                 restored.insert(&was.atom);
             }
@@ -65,9 +66,7 @@ proptest! {
     ) {
         let mut world = World::settled(&first);
         let before = world.cloud.rules.clone();
-        for edit in &edits {
-            world.edit(edit);
-        }
+        world.edit_all(&edits);
         let desired = desired(&first.changed(&changes), [true, true]);
         let report = world.plan(&desired).report;
         let wanted = desired.rules.iter().map(|(atom, declared)| (atom.clone(), declared.description.clone())).collect();
@@ -83,7 +82,7 @@ proptest! {
     ) {
         let settled = World::settled(&first);
         let mut edited = settled.clone();
-        edits.iter().for_each(|edit| edited.edit(edit));
+        edited.edit_all(&edits);
         let report = edited.plan(&desired(&first, [true, true])).report;
         prop_assert_eq!(drift(&report).len(), report.differences.len(), "only an intruder was here: {:#?}", report);
         let report = settled.plan(&desired(&first.changed(&changes), [true, true])).report;
@@ -97,7 +96,7 @@ proptest! {
         changes in prop::collection::vec(change(), 0..=3),
     ) {
         let mut world = World::settled(&first);
-        edits.iter().for_each(|edit| world.edit(edit));
+        world.edit_all(&edits);
         world.vouched = None;
         world.applied = None;
         let report = world.plan(&desired(&first.changed(&changes), [true, true])).report;

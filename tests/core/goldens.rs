@@ -88,7 +88,9 @@ fn steps(plan: &Plan) -> String {
         };
         let _ = writeln!(text, "  {name}");
         if let Step::CreateGroup(new) = step {
-            new.tags.iter().for_each(|(key, value)| drop(writeln!(text, "    tag {key}={value}")));
+            for (key, value) in &new.tags {
+                let _ = writeln!(text, "    tag {key}={value}");
+            }
         }
         for item in items(step) {
             let (before, after) = (item.before.as_deref(), item.after.as_deref());
@@ -118,7 +120,15 @@ fn drift(report: &Report) -> String {
     let mut text = String::from("drift\n");
     for atom in track(&[], report, tracking).into_iter().flat_map(|record| record.atoms) {
         let part = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
-        let _ = writeln!(text, "  {}: {} => {} [{} {}]", atom.kind, part(atom.before), part(atom.after), part(atom.rule_id), part(atom.rule));
+        let _ = writeln!(
+            text,
+            "  {}: {} => {} [{} {}]",
+            atom.kind,
+            part(atom.before),
+            part(atom.after),
+            part(atom.rule_id),
+            part(atom.rule)
+        );
     }
     text
 }

@@ -117,6 +117,13 @@ impl World {
         self.cloud.rules.values().map(|rule| &rule.atom)
     }
 
+    /// Somebody edits the group in EC2, several times.
+    pub(crate) fn edit_all(&mut self, edits: &[Edit]) {
+        for edit in edits {
+            self.edit(edit);
+        }
+    }
+
     /// Somebody edits the group in EC2; what EC2 refuses does not happen.
     pub(crate) fn edit(&mut self, edit: &Edit) {
         let rows: Vec<LiveRule> = self.cloud.rules.values().cloned().collect();
@@ -175,14 +182,12 @@ impl Story {
     /// The world at its end, before sgwarden looks, and what is desired then.
     pub(crate) fn play(&self) -> (World, Desired) {
         let mut world = World::settled(&self.first);
-        for edit in &self.edits {
-            world.edit(edit);
-        }
+        world.edit_all(&self.edits);
         match self.baseline {
             Baseline::Kept => {}
             Baseline::Lost => (world.vouched, world.applied) = (None, None),
             Baseline::Reclaimed => {
-                world.owner.uid = "u2".to_owned();
+                "u2".clone_into(&mut world.owner.uid);
                 (world.vouched, world.applied, world.recorded) = (None, None, None);
                 // Without both tags it would be nobody's group.
                 let tags = world.owner.search_tags();
@@ -202,9 +207,8 @@ fn subject(difference: &Difference) -> String {
     match &difference.what {
         What::GroupMissing { recorded: _ } => "the group".to_owned(),
         What::Missing { atom, declared: _, last_id: _ } => atom.to_string(),
-        What::Extra { live, rule: _, was: _ } => format!("{} {}", live.id, live.atom),
+        What::Extra { live, rule: _, was: _ } | What::Description { live, declared: _ } => format!("{} {}", live.id, live.atom),
         What::Moved { live, atom, declared: _ } => format!("{} {} to {atom}", live.id, live.atom),
-        What::Description { live, declared: _ } => format!("{} {}", live.id, live.atom),
         What::Tag { key, live: _, declared: _, ownership: _ } => format!("tag {key}"),
     }
 }

@@ -3,6 +3,8 @@
 //! - `goldens`: scenarios as files, each with the plan an operator reads;
 //! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
 //!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;
+//! - `lives`: whole lives of a group, with crashes and intruders;
+//! - `drift`: who did it, by a table of our own;
 //! - `canonical`: text forms and EC2's fields read back;
 //! - `status`: what an object's status says over several passes.
 #![allow(
@@ -18,6 +20,7 @@ mod cloud;
 mod drift;
 mod goldens;
 mod history;
+mod lives;
 mod oracle;
 mod properties;
 mod scenario;

@@ -9,7 +9,7 @@ use sgwarden::core::model::{Atom, Direction, Peer, Traffic};
 
 /// IPv4 hosts of the world: 10.0.0.0 to 10.0.0.15, and one far away.
 const V4_HOSTS: u32 = 16;
-/// IPv6 hosts: 2001:db8::0 to 2001:db8::3, and one far away.
+/// IPv6 hosts: `2001:db8::0` to `2001:db8::3`, and one far away.
 const V6_HOSTS: u128 = 4;
 
 /// A packet as a rule sees it: IANA protocol and its port, or ICMP type and code.
@@ -175,11 +175,11 @@ fn passes(traffic: Traffic, packet: Packet) -> bool {
 fn the_oracle_lets_through_what_ec2_documents() {
     let group: Peer = "sg-00000000000000001".parse().unwrap();
     let oracle = Oracle::new(BTreeMap::from([(group, 0b110)]));
-    let count = |text: &str| -> usize {
+    let count = |text: &str| -> u32 {
         let reach = oracle.reach([&text.parse().unwrap()]);
-        reach.0.iter().flatten().map(|hosts| hosts.count_ones() as usize).sum()
+        reach.0.iter().flatten().map(|hosts| hosts.count_ones()).sum()
     };
-    assert_eq!(count("ingress all from 0.0.0.0/0"), 17 * PACKETS.len());
+    assert_eq!(count("ingress all from 0.0.0.0/0"), 17 * u32::try_from(PACKETS.len()).unwrap());
     assert_eq!(count("ingress tcp 80-82 from 10.0.0.0/30"), 4 * 3);
     assert_eq!(count("ingress udp 0-65535 from 10.0.0.15/32"), 2);
     assert_eq!(count("egress icmp type 8 to 10.0.0.0/28"), 16 * 2);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use sgwarden::core::desired::{Declaration, DeclaredRule, Desired};
-use sgwarden::core::model::{Atom, LiveRule, Tags};
+use sgwarden::core::model::{Atom, LiveRule, Tags, Vouched};
 use sgwarden::core::plan::{Plan, Report, Step, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID, What, plan, render};
 
 use crate::history::{Pass, World, desired, drift, story};
@@ -15,7 +15,8 @@ use crate::worlds::{cases, change, lookups, manifest, oracle};
 fn must(world: &World, report: &Report, desired: &Desired, oracle: &Oracle) -> Reach {
     let waits = |atom: &Atom| {
         report.differences.iter().any(|difference| {
-            difference.held.is_some() && matches!(&difference.what, What::Missing { atom: missing, declared: _, last_id: _ } if missing == atom)
+            difference.held.is_some()
+                && matches!(&difference.what, What::Missing { atom: missing, declared: _, last_id: _ } if missing == atom)
         })
     };
     let all = oracle.reach(desired.rules.iter().map(|(atom, _)| atom));
@@ -130,7 +131,7 @@ proptest! {
             }
             let Pass { plan, report } = world.pass(&desired);
             prop_assert_eq!(drift(&report), Vec::<String>::new(), "{:#?}", plan);
-            let vouched: Vec<&Atom> = world.vouched.iter().flat_map(|set| set.iter()).map(|(atom, _)| atom).collect();
+            let vouched: Vec<&Atom> = world.vouched.iter().flat_map(Vouched::iter).map(|(atom, _)| atom).collect();
             let declared: Vec<&Atom> = desired.rules.iter().map(|(atom, _)| atom).collect();
             prop_assert_eq!(vouched, declared, "what is neither desired nor live has left");
         }

@@ -109,7 +109,8 @@ impl Scenario {
     pub(crate) fn world(&self) -> World {
         let mut owner = owner();
         owner.name.clone_from(self.name.as_ref().unwrap_or(&"web".to_owned()));
-        let born: &[&str] = if self.ipv6 { &["egress all to 0.0.0.0/0", "egress all to ::/0"] } else { &["egress all to 0.0.0.0/0"] };
+        let born: &[&str] =
+            if self.ipv6 { &["egress all to 0.0.0.0/0", "egress all to ::/0"] } else { &["egress all to 0.0.0.0/0"] };
         let mut cloud = Cloud::empty(born);
         if let Some(group) = &self.group {
             let marks = |cluster: &str, uid: &str| {

@@ -130,7 +130,7 @@ fn a_drift_is_pending_until_it_is_put_right_and_then_kept() {
     let first = watched.status.drift[0].clone();
     assert_eq!(first.detected_at.as_deref(), Some("2026-12-24T18:01:00Z"));
     watched.look(failed(Reason::Throttled));
-    assert_eq!(watched.status.drift, [first.clone()], "still the same drift");
+    assert_eq!(watched.status.drift, std::slice::from_ref(&first), "still the same drift");
     watched.repair();
     watched.look(Standing::Settled);
     assert_eq!(watched.resolutions(), [("Reverted", false)]);
@@ -163,7 +163,10 @@ fn in_observe_mode_a_drift_is_reported_until_whoever_made_it_takes_it_back() {
     assert_eq!(watched.resolutions(), [("Reported", true)]);
     assert_eq!(says(&watched.status, DRIFTED), "True/DriftReported");
     let plan = watched.status.plan.as_ref().expect("what would be done is in status");
-    assert_eq!((plan.count, plan.steps.as_slice()), (Some(1), ["revoke ingress tcp 22 from 0.0.0.0/0 (Drift)".to_owned()].as_slice()));
+    assert_eq!(
+        (plan.count, plan.steps.as_slice()),
+        (Some(1), ["revoke ingress tcp 22 from 0.0.0.0/0 (Drift)".to_owned()].as_slice())
+    );
     watched.repair();
     watched.look(Standing::Settled);
     assert_eq!(watched.resolutions(), [("Reported", false)]);
@@ -223,25 +226,47 @@ fn each_standing_has_the_conditions_that_kstatus_reads() {
     let held = vec!["ingress rule db waits: there is no such group".to_owned()];
     let table = [
         (Standing::Settled, ["True/Succeeded", "True/Succeeded", "True/Succeeded", "absent", "absent", "absent"]),
-        (Standing::Observing { differences: 1 }, ["True/Observing", "False/Observing", "True/Succeeded", "absent", "absent", "absent"]),
+        (
+            Standing::Observing { differences: 1 },
+            ["True/Observing", "False/Observing", "True/Succeeded", "absent", "absent", "absent"],
+        ),
         (
             Standing::Waiting { held },
-            ["False/ReferencesNotReady", "False/ReferencesNotReady", "False/ReferencesNotReady", "True/ReferencesNotReady", "absent", "absent"],
+            [
+                "False/ReferencesNotReady",
+                "False/ReferencesNotReady",
+                "False/ReferencesNotReady",
+                "True/ReferencesNotReady",
+                "absent",
+                "absent",
+            ],
         ),
         (failed(Reason::Throttled), ["False/Throttled", "False/Throttled", "*", "True/Throttled", "absent", "absent"]),
-        (failed(Reason::QuotaExceeded), ["False/QuotaExceeded", "False/QuotaExceeded", "*", "absent", "True/QuotaExceeded", "absent"]),
+        (
+            failed(Reason::QuotaExceeded),
+            ["False/QuotaExceeded", "False/QuotaExceeded", "*", "absent", "True/QuotaExceeded", "absent"],
+        ),
         (
             Standing::Failed { reason: Reason::InvalidSpec, message: "spec.vpc.id: no".to_owned(), seen: false },
             ["False/InvalidSpec", "Unknown/InvalidSpec", "*", "absent", "True/InvalidSpec", "absent"],
         ),
         (progressing(), ["False/Progressing", "False/Progressing", "*", "True/Progressing", "absent", "absent"]),
-        (Standing::DeletionBlocked { message: "eni-1 uses it".to_owned() }, ["False/InUse", "*", "*", "absent", "absent", "True/InUse"]),
+        (
+            Standing::DeletionBlocked { message: "eni-1 uses it".to_owned() },
+            ["False/InUse", "*", "*", "absent", "absent", "True/InUse"],
+        ),
     ];
     for (standing, expected) in table {
         let mut watched = Watched::new(Mode::Enforce);
         watched.look(standing.clone());
-        for (kind, expected) in [READY, SYNCED, REFERENCES_RESOLVED, RECONCILING, STALLED, DELETION_BLOCKED].into_iter().zip(expected) {
-            assert!(expected == "*" || says(&watched.status, kind) == expected, "{kind} of {standing:?}: {}", says(&watched.status, kind));
+        for (kind, expected) in
+            [READY, SYNCED, REFERENCES_RESOLVED, RECONCILING, STALLED, DELETION_BLOCKED].into_iter().zip(expected)
+        {
+            assert!(
+                expected == "*" || says(&watched.status, kind) == expected,
+                "{kind} of {standing:?}: {}",
+                says(&watched.status, kind)
+            );
         }
         assert!(says(&watched.status, DRIFTED).starts_with("False/"));
         assert!(watched.status.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
@@ -264,7 +289,15 @@ fn a_failure_either_goes_on_or_calls_for_somebody_never_both() {
 fn a_condition_keeps_its_time_while_its_status_stays() {
     let mut watched = Watched::new(Mode::Enforce);
     let since = |status: &SecurityGroupStatus, kind: &str| {
-        status.conditions.iter().find(|condition| condition.type_ == kind).unwrap().last_transition_time.0.duration_since(start()).as_secs()
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == kind)
+            .unwrap()
+            .last_transition_time
+            .0
+            .duration_since(start())
+            .as_secs()
     };
     watched.look(Standing::Settled);
     watched.look(Standing::Settled);
@@ -279,7 +312,9 @@ fn a_condition_keeps_its_time_while_its_status_stays() {
 #[test]
 fn a_look_without_news_gives_an_equal_status() {
     let held = vec!["ingress rule db waits: there is no such group".to_owned()];
-    for standing in [Standing::Settled, Standing::Waiting { held }, progressing(), failed(Reason::Throttled), failed(Reason::QuotaExceeded)] {
+    for standing in
+        [Standing::Settled, Standing::Waiting { held }, progressing(), failed(Reason::Throttled), failed(Reason::QuotaExceeded)]
+    {
         let mut watched = Watched::new(Mode::Enforce);
         watched.look(standing.clone());
         let before = watched.look(standing.clone());

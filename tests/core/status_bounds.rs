@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use sgwarden::api::conditions::{ALL, MAX_CONDITIONS, MAX_MESSAGE};
 use sgwarden::api::{
-    MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED, MAX_VOUCHED_LINE, Mode, SecurityGroupStatus,
+    MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED, MAX_VOUCHED_LINE, Mode,
+    SecurityGroupStatus,
 };
 use sgwarden::core::model::{Atom, Tags};
 use sgwarden::core::status::{Reason, Standing, applied_tags};
@@ -17,7 +18,9 @@ fn within_bounds(status: &SecurityGroupStatus) {
     let at_most = |text: &str, limit: usize| assert!(text.chars().count() <= limit, "{} characters: {text}", text.chars().count());
     let rules = status.rules.as_deref().unwrap_or_default();
     assert!(rules.len() <= MAX_VOUCHED, "{} lines", rules.len());
-    rules.iter().for_each(|line| at_most(line, MAX_VOUCHED_LINE));
+    for line in rules {
+        at_most(line, MAX_VOUCHED_LINE);
+    }
     assert!(status.tags.as_ref().is_none_or(|tags| tags.len() <= MAX_APPLIED_TAGS));
     assert!(status.drift.len() <= MAX_DRIFT);
     for record in &status.drift {
@@ -60,7 +63,8 @@ proptest! {
 fn the_largest_group_with_the_longest_texts_stays_within_bounds() {
     let mut watched = Watched::new(Mode::Observe);
     let long = "x".repeat(255);
-    let atom = |port: u32| -> Atom { format!("ingress tcp {port} from ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0/124").parse().unwrap() };
+    let atom =
+        |port: u32| -> Atom { format!("ingress tcp {port} from ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0/124").parse().unwrap() };
     for port in 10_000..11_000 {
         watched.world.cloud.authorize(&atom(port), Some(&long)).unwrap();
     }
@@ -75,10 +79,26 @@ fn the_largest_group_with_the_longest_texts_stays_within_bounds() {
 
 #[test]
 fn the_tags_vouched_for_are_those_that_are_live_as_declared_or_still_ours_to_remove() {
-    let tags = |pairs: &[(&str, &str)]| -> Tags { pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect() };
-    let previous = tags(&[("same", "a"), ("edited", "a"), ("changed", "a"), ("dropped", "a"), ("dropped-and-edited", "a"), ("dropped-and-gone", "a")]);
+    let tags =
+        |pairs: &[(&str, &str)]| -> Tags { pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect() };
+    let previous = tags(&[
+        ("same", "a"),
+        ("edited", "a"),
+        ("changed", "a"),
+        ("dropped", "a"),
+        ("dropped-and-edited", "a"),
+        ("dropped-and-gone", "a"),
+    ]);
     let declared = tags(&[("same", "a"), ("edited", "a"), ("changed", "b"), ("new", "a"), ("new-and-live", "a")]);
-    let live = tags(&[("same", "a"), ("edited", "z"), ("changed", "a"), ("dropped", "a"), ("dropped-and-edited", "z"), ("new-and-live", "a"), ("foreign", "f")]);
+    let live = tags(&[
+        ("same", "a"),
+        ("edited", "z"),
+        ("changed", "a"),
+        ("dropped", "a"),
+        ("dropped-and-edited", "z"),
+        ("new-and-live", "a"),
+        ("foreign", "f"),
+    ]);
     let applied = applied_tags(Some(&previous), &declared, &live);
     assert_eq!(applied, tags(&[("same", "a"), ("edited", "a"), ("changed", "a"), ("dropped", "a"), ("new-and-live", "a")]));
 }

@@ -39,8 +39,23 @@ pub(crate) fn cases() -> ProptestConfig {
 
 pub(crate) fn traffic() -> impl Strategy<Value = Traffic> {
     const TEXTS: [&str; 17] = [
-        "all", "tcp 80", "tcp 80", "tcp 81", "tcp 82", "tcp 443", "tcp 80-82", "tcp 79-81", "tcp 0-65535", "udp 53", "udp 0-65535", "icmp",
-        "icmp type 8", "icmp type 8 code 0", "icmpv6", "icmpv6 type 3 code 4", "protocol 50",
+        "all",
+        "tcp 80",
+        "tcp 80",
+        "tcp 81",
+        "tcp 82",
+        "tcp 443",
+        "tcp 80-82",
+        "tcp 79-81",
+        "tcp 0-65535",
+        "udp 53",
+        "udp 0-65535",
+        "icmp",
+        "icmp type 8",
+        "icmp type 8 code 0",
+        "icmpv6",
+        "icmpv6 type 3 code 4",
+        "protocol 50",
     ];
     select(TEXTS.as_slice()).prop_map(|text| text.parse().unwrap())
 }
@@ -60,7 +75,10 @@ pub(crate) fn range() -> impl Strategy<Value = ipnet::IpNet> {
 
 /// A peer as a manifest names it.
 fn who() -> impl Strategy<Value = Who> {
-    let group = |id: &str, account: Option<&str>| Who::Group { id: id.parse().unwrap(), account: account.map(|text| text.parse().unwrap()) };
+    let group = |id: &str, account: Option<&str>| Who::Group {
+        id: id.parse().unwrap(),
+        account: account.map(|text| text.parse().unwrap()),
+    };
     prop_oneof![
         6 => range().prop_map(Who::Range),
         1 => Just(Who::This),
@@ -107,8 +125,11 @@ fn described_peer() -> impl Strategy<Value = (Who, Option<String>)> {
 }
 
 pub(crate) fn body() -> impl Strategy<Value = Body> {
-    (text(), vec(traffic(), 1..=2), vec(described_peer(), 1..=3))
-        .prop_map(|(description, traffic, peers)| Body { description, traffic, peers })
+    (text(), vec(traffic(), 1..=2), vec(described_peer(), 1..=3)).prop_map(|(description, traffic, peers)| Body {
+        description,
+        traffic,
+        peers,
+    })
 }
 
 /// A manifest: rules by their place, two directions with the same names.
@@ -129,7 +150,11 @@ pub(crate) fn tags() -> impl Strategy<Value = Tags> {
 }
 
 pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
-    (btree_map(place(), body(), 0..=5), tags(), any::<bool>()).prop_map(|(rules, tags, allow_all)| Manifest { rules, tags, allow_all })
+    (btree_map(place(), body(), 0..=5), tags(), any::<bool>()).prop_map(|(rules, tags, allow_all)| Manifest {
+        rules,
+        tags,
+        allow_all,
+    })
 }
 
 impl Manifest {
@@ -141,7 +166,11 @@ impl Manifest {
             description: body.description.clone(),
             justification: None,
             traffic: body.traffic.clone(),
-            peers: body.peers.iter().map(|(who, description)| DeclaredPeer { who: who.clone(), description: description.clone() }).collect(),
+            peers: body
+                .peers
+                .iter()
+                .map(|(who, description)| DeclaredPeer { who: who.clone(), description: description.clone() })
+                .collect(),
         };
         let egress = self.rules.keys().any(|(direction, _)| *direction == Direction::Egress);
         Declaration {

@@ -186,3 +186,28 @@ fn quotas_are_raised_as_by_a_support_case() {
     assert_eq!(control(&world, "PUT", "quotas", &json!({})).1["rulesPerGroup"], json!(60));
     world.allow(&web, &["tcp/1 10.0.0.0/8", "tcp/2 10.0.0.0/8"]).ok();
 }
+
+#[test]
+fn a_write_right_after_creation_may_not_find_the_group_yet() {
+    let world = World::new();
+    world.sim.freeze(start());
+    world.sim.set_stale_reads(Some(StaleReads { max_ms: 5000, fixed: true, writes: true, ..StaleReads::default() }));
+    let web = world.group(VPC, "web");
+    world.sim.advance(SignedDuration::from_secs(1));
+    world.allow(&web, &["tcp/1 10.0.0.0/8"]).fails("InvalidGroup.NotFound");
+    world.sim.advance(SignedDuration::from_secs(5));
+    world.allow(&web, &["tcp/1 10.0.0.0/8"]).ok();
+}
+
+#[test]
+fn a_reset_forgets_faults_and_calls_and_on_demand_everything_made() {
+    let world = World::new();
+    let web = world.group(VPC, "web");
+    world.sim.inject(Fault::throttle("*"));
+    control(&world, "POST", "reset", &Value::Null);
+    world.described(&web);
+    assert_eq!(world.sim.calls().len(), 1);
+    control(&world, "POST", "reset", &json!({"world": true}));
+    world.call("DescribeSecurityGroups", &[("GroupId.1", &web)]).fails("InvalidGroup.NotFound");
+    world.call("DescribeVpcs", &[("VpcId.1", VPC)]).ok();
+}

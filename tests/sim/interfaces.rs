@@ -87,3 +87,25 @@ fn subnets_lie_within_their_vpc_and_do_not_overlap() {
     let shown = world.call("DescribeSubnets", &[("SubnetId.1", &first)]).ok();
     assert_eq!(shown.items("subnetSet")[0].text("availableIpAddressCount"), "250");
 }
+
+#[test]
+fn an_interface_may_have_several_addresses_of_both_families() {
+    let world = World::new();
+    let cidrs = [("VpcId", VPC6), ("CidrBlock", "10.0.1.0/24"), ("Ipv6CidrBlock", "2001:db8:1234:1::/64")];
+    let subnet = world.call("CreateSubnet", &cidrs).ok().text("subnet/subnetId").to_owned();
+    let params = [
+        ("SubnetId", subnet.as_str()),
+        ("PrivateIpAddresses.1.PrivateIpAddress", "10.0.1.77"),
+        ("PrivateIpAddresses.1.Primary", "true"),
+        ("SecondaryPrivateIpAddressCount", "2"),
+        ("Ipv6AddressCount", "1"),
+    ];
+    let made = world.call("CreateNetworkInterface", &params).ok();
+    let shown = made.get("networkInterface").unwrap();
+    assert_eq!(shown.text("privateIpAddress"), "10.0.1.77");
+    assert_eq!(shown.texts("privateIpAddressesSet", "primary"), ["true", "false", "false"]);
+    let address = &shown.texts("ipv6AddressesSet", "ipv6Address")[0];
+    let filters = [("Filter.1.Name", "ipv6-addresses.ipv6-address"), ("Filter.1.Value.1", address.as_str())];
+    assert_eq!(world.call("DescribeNetworkInterfaces", &filters).ok().items("networkInterfaceSet").len(), 1);
+    world.call("CreateNetworkInterface", &params[..3]).fails("InvalidIPAddress.InUse");
+}

@@ -105,3 +105,26 @@ fn egress_rules_are_modified_by_the_same_call_and_stay_egress() {
     modify(&world, &web, &[&change(&id, &[("CidrIpv4", "10.0.0.0/8")])]).ok();
     assert_eq!(world.live(&web), ["out tcp/443-443 10.0.0.0/8"]);
 }
+
+#[test]
+fn every_kind_of_peer_can_be_changed_within_its_kind() {
+    let world = World::new();
+    let (web, db) = (world.group(VPC, "web"), world.group(VPC, "db"));
+    let list = |name: &str| {
+        let params = [("PrefixListName", name), ("AddressFamily", "IPv4"), ("MaxEntries", "2")];
+        world.call("CreateManagedPrefixList", &params).ok().text("prefixList/prefixListId").to_owned()
+    };
+    let (a, b) = (list("a"), list("b"));
+    world.allow(&web, &["tcp/443 2001:db8::/32", &format!("tcp/443 {web}"), &format!("tcp/443 {a}")]).ok();
+    let ids = [world.rule_id(&web, "2001:db8::/32"), world.rule_id(&web, &web), world.rule_id(&web, &a)];
+    let changes = [
+        change(&ids[0], &[("CidrIpv6", "2001:DB8:1::9/48")]),
+        change(&ids[1], &[("ReferencedGroupId", &db)]),
+        change(&ids[2], &[("PrefixListId", &b)]),
+    ];
+    modify(&world, &web, &[&changes[0], &changes[1], &changes[2]]).ok();
+    let after = [world.rule_id(&web, "2001:db8:1::/48"), world.rule_id(&web, &db), world.rule_id(&web, &b)];
+    assert_eq!(after, ids);
+    modify(&world, &web, &[&change(&ids[2], &[("PrefixListId", "pl-0ffffffffffffffff")])]).fails("InvalidPrefixListID.NotFound");
+    modify(&world, &web, &[&change(&ids[1], &[("ReferencedGroupId", "sg-0ffffffffffffffff")])]).fails("InvalidGroup.NotFound");
+}

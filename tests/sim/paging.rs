@@ -65,6 +65,9 @@ fn page_sizes_have_ranges_and_bad_tokens_are_refused() {
     ] {
         world.call(action, &[("MaxResults", bad)]).fails("InvalidMaxResults");
     }
+    let stale = |size: &str| world.call("DescribeStaleSecurityGroups", &[("VpcId", VPC), ("MaxResults", size)]);
+    stale("255").ok();
+    stale("256").fails("InvalidMaxResults");
     world.call("DescribeSecurityGroups", &[("MaxResults", "many")]).fails("InvalidParameterValue");
     world.call("DescribeSecurityGroups", &[("NextToken", "garbage")]).fails("InvalidNextToken");
     world.call("DescribeSecurityGroups", &[("NextToken", "abcdef0123456789")]).fails("InvalidNextToken");

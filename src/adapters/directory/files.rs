@@ -88,7 +88,8 @@ fn manifest_files(directory: &Path, problems: &mut Vec<FileProblem>) -> Vec<Path
             if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
-            let manifest = path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+            let manifest =
+                path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
             if path.is_dir() {
                 folders.push(path);
             } else if manifest {
@@ -101,7 +102,9 @@ fn manifest_files(directory: &Path, problems: &mut Vec<FileProblem>) -> Vec<Path
 }
 
 fn read_file(path: &Path, problems: &mut Vec<FileProblem>) -> Vec<SecurityGroup> {
-    let text = match fs::metadata(path).and_then(|facts| if facts.len() > LARGEST { Ok(None) } else { fs::read_to_string(path).map(Some) }) {
+    let text = match fs::metadata(path)
+        .and_then(|facts| if facts.len() > LARGEST { Ok(None) } else { fs::read_to_string(path).map(Some) })
+    {
         Ok(Some(text)) => text,
         Ok(None) => {
             problems.push(FileProblem::TooLarge { path: path.to_owned() });
@@ -117,7 +120,9 @@ fn read_file(path: &Path, problems: &mut Vec<FileProblem>) -> Vec<SecurityGroup>
         match parse(document) {
             Ok(Some(object)) => objects.push(object),
             Ok(None) => {}
-            Err(message) => problems.push(FileProblem::Document { path: path.to_owned(), document: index.saturating_add(1), message }),
+            Err(message) => {
+                problems.push(FileProblem::Document { path: path.to_owned(), document: index.saturating_add(1), message })
+            }
         }
     }
     objects
@@ -227,13 +232,25 @@ mod tests {
 
     #[test]
     fn files_documents_and_folders_are_read_and_other_kinds_left_alone() {
-        let many = format!("# a comment\n---\n{GOOD}---\nkind: ConfigMap\napiVersion: v1\n---\n{}", GOOD.replace("web", "db, namespace: shop"));
-        assert_eq!(check(&[("a/many.yaml", &many), ("notes.txt", "no"), (".hidden.yaml", "{{")]).unwrap(), ["default/web", "shop/db"]);
+        let many = format!(
+            "# a comment\n---\n{GOOD}---\nkind: ConfigMap\napiVersion: v1\n---\n{}",
+            GOOD.replace("web", "db, namespace: shop")
+        );
+        assert_eq!(
+            check(&[("a/many.yaml", &many), ("notes.txt", "no"), (".hidden.yaml", "{{")]).unwrap(),
+            ["default/web", "shop/db"]
+        );
     }
 
     #[test]
     fn one_bad_document_makes_the_snapshot_unusable_and_says_where() {
-        let bad = check(&[("good.yaml", GOOD), ("typo.yaml", &GOOD.replace("egressPolicy", "egresPolicy")), ("twice.yaml", GOOD), ("syntax.yaml", "kind: [")]).unwrap_err();
+        let bad = check(&[
+            ("good.yaml", GOOD),
+            ("typo.yaml", &GOOD.replace("egressPolicy", "egresPolicy")),
+            ("twice.yaml", GOOD),
+            ("syntax.yaml", "kind: ["),
+        ])
+        .unwrap_err();
         assert!(bad.iter().any(|problem| problem.contains("typo.yaml: document 1: unknown field spec.egresPolicy")), "{bad:?}");
         assert!(bad.iter().any(|problem| problem == "twice.yaml: default/web is declared in good.yaml already"), "{bad:?}");
         assert!(bad.iter().any(|problem| problem.starts_with("syntax.yaml: document 1:")), "{bad:?}");
@@ -241,7 +258,10 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_in_a_peer_is_named() {
-        let text = GOOD.replace("egressPolicy: DenyAll", "egressPolicy: DenyAll, ingress: [{name: a, protocol: all, from: [{cidr: 0.0.0.0/0, descripton: x}]}]");
+        let text = GOOD.replace(
+            "egressPolicy: DenyAll",
+            "egressPolicy: DenyAll, ingress: [{name: a, protocol: all, from: [{cidr: 0.0.0.0/0, descripton: x}]}]",
+        );
         let bad = check(&[("a.yaml", &text)]).unwrap_err();
         assert!(bad[0].contains("unknown field spec.ingress[0].from[0].descripton"), "{bad:?}");
     }

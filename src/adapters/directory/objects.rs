@@ -56,7 +56,13 @@ struct Table {
 impl DirectoryObjects {
     /// Opens the state directory and reads the files once; problems with files are told and do not stop it.
     pub fn open(options: DirectoryOptions) -> Result<Self, StateError> {
-        let table = Table { state: State::open(&options.state)?, objects: BTreeMap::new(), events: Vec::new(), listed: false, told: Vec::new() };
+        let table = Table {
+            state: State::open(&options.state)?,
+            objects: BTreeMap::new(),
+            events: Vec::new(),
+            listed: false,
+            told: Vec::new(),
+        };
         let shared = Arc::new(Shared { options, held: Mutex::new(table), changed: Notify::new() });
         shared.look();
         Ok(Self { shared })

@@ -94,7 +94,14 @@ impl State {
 impl Held {
     /// State of an object seen for the first time.
     pub(super) fn new(object: &SecurityGroup) -> Self {
-        Self { uid: Uuid::new_v4().to_string(), generation: 1, version: 1, finalizers: Vec::new(), spec: object.spec.clone(), status: None }
+        Self {
+            uid: Uuid::new_v4().to_string(),
+            generation: 1,
+            version: 1,
+            finalizers: Vec::new(),
+            spec: object.spec.clone(),
+            status: None,
+        }
     }
 
     /// The object as a cluster would show it.

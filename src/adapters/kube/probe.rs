@@ -46,7 +46,7 @@ pub enum ProbeError {
         why: String,
     },
     /// The credentials are accepted, but not for this.
-    #[error("sgwarden may not {what}: {why}; compare its roles with deploy/rbac.yaml")]
+    #[error("sgwarden may not {what}: {why}; compare its roles with deploy/kubernetes/rbac.yaml")]
     Forbidden {
         /// What it tried.
         what: &'static str,

@@ -366,7 +366,7 @@ async fn the_probe_waits_for_a_crd_that_was_just_applied() {
         CRD => (200, crd("v1alpha1", "False")),
         _ => (403, status_of(403, "Forbidden", "kube-system")),
     });
-    let expected = "sgwarden may not read the namespace kube-system, whose uid is the cluster's id: it says Forbidden; compare its roles with deploy/rbac.yaml";
+    let expected = "sgwarden may not read the namespace kube-system, whose uid is the cluster's id: it says Forbidden; compare its roles with deploy/kubernetes/rbac.yaml";
     assert_eq!(found.await.unwrap_err(), expected);
 }
 

@@ -23,7 +23,7 @@
 //! | `POST /_sim/tags` | `{"account", "region", "resource", "key", "value"}`, `aws:` tags included |
 //! | `POST /_sim/interfaces` | `{"account", "region", "interface", "kind", "requester", "instance"}`: holds or frees it |
 //! | `GET POST /_sim/world` | everything there is; adds what a seed (YAML or JSON) describes |
-//! | `POST /_sim/reset` | clears faults, calls, events and the clock; the world stays |
+//! | `POST /_sim/reset` | clears faults, calls, events and the clock; with `{"world": true}` all that was made, too |
 
 use super::clock::Clock;
 use super::config::VpcSeed;
@@ -98,6 +98,12 @@ enum ClockRequest {
     Freeze(Timestamp),
     AdvanceMs(i64),
     OffsetMs(i64),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reset {
+    world: bool,
 }
 
 #[derive(Deserialize)]
@@ -231,11 +237,8 @@ fn answer(sim: &Sim, method: &Method, path: &str, body: &Bytes) -> Result<Value,
             shown(sim.dump())
         }
         ("POST", "reset") => {
-            let mut inner = sim.lock();
-            inner.faults = Faults::default();
-            inner.log.clear();
-            inner.journal.clear();
-            inner.clock = Clock::Running(SignedDuration::ZERO);
+            let world = !body.is_empty() && read::<Reset>(body)?.world;
+            sim.reset(world);
             Ok(json!({}))
         }
         (_, path) if PATHS.contains(&path) || path.is_empty() => {

@@ -90,6 +90,7 @@ pub(crate) fn query(sim: &Sim, access_key: &str, region: &str, params: &[(&str, 
         format!("AWS4-HMAC-SHA256 Credential={access_key}/20260101/{region}/ec2/aws4_request, SignedHeaders=host, Signature=0");
     let mut request = Request::new(Bytes::from(form.finish()));
     *request.method_mut() = Method::POST;
+    request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("sim-query"));
     if let Ok(scope) = HeaderValue::from_str(&scope) {
         request.headers_mut().insert(header::AUTHORIZATION, scope);
     }

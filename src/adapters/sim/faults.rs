@@ -58,6 +58,8 @@ pub struct Fault {
     pub account: Option<String>,
     /// Only calls in this Region.
     pub region: Option<String>,
+    /// Only calls signed with this access key.
+    pub access_key: Option<String>,
     /// Only calls that have a parameter of this value, such as a group's id.
     pub about: Option<String>,
     /// Strikes with this probability; always if absent.
@@ -77,6 +79,7 @@ impl Default for Fault {
             message: None,
             account: None,
             region: None,
+            access_key: None,
             about: None,
             probability: None,
         }
@@ -153,11 +156,14 @@ pub struct StaleReads {
     pub fixed: bool,
     /// The share of reads that are stale.
     pub probability: f64,
+    /// Writes may also meet a server that does not know yet what was made so lately, and answers that it is not found: what
+    /// EC2 does right after `CreateSecurityGroup`.
+    pub writes: bool,
 }
 
 impl Default for StaleReads {
     fn default() -> Self {
-        Self { action: "reads".into(), max_ms: 5000, fixed: false, probability: 1.0 }
+        Self { action: "reads".into(), max_ms: 5000, fixed: false, probability: 1.0, writes: false }
     }
 }
 
@@ -224,6 +230,7 @@ impl Faults {
         for fault in &mut self.errors {
             let here = fault.account.as_deref().is_none_or(|only| only == account)
                 && fault.region.as_deref().is_none_or(|only| only == region)
+                && fault.access_key.as_ref().is_none_or(|only| *only == caller.access_key)
                 && fault.about.as_ref().is_none_or(|only| caller.params.values().any(|value| value == only));
             if !here || !fits(&fault.action, action) || fault.times == Some(0) {
                 continue;
@@ -256,9 +263,12 @@ impl Faults {
         even + tail
     }
 
-    /// The moment that a read shows, if it is to be one of the past.
+    /// The moment that a read shows, or a write is judged by, if it is to be one of the past.
     pub(crate) fn as_of(&self, action: &str, now: Timestamp, mint: &mut IdMint) -> Option<Timestamp> {
-        let stale = self.stale.as_ref().filter(|stale| is_read(action) && fits(&stale.action, action))?;
+        let stale = self.stale.as_ref().filter(|stale| {
+            let read = is_read(action);
+            (read && fits(&stale.action, action)) || (!read && stale.writes)
+        })?;
         if mint.fraction() >= stale.probability {
             return None;
         }

@@ -54,6 +54,7 @@ impl Sim {
                 tracing::error!(vpc = %seed.id, %error, "seed left out");
             }
         }
+        sim.keep_as_start();
         sim
     }
 
@@ -64,6 +65,7 @@ impl Sim {
         for seed in &vpcs {
             sim.add_vpc(seed)?;
         }
+        sim.keep_as_start();
         Ok(sim)
     }
 
@@ -71,6 +73,17 @@ impl Sim {
         let Config { seed, quotas, vpcs: _, default_account, external_ids, record_bytes } = config;
         let identities = Identities::new(&default_account);
         Self(Arc::new(Mutex::new(Inner::new(World::new(seed, quotas), identities, external_ids, (seed, record_bytes)))))
+    }
+
+    /// Makes the world as it is now the one that [`Sim::reset`] goes back to.
+    pub fn keep_as_start(&self) {
+        let mut inner = self.lock();
+        inner.pristine = inner.world.clone();
+    }
+
+    /// Forgets faults, calls, events and the clock's setting; with `world`, all that was made since the start too.
+    pub fn reset(&self, world: bool) {
+        self.lock().reset(world);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {

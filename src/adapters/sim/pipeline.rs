@@ -47,6 +47,8 @@ pub(crate) struct Outcome<T> {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) world: World,
+    /// The world as it was set up.
+    pub(crate) pristine: World,
     pub(crate) clock: Clock,
     pub(crate) identities: Identities,
     pub(crate) external_ids: BTreeMap<String, String>,
@@ -70,6 +72,7 @@ impl Inner {
         (seed, record_bytes): (u64, usize),
     ) -> Self {
         Self {
+            pristine: world.clone(),
             world,
             clock: Clock::Running(jiff::SignedDuration::ZERO),
             identities,
@@ -153,14 +156,16 @@ impl Inner {
     }
 
     fn apply(&mut self, place: &Place, action: &str, now: Timestamp, call: &Call) -> Result<Reply, ApiError> {
+        self.world.ensure(place);
+        let at = self.faults.as_of(action, now, &mut self.mint);
+        let past = at.and_then(|at| self.past.iter_mut().find(|(changed, _)| *changed > at)).map(|(_, past)| past);
         if is_read(action) {
-            self.world.ensure(place);
-            if let Some(at) = self.faults.as_of(action, now, &mut self.mint)
-                && let Some((_, past)) = self.past.iter_mut().find(|(changed, _)| *changed > at)
-            {
-                return past.call(place, now, call);
-            }
-            return self.world.call(place, now, call);
+            return past.unwrap_or(&mut self.world).call(place, now, call);
+        }
+        if let Some(Err(unseen)) = past.map(|past| past.clone().call(place, now, call))
+            && unseen.code.ends_with(".NotFound")
+        {
+            return Err(unseen);
         }
         let Some(oldest) = self.faults.stale.as_ref().map(|stale| Duration::from_millis(stale.max_ms)) else {
             self.past.clear();
@@ -176,6 +181,19 @@ impl Inner {
             self.past.push_back((now, before));
         }
         result
+    }
+
+    /// Forgets faults, calls, events, the clock's setting, and on demand all that was made since the start.
+    pub(crate) fn reset(&mut self, with_world: bool) {
+        self.faults = Faults::default();
+        self.buckets = Buckets::default();
+        self.log.clear();
+        self.journal.clear();
+        self.clock = Clock::Running(jiff::SignedDuration::ZERO);
+        self.past.clear();
+        if with_world {
+            self.world = self.pristine.clone();
+        }
     }
 
     fn keep_event(

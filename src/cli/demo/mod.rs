@@ -61,10 +61,16 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
     let narrator = Narrator::new(clock.clone(), args.speedup);
     narrator.open(&args.directory);
 
-    let options = DirectoryOptions { manifests: folder.clone(), state: args.directory.join("state"), interval: REREAD / args.speedup, clock: clock.clone() };
+    let options = DirectoryOptions {
+        manifests: folder.clone(),
+        state: args.directory.join("state"),
+        interval: REREAD / args.speedup,
+        clock: clock.clone(),
+    };
     let files = DirectoryObjects::open(options).map_err(CliError::from_error)?;
     let objects = Arc::new(narrator.listen_to(Arc::new(files)));
-    let timings = Timings { reread: REREAD, absence: ABSENCE, visibility: ABSENCE, settle: Duration::from_secs(1), ..Timings::default() };
+    let timings =
+        Timings { reread: REREAD, absence: ABSENCE, visibility: ABSENCE, settle: Duration::from_secs(1), ..Timings::default() };
     let parts = Parts {
         objects,
         connect: connector(&sim, &region, ACCOUNT_KEY),
@@ -104,6 +110,7 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
 
 fn connector(sim: &Sim, region: &Region, key: &str) -> Arc<dyn Connect> {
     let sim = sim.clone();
-    let options = AwsOptions::new(vec![region.clone()]).credentials(key, "not-checked").in_process(move |request| sim.handle(request));
+    let options =
+        AwsOptions::new(vec![region.clone()]).credentials(key, "not-checked").in_process(move |request| sim.handle(request));
     Arc::new(AwsConnector::new(options))
 }

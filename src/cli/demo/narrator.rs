@@ -80,9 +80,9 @@ impl Narrator {
         let missed = tally.edits.len().saturating_sub(tally.reverts.len());
         let mut times = tally.reverts.clone();
         times.sort();
-        let median = times.get(times.len() / 2).map_or_else(String::new, |time| {
-            format!(" (median {:.1} s)", time.as_secs_f64() * f64::from(self.shared.speedup))
-        });
+        let median = times
+            .get(times.len() / 2)
+            .map_or_else(String::new, |time| format!(" (median {:.1} s)", time.as_secs_f64() * f64::from(self.shared.speedup)));
         Self::line(&format!(
             "Done: {} unauthorized edits, {} put right{median}, {missed} missed. Audit in {}.",
             tally.edits.len(),
@@ -102,7 +102,8 @@ impl Narrator {
         if known.is_none() {
             self.say("detected", &format!("{name}: somebody {} ({})", status::describe(record), record.id));
         }
-        let reverted = record.resolution == Resolution::Reverted.as_str() && known.is_none_or(|known| known.resolution != record.resolution);
+        let reverted =
+            record.resolution == Resolution::Reverted.as_str() && known.is_none_or(|known| known.resolution != record.resolution);
         if reverted {
             let now = self.shared.clock.instant();
             let mut tally = self.tally();

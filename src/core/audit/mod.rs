@@ -131,7 +131,12 @@ pub struct ChangeRecord {
 pub fn items(step: &Step) -> Vec<ChangeItem> {
     match step {
         Step::CreateGroup(group) => {
-            vec![ChangeItem { cause: Cause::SpecChange.into(), after: Some(format!("{} in {}", group.name, group.vpc)), description_after: Some(group.description.clone()), ..ChangeItem::default() }]
+            vec![ChangeItem {
+                cause: Cause::SpecChange.into(),
+                after: Some(format!("{} in {}", group.name, group.vpc)),
+                description_after: Some(group.description.clone()),
+                ..ChangeItem::default()
+            }]
         }
         Step::DeleteGroup => vec![ChangeItem { cause: Cause::Deletion.into(), ..ChangeItem::default() }],
         Step::SetTags { tags, before, cause } => tags
@@ -144,7 +149,11 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
             })
             .collect(),
         Step::RemoveTags { tags } => {
-            let item = |(key, value)| ChangeItem { cause: Cause::SpecChange.into(), before: Some(format!("{key}={value}")), ..ChangeItem::default() };
+            let item = |(key, value)| ChangeItem {
+                cause: Cause::SpecChange.into(),
+                before: Some(format!("{key}={value}")),
+                ..ChangeItem::default()
+            };
             tags.iter().map(item).collect()
         }
         Step::Revoke { direction: _, purpose: _, rules } => rules
@@ -194,5 +203,10 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
 }
 
 fn base(cause: Cause, rule: Option<&RuleName>, justification: Option<&String>) -> ChangeItem {
-    ChangeItem { cause: cause.into(), rule: rule.map(ToString::to_string), justification: justification.cloned(), ..ChangeItem::default() }
+    ChangeItem {
+        cause: cause.into(),
+        rule: rule.map(ToString::to_string),
+        justification: justification.cloned(),
+        ..ChangeItem::default()
+    }
 }

@@ -76,7 +76,9 @@ fn check_group_name(name: &str, written: bool, problems: &mut Problems) {
 fn check_tags(spec: &api::SecurityGroupSpec, problems: &mut Problems) {
     for (key, value) in &spec.tags {
         let path = format!("spec.tags[{key}]");
-        let reserved = key.to_ascii_lowercase().starts_with("aws:") || key.starts_with("sgwarden.dev/") || key.starts_with("kubernetes.io/cluster/");
+        let reserved = key.to_ascii_lowercase().starts_with("aws:")
+            || key.starts_with("sgwarden.dev/")
+            || key.starts_with("kubernetes.io/cluster/");
         if reserved {
             problems.add(
                 path.clone(),
@@ -142,7 +144,10 @@ fn parse_rules(spec: &api::SecurityGroupSpec, problems: &mut Problems) -> Vec<De
         for (index, rule) in rules.iter().enumerate() {
             let path = format!("{list}[{index}]");
             if !names.insert(rule.name.as_str()) {
-                problems.add(format!("{path}.name"), format!("rule names must be unique in their list: '{}' is there already, rename one", rule.name));
+                problems.add(
+                    format!("{path}.name"),
+                    format!("rule names must be unique in their list: '{}' is there already, rename one", rule.name),
+                );
             }
             atoms = atoms.saturating_add(rule.peers.len().saturating_mul(rule.ports.len().max(1)));
             parsed.extend(parse_rule(direction, rule, &path, problems));
@@ -190,7 +195,9 @@ fn parse_protocol(text: &str) -> Result<Protocol, String> {
     };
     let advice = match (protocol, text) {
         (Some(Protocol::Other(number)), _) if number.get().to_string() == text => return Ok(Protocol::Other(number)),
-        (Some(named @ (Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Icmp | Protocol::Icmpv6)), _) => format!("write '{named}'"),
+        (Some(named @ (Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Icmp | Protocol::Icmpv6)), _) => {
+            format!("write '{named}'")
+        }
         (None, "any" | "ANY" | "Any" | "*") => "write 'all'".to_owned(),
         (None, "icmp6" | "ICMP6") => "write 'icmpv6'".to_owned(),
         (Some(Protocol::Other(_)) | None, _) => "use tcp, udp, icmp, icmpv6, all or a number from '0' to '255'".to_owned(),
@@ -206,7 +213,10 @@ fn parse_traffic(protocol: Protocol, rule: &RuleRef<'_>, path: &str, problems: &
     if !takes_ports && !rule.ports.is_empty() {
         problems.add(
             format!("{path}.ports"),
-            format!("ports go with protocol tcp or udp only, not with '{}', which is always all ports: remove ports", rule.protocol),
+            format!(
+                "ports go with protocol tcp or udp only, not with '{}', which is always all ports: remove ports",
+                rule.protocol
+            ),
         );
     }
     let icmp = match (rule.icmp, protocol) {
@@ -225,7 +235,10 @@ fn parse_traffic(protocol: Protocol, rule: &RuleRef<'_>, path: &str, problems: &
             problems.keep(format!("{path}.icmp.code"), IcmpTypes::new(icmp.type_, icmp.code).map_err(message))
         }
         (Some(_), Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Other(_)) => {
-            problems.add(format!("{path}.icmp"), format!("icmp goes with protocol icmp or icmpv6 only, not with '{}': remove icmp", rule.protocol));
+            problems.add(
+                format!("{path}.icmp"),
+                format!("icmp goes with protocol icmp or icmpv6 only, not with '{}': remove icmp", rule.protocol),
+            );
             None
         }
         (None, _) => None,
@@ -247,7 +260,8 @@ fn parse_traffic(protocol: Protocol, rule: &RuleRef<'_>, path: &str, problems: &
     }
 }
 
-const BAD_PORT: &str = "must be a port (443) or a range from lower to higher (\"8000-8100\") within 0 to 65535, without leading zeros";
+const BAD_PORT: &str =
+    "must be a port (443) or a range from lower to higher (\"8000-8100\") within 0 to 65535, without leading zeros";
 
 fn parse_peers(rule: &RuleRef<'_>, path: &str, protocol: Option<Protocol>, problems: &mut Problems) -> Vec<DeclaredPeer> {
     if rule.peers.is_empty() {

@@ -21,7 +21,10 @@ pub(super) fn parse(peer: &api::Peer) -> Result<DeclaredPeer, Vec<PeerProblem>> 
         return Err(vec![("", message.to_owned())]);
     }
     if account_id.is_some() && security_group_id.is_none() {
-        problems.push((".accountId", "accountId goes with securityGroupId only: remove it, or name the group by its id in securityGroupId".into()));
+        problems.push((
+            ".accountId",
+            "accountId goes with securityGroupId only: remove it, or name the group by its id in securityGroupId".into(),
+        ));
     }
     if *this == Some(false) {
         problems.push((".self", "only true is allowed: remove the entry to leave the group itself out".into()));
@@ -47,7 +50,9 @@ pub(super) fn parse(peer: &api::Peer) -> Result<DeclaredPeer, Vec<PeerProblem>> 
         problems.push((".description", super::parse::bad_text("a description")));
     }
     match who {
-        Some(who) if problems.is_empty() => Ok(DeclaredPeer { who, description: description.clone().filter(|text| !text.is_empty()) }),
+        Some(who) if problems.is_empty() => {
+            Ok(DeclaredPeer { who, description: description.clone().filter(|text| !text.is_empty()) })
+        }
         Some(_) | None => Err(problems),
     }
 }

@@ -4,7 +4,8 @@ use super::*;
 use crate::api::SecurityGroup;
 
 fn object(spec: &str) -> SecurityGroup {
-    let yaml = format!("apiVersion: sgwarden.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: web, namespace: shop}}\nspec:\n{spec}");
+    let yaml =
+        format!("apiVersion: sgwarden.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: web, namespace: shop}}\nspec:\n{spec}");
     serde_yaml::from_str(&yaml).unwrap()
 }
 
@@ -13,7 +14,10 @@ fn lookups() -> Lookups {
         own: Some("sg-00000000000000001".parse().unwrap()),
         account: "111122223333".parse().unwrap(),
         vpc_ipv6: true,
-        groups: BTreeMap::from([("db".to_owned(), Lookup::Found("sg-00000000000000002".parse().unwrap())), ("gone".to_owned(), Lookup::Unknown("no such object".into()))]),
+        groups: BTreeMap::from([
+            ("db".to_owned(), Lookup::Found("sg-00000000000000002".parse().unwrap())),
+            ("gone".to_owned(), Lookup::Unknown("no such object".into())),
+        ]),
     }
 }
 
@@ -31,7 +35,11 @@ fn every_kind_of_peer_and_protocol_becomes_canonical_atoms() {
     ))
     .unwrap()
     .resolve(&lookups());
-    let lines: Vec<String> = desired.rules.iter().map(|(atom, declared)| format!("{atom} | {} | {}", declared.rule, declared.description.as_deref().unwrap_or("-"))).collect();
+    let lines: Vec<String> = desired
+        .rules
+        .iter()
+        .map(|(atom, declared)| format!("{atom} | {} | {}", declared.rule, declared.description.as_deref().unwrap_or("-")))
+        .collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
     ingress all from sg-00000000000000001 | mesh | -
     ingress tcp 443 from 0.0.0.0/0 | web | The web
@@ -108,8 +116,16 @@ fn every_problem_is_told_at_once_with_its_field_and_the_remedy() {
 #[test]
 fn what_ec2_fixed_at_creation_stays() {
     let mut object = object("  vpc: {id: vpc-0a1b2c3d}\n  egressPolicy: AllowAll\n  groupName: new");
-    object.status = Some(crate::api::SecurityGroupStatus { group_name: Some("old".into()), group_id: Some("sg-0a1b2c3d".into()), ..Default::default() });
+    object.status = Some(crate::api::SecurityGroupStatus {
+        group_name: Some("old".into()),
+        group_id: Some("sg-0a1b2c3d".into()),
+        ..Default::default()
+    });
     let problems = parse(&object).unwrap_err();
     assert_eq!(problems.len(), 1);
-    assert!(problems[0].to_string().starts_with("spec.groupName: groupName cannot be changed: EC2 group sg-0a1b2c3d was created with 'old'. Put it back;"));
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("spec.groupName: groupName cannot be changed: EC2 group sg-0a1b2c3d was created with 'old'. Put it back;")
+    );
 }

@@ -63,10 +63,16 @@ mod tests {
 
     #[test]
     fn each_family_counts_for_itself_and_a_group_in_both() {
-        let atoms: Vec<Atom> = ["ingress tcp 1 from 10.0.0.0/8", "ingress tcp 1 from ::/0", "ingress tcp 1 from sg-0a1b2c3d", "ingress tcp 1 from pl-0a1b2c3d", "egress all to 0.0.0.0/0"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
+        let atoms: Vec<Atom> = [
+            "ingress tcp 1 from 10.0.0.0/8",
+            "ingress tcp 1 from ::/0",
+            "ingress tcp 1 from sg-0a1b2c3d",
+            "ingress tcp 1 from pl-0a1b2c3d",
+            "egress all to 0.0.0.0/0",
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
         let lists = BTreeMap::from([("pl-0a1b2c3d".parse().unwrap(), Weight { ipv4: 55, ipv6: 0 })]);
         assert_eq!(Weight::of_all(&atoms, Direction::Ingress, &lists), Weight { ipv4: 57, ipv6: 2 });
         assert_eq!(Weight::of_all(&atoms, Direction::Egress, &lists), Weight { ipv4: 1, ipv6: 0 });

@@ -293,7 +293,15 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Atom>().unwrap().to_string(), text);
         }
-        for bad in ["", "ingress", "ingress tcp 443 to 0.0.0.0/0", "ingress tcp 443 from 10.0.0.1/8", "ingress tcp 443 from 2001:DB8::/32", "in tcp 1 from ::/0", "ingress tcp 443 from sg-x"] {
+        for bad in [
+            "",
+            "ingress",
+            "ingress tcp 443 to 0.0.0.0/0",
+            "ingress tcp 443 from 10.0.0.1/8",
+            "ingress tcp 443 from 2001:DB8::/32",
+            "in tcp 1 from ::/0",
+            "ingress tcp 443 from sg-x",
+        ] {
             assert!(bad.parse::<Atom>().is_err(), "{bad}");
         }
     }
@@ -302,13 +310,22 @@ mod tests {
     fn masks_and_spelling_are_canonical() {
         assert_eq!(Peer::ipv4("100.68.0.18/18".parse().unwrap()).to_string(), "100.68.0.0/18");
         assert_eq!(Peer::ipv6("2001:DB8:0:0::/32".parse().unwrap()).to_string(), "2001:db8::/32");
-        assert_eq!(Peer::ipv6("2001:db8:0:1:1:1:1:1/128".parse().unwrap()).to_string(), "2001:db8:0:1:1:1:1:1/128", "a single zero group stays");
+        assert_eq!(
+            Peer::ipv6("2001:db8:0:1:1:1:1:1/128".parse().unwrap()).to_string(),
+            "2001:db8:0:1:1:1:1:1/128",
+            "a single zero group stays"
+        );
     }
 
     #[test]
     fn the_first_declaration_owns_an_atom_and_the_others_are_noted() {
         let atom: Atom = "ingress tcp 443 from 0.0.0.0/0".parse().unwrap();
-        let declared = |name: &str, text: &str| Declared { rule: name.parse().unwrap(), description: Some(text.into()), justification: None, also: vec![] };
+        let declared = |name: &str, text: &str| Declared {
+            rule: name.parse().unwrap(),
+            description: Some(text.into()),
+            justification: None,
+            also: vec![],
+        };
         let mut set = RuleSet::default();
         set.declare(atom.clone(), declared("a", "first"));
         set.declare(atom.clone(), declared("b", "second"));

@@ -319,7 +319,16 @@ mod tests {
 
     #[test]
     fn protocols_by_number_and_name_are_one() {
-        for (text, canonical) in [("6", "tcp"), ("TCP", "tcp"), ("17", "udp"), ("1", "icmp"), ("58", "icmpv6"), ("-1", "-1"), ("50", "50"), ("ICMPv6", "icmpv6")] {
+        for (text, canonical) in [
+            ("6", "tcp"),
+            ("TCP", "tcp"),
+            ("17", "udp"),
+            ("1", "icmp"),
+            ("58", "icmpv6"),
+            ("-1", "-1"),
+            ("50", "50"),
+            ("ICMPv6", "icmpv6"),
+        ] {
             assert_eq!(Protocol::from_ec2(text).unwrap().to_ec2(), canonical, "{text}");
         }
         for bad in ["", "256", "-2", "gre", "6 "] {
@@ -338,7 +347,14 @@ mod tests {
 
     #[test]
     fn what_ec2_cannot_store_is_refused() {
-        for (protocol, from, to) in [("tcp", None, None), ("tcp", Some(2), Some(1)), ("udp", Some(0), Some(65536)), ("tcp", Some(-1), Some(-1)), ("icmp", Some(-1), Some(0)), ("icmp", Some(256), Some(-1))] {
+        for (protocol, from, to) in [
+            ("tcp", None, None),
+            ("tcp", Some(2), Some(1)),
+            ("udp", Some(0), Some(65536)),
+            ("tcp", Some(-1), Some(-1)),
+            ("icmp", Some(-1), Some(0)),
+            ("icmp", Some(256), Some(-1)),
+        ] {
             assert!(Traffic::from_ec2(protocol, from, to).is_err(), "{protocol} {from:?} {to:?}");
         }
     }

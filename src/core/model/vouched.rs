@@ -136,7 +136,11 @@ mod tests {
             ("ingress tcp 443 from 0.0.0.0/0", Some("sgr-0a1b2c3d4e5f67890"), Some("Allow inbound HTTPS traffic")),
             ("egress all to ::/0", None, None),
         ] {
-            let rule = VouchedRule { id: id.map(|id| id.parse().unwrap()), rule: "a-rule".parse().unwrap(), description: DescriptionHash::of(text) };
+            let rule = VouchedRule {
+                id: id.map(|id| id.parse().unwrap()),
+                rule: "a-rule".parse().unwrap(),
+                description: DescriptionHash::of(text),
+            };
             set.insert(atom.parse().unwrap(), rule);
         }
         set
@@ -145,10 +149,10 @@ mod tests {
     #[test]
     fn lines_read_back() {
         let lines = sample().to_lines();
-        assert_eq!(lines, [
-            "1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 f07f7bf402f085e7",
-            "1 - a-rule egress all to ::/0 -",
-        ]);
+        assert_eq!(
+            lines,
+            ["1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 f07f7bf402f085e7", "1 - a-rule egress all to ::/0 -",]
+        );
         assert_eq!(Vouched::from_lines(lines.iter().map(String::as_str)).unwrap(), sample());
     }
 
@@ -156,13 +160,26 @@ mod tests {
     fn the_longest_line_fits_its_bound_in_status() {
         let mut set = Vouched::default();
         let atom: Atom = "egress icmpv6 type 255 code 255 to ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128".parse().unwrap();
-        set.insert(atom, VouchedRule { id: Some("sgr-0a1b2c3d4e5f67890".parse().unwrap()), rule: "x".repeat(63).parse().unwrap(), description: DescriptionHash::of(Some("x")) });
+        set.insert(
+            atom,
+            VouchedRule {
+                id: Some("sgr-0a1b2c3d4e5f67890".parse().unwrap()),
+                rule: "x".repeat(63).parse().unwrap(),
+                description: DescriptionHash::of(Some("x")),
+            },
+        );
         assert!(set.to_lines().iter().all(|line| line.len() <= 192));
     }
 
     #[test]
     fn one_unreadable_line_spoils_the_set() {
-        for bad in ["", "2 - a egress all to ::/0 -", "1 sgr-x a egress all to ::/0 -", "1 - a egress all to ::/0", "1 - a egress all to ::/0 zz"] {
+        for bad in [
+            "",
+            "2 - a egress all to ::/0 -",
+            "1 sgr-x a egress all to ::/0 -",
+            "1 - a egress all to ::/0",
+            "1 - a egress all to ::/0 zz",
+        ] {
             let mut lines = sample().to_lines();
             lines.push(bad.to_owned());
             assert!(Vouched::from_lines(lines.iter().map(String::as_str)).is_err(), "{bad}");

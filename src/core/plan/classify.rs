@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::model::{
-    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PrefixListWeights, RuleId, RuleName, Space, Tags, Vouched, VouchedRule, Weight,
+    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PrefixListWeights, RuleId, RuleName, Space, Tags, Vouched,
+    VouchedRule, Weight,
 };
 
 use super::PlanInput;
@@ -124,7 +125,9 @@ fn rules(input: PlanInput<'_>, observed: &Observed, vouched: Option<&Vouched>) -
 }
 
 fn moves(differences: &[Difference], rule: &LiveRule) -> bool {
-    differences.iter().any(|difference| matches!(&difference.what, What::Moved { live, atom: _, declared: _ } if live.id == rule.id))
+    differences
+        .iter()
+        .any(|difference| matches!(&difference.what, What::Moved { live, atom: _, declared: _ } if live.id == rule.id))
 }
 
 impl<'a> Sides<'a> {
@@ -248,7 +251,11 @@ impl<'a> Sides<'a> {
                 (Some(_), None) => Cause::SpecChange,
             };
             let held = if cause == Cause::Drift { None } else { self.input.desired.holds_declared(atom.direction, declared) };
-            differences.push(Difference { what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id }, cause, held });
+            differences.push(Difference {
+                what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id },
+                cause,
+                held,
+            });
         }
         differences
     }
@@ -268,7 +275,11 @@ impl<'a> Sides<'a> {
                 (Some(_), Some(_)) => Cause::Drift,
                 (Some(_), None) => Cause::SpecChange,
             };
-            differences.push(Difference { what: What::Description { live: (*live).clone(), declared: declared.clone() }, cause, held: None });
+            differences.push(Difference {
+                what: What::Description { live: (*live).clone(), declared: declared.clone() },
+                cause,
+                held: None,
+            });
         }
         differences
     }

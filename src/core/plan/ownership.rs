@@ -98,7 +98,10 @@ mod tests {
     #[test]
     fn only_our_cluster_and_object_are_ours() {
         assert_eq!(owner().judge(&owner().tags("Created")), Ownership::Ours);
-        assert_eq!(owner().judge(&tags(&[(TAG_CLUSTER, "c1"), (TAG_OWNER, "shop/web"), (TAG_UID, "u0")])), Ownership::Reclaimed { former_uid: "u0".into() });
+        assert_eq!(
+            owner().judge(&tags(&[(TAG_CLUSTER, "c1"), (TAG_OWNER, "shop/web"), (TAG_UID, "u0")])),
+            Ownership::Reclaimed { former_uid: "u0".into() }
+        );
         for foreign in [
             tags(&[(TAG_CLUSTER, "c2"), (TAG_OWNER, "shop/web"), (TAG_UID, "u1")]),
             tags(&[(TAG_CLUSTER, "c2")]),
@@ -107,7 +110,13 @@ mod tests {
         ] {
             assert!(matches!(owner().judge(&foreign), Ownership::Foreign { .. }), "{foreign:?}");
         }
-        for stripped in [tags(&[]), tags(&[("team", "shop")]), tags(&[(TAG_CLUSTER, "c1")]), tags(&[(TAG_OWNER, "shop/web")]), tags(&[(TAG_UID, "u9")])] {
+        for stripped in [
+            tags(&[]),
+            tags(&[("team", "shop")]),
+            tags(&[(TAG_CLUSTER, "c1")]),
+            tags(&[(TAG_OWNER, "shop/web")]),
+            tags(&[(TAG_UID, "u9")]),
+        ] {
             assert_eq!(owner().judge(&stripped), Ownership::Stripped, "{stripped:?}");
         }
     }

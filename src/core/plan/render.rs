@@ -18,7 +18,11 @@ pub fn render(input: PlanInput<'_>, plan: &Plan, report: &Report) -> String {
     }
     section(&mut text, "group", report, |what| atom_of(what).is_none());
     let quota = report.quota;
-    let _ = writeln!(text, "  quota      ingress {} IPv4 {} IPv6, egress {} IPv4 {} IPv6", quota.ingress.ipv4, quota.ingress.ipv6, quota.egress.ipv4, quota.egress.ipv6);
+    let _ = writeln!(
+        text,
+        "  quota      ingress {} IPv4 {} IPv6, egress {} IPv4 {} IPv6",
+        quota.ingress.ipv4, quota.ingress.ipv6, quota.egress.ipv4, quota.egress.ipv6
+    );
     if !plan.is_empty() {
         let calls = plan.calls();
         let plural = if calls == 1 { "" } else { "s" };
@@ -90,7 +94,11 @@ fn line(difference: &Difference) -> (String, String, String) {
         What::Description { live, declared } => {
             let quote = |text: &Option<String>| text.as_ref().map_or_else(|| "none".to_owned(), |text| format!("\"{text}\""));
             let why = format!("description {} → {}", quote(&live.description), quote(&declared.description));
-            (format!("{} {}", sign('~'), live.atom.within_direction()), format!("rule {}", declared.rule), if drift { format!("drift: {why}") } else { why })
+            (
+                format!("{} {}", sign('~'), live.atom.within_direction()),
+                format!("rule {}", declared.rule),
+                if drift { format!("drift: {why}") } else { why },
+            )
         }
         What::Tag { key, live, declared, ownership } => {
             let plain = match (live, declared) {
@@ -124,7 +132,9 @@ pub fn summary(plan: &Plan) -> String {
             Step::SetTags { tags, before: _, cause: _ } => format!("set {} tags", tags.len()),
             Step::RemoveTags { tags } => format!("remove {} tags", tags.len()),
             Step::Revoke { direction: _, purpose: Purpose::Revert, rules } => format!("revoke {} (drift)", rules.len()),
-            Step::Revoke { direction: _, purpose: Purpose::Replace | Purpose::Deletion, rules } => format!("revoke {}", rules.len()),
+            Step::Revoke { direction: _, purpose: Purpose::Replace | Purpose::Deletion, rules } => {
+                format!("revoke {}", rules.len())
+            }
             Step::Authorize { direction: _, rules } => format!("authorize {}", rules.len()),
             Step::Modify { direction: _, rules } => format!("modify {}", rules.len()),
             Step::Describe { direction: _, rules } => format!("describe {}", rules.len()),
@@ -150,16 +160,26 @@ pub fn lines(plan: &Plan) -> Vec<String> {
         match step {
             Step::CreateGroup(group) => lines.push(format!("create group {} in {}", group.name, group.vpc)),
             Step::DeleteGroup => lines.push("delete the group".to_owned()),
-            Step::SetTags { tags, before: _, cause } => lines.extend(tags.iter().map(|(key, value)| format!("set tag {key}={value} ({cause})"))),
-            Step::RemoveTags { tags } => lines.extend(tags.keys().map(|key| format!("remove tag {key}"))),
-            Step::Revoke { direction: _, purpose: _, rules } => lines.extend(rules.iter().map(|item| format!("revoke {} ({})", item.live.atom, item.cause))),
-            Step::Authorize { direction: _, rules } => lines.extend(rules.iter().map(|item| format!("authorize {} ({})", item.new.atom, item.cause))),
-            Step::Modify { direction: _, rules } => {
-                lines.extend(rules.iter().map(|item| format!("modify {} to {} ({})", item.live.atom, item.new.atom.within_direction(), item.cause)));
+            Step::SetTags { tags, before: _, cause } => {
+                lines.extend(tags.iter().map(|(key, value)| format!("set tag {key}={value} ({cause})")))
             }
-            Step::Describe { direction: _, rules } => lines.extend(
-                rules.iter().map(|item| format!("describe {} as \"{}\" ({})", item.live.atom, item.description.as_deref().unwrap_or_default(), item.cause)),
-            ),
+            Step::RemoveTags { tags } => lines.extend(tags.keys().map(|key| format!("remove tag {key}"))),
+            Step::Revoke { direction: _, purpose: _, rules } => {
+                lines.extend(rules.iter().map(|item| format!("revoke {} ({})", item.live.atom, item.cause)))
+            }
+            Step::Authorize { direction: _, rules } => {
+                lines.extend(rules.iter().map(|item| format!("authorize {} ({})", item.new.atom, item.cause)))
+            }
+            Step::Modify { direction: _, rules } => {
+                lines.extend(
+                    rules
+                        .iter()
+                        .map(|item| format!("modify {} to {} ({})", item.live.atom, item.new.atom.within_direction(), item.cause)),
+                );
+            }
+            Step::Describe { direction: _, rules } => lines.extend(rules.iter().map(|item| {
+                format!("describe {} as \"{}\" ({})", item.live.atom, item.description.as_deref().unwrap_or_default(), item.cause)
+            })),
             Step::AwaitVisible { atoms: _ } | Step::Settle => {}
         }
     }

@@ -12,7 +12,8 @@ use super::step::{Modification, Plan, Purpose, RULES_PER_CALL, Revocation, Step}
 /// Nothing is authorized or removed on the word of a manifest that has errors, but an error in it must not hold a door open.
 pub fn plan_reverts(owner: &Owner, observed: &Observed, vouched: Option<&Vouched>) -> (Plan, Report) {
     let ownership = owner.judge(&observed.group.tags);
-    let mut report = Report { ownership: Some(ownership.clone()), differences: Vec::new(), quota: QuotaUse::default(), live_declared: 0 };
+    let mut report =
+        Report { ownership: Some(ownership.clone()), differences: Vec::new(), quota: QuotaUse::default(), live_declared: 0 };
     let mut plan = Plan { group: Some(observed.group.id.clone()), steps: Vec::new() };
     let (Ownership::Ours | Ownership::Reclaimed { former_uid: _ }, Some(vouched)) = (ownership, vouched) else {
         return (plan, report);
@@ -50,14 +51,16 @@ fn part<'a>(
     let (mut set_back, mut revoke) = (Vec::new(), Vec::new());
     for rule in extras {
         match by_id.get(&rule.id) {
-            Some((atom, known)) if !live.contains(atom) && atom.peer.kind() == rule.atom.peer.kind() => set_back.push(Modification {
-                live: rule.clone(),
-                // Only the digest of the description is known: the row keeps the text it has.
-                new: NewRule { atom: (*atom).clone(), description: rule.description.clone() },
-                cause: Cause::Drift,
-                rule: known.rule.clone(),
-                justification: None,
-            }),
+            Some((atom, known)) if !live.contains(atom) && atom.peer.kind() == rule.atom.peer.kind() => {
+                set_back.push(Modification {
+                    live: rule.clone(),
+                    // Only the digest of the description is known: the row keeps the text it has.
+                    new: NewRule { atom: (*atom).clone(), description: rule.description.clone() },
+                    cause: Cause::Drift,
+                    rule: known.rule.clone(),
+                    justification: None,
+                })
+            }
             Some(_) | None => revoke.push(Revocation { live: rule.clone(), cause: Cause::Drift, rule: None }),
         }
     }

@@ -69,11 +69,16 @@ pub(super) fn set(status: &mut SecurityGroupStatus, standing: &Standing, generat
     let mut drafts = match standing {
         Standing::Settled => {
             let message = settled_message(rules);
-            vec![draft(READY, "True", Reason::Succeeded, message.clone()), draft(SYNCED, "True", Reason::Succeeded, message), resolved()]
+            vec![
+                draft(READY, "True", Reason::Succeeded, message.clone()),
+                draft(SYNCED, "True", Reason::Succeeded, message),
+                resolved(),
+            ]
         }
         Standing::Observing { differences } => {
             let plural = if *differences == 1 { "difference is" } else { "differences are" };
-            let message = format!("{differences} {plural} reported and left alone (mode Observe); status.plan lists what would be done");
+            let message =
+                format!("{differences} {plural} reported and left alone (mode Observe); status.plan lists what would be done");
             let reason = if status.drift.iter().any(is_open) { Reason::DriftReported } else { Reason::Observing };
             vec![draft(READY, "True", reason, message.clone()), draft(SYNCED, "False", reason, message), resolved()]
         }
@@ -128,7 +133,12 @@ fn drifted(records: &[DriftRecord]) -> Draft {
     match records.first() {
         Some(newest) if newest.resolution == Resolution::Reverted.as_str() => {
             let at = newest.resolved_at.as_deref().unwrap_or("an unknown time");
-            draft(DRIFTED, "False", Reason::DriftReverted, format!("put right at {at}: somebody {} ({})", describe(newest), newest.id))
+            draft(
+                DRIFTED,
+                "False",
+                Reason::DriftReverted,
+                format!("put right at {at}: somebody {} ({})", describe(newest), newest.id),
+            )
         }
         Some(_) | None => draft(DRIFTED, "False", Reason::NoDrift, "nobody changed the group behind sgwarden's back"),
     }

@@ -26,9 +26,11 @@ pub struct Tracking<'a> {
 pub fn track(records: &[DriftRecord], report: &Report, with: Tracking<'_>) -> Vec<DriftRecord> {
     let current: Vec<DriftAtom> = report.drifts().filter_map(atom_of).collect();
     let mut next: Vec<DriftRecord> = records.iter().cloned().map(|record| follow(record, &current, with)).collect();
-    let known: BTreeSet<String> = next.iter().filter(|record| is_open(record)).flat_map(|record| &record.atoms).map(identity).collect();
+    let known: BTreeSet<String> =
+        next.iter().filter(|record| is_open(record)).flat_map(|record| &record.atoms).map(identity).collect();
     // A record that lists only a part stands for the rest too, until there is more than it counted.
-    let uncounted: i64 = next.iter().filter(|record| is_open(record)).map(|record| i64::from(record.count) - as_count(record.atoms.len())).sum();
+    let uncounted: i64 =
+        next.iter().filter(|record| is_open(record)).map(|record| i64::from(record.count) - as_count(record.atoms.len())).sum();
     let new: Vec<DriftAtom> = current.into_iter().filter(|atom| !known.contains(&identity(atom))).collect();
     if as_count(new.len()) > uncounted {
         next.insert(0, record(new, with));
@@ -112,8 +114,12 @@ fn atom_of(difference: &Difference) -> Option<DriftAtom> {
     let (before, after, rule_id, rule) = match &difference.what {
         What::GroupMissing { recorded } => (recorded.as_ref().map(ToString::to_string), None, None, None),
         What::Missing { atom, declared, last_id } => (Some(atom.to_string()), None, last_id.clone(), Some(declared.rule.clone())),
-        What::Extra { live, rule, was } => (was.as_ref().map(Atom::to_string), Some(live.atom.to_string()), Some(live.id.clone()), rule.clone()),
-        What::Moved { live, atom, declared } => (Some(atom.to_string()), Some(live.atom.to_string()), Some(live.id.clone()), Some(declared.rule.clone())),
+        What::Extra { live, rule, was } => {
+            (was.as_ref().map(Atom::to_string), Some(live.atom.to_string()), Some(live.id.clone()), rule.clone())
+        }
+        What::Moved { live, atom, declared } => {
+            (Some(atom.to_string()), Some(live.atom.to_string()), Some(live.id.clone()), Some(declared.rule.clone()))
+        }
         What::Description { live, declared } => {
             let with = |text: &Option<String>| format!("{} \"{}\"", live.atom, text.as_deref().unwrap_or_default());
             (Some(with(&declared.description)), Some(with(&live.description)), Some(live.id.clone()), Some(declared.rule.clone()))
@@ -159,7 +165,9 @@ fn describe_atom(atom: &DriftAtom) -> String {
         Ok(api::DriftKind::Added) => format!("added {after}"),
         Ok(api::DriftKind::Removed | api::DriftKind::TagRemoved) => format!("removed {before}"),
         Ok(api::DriftKind::GroupDeleted) => format!("deleted group {before}"),
-        Ok(api::DriftKind::Modified | api::DriftKind::DescriptionChanged | api::DriftKind::TagChanged) => format!("changed {before} to {after}"),
+        Ok(api::DriftKind::Modified | api::DriftKind::DescriptionChanged | api::DriftKind::TagChanged) => {
+            format!("changed {before} to {after}")
+        }
         Ok(api::DriftKind::Unclassified) | Err(_) => format!("{before} became {after}"),
     }
 }

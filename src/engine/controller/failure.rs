@@ -58,7 +58,14 @@ impl Pass<'_> {
     fn note_error(&self, error: &CloudError) {
         let class: &'static str = error.class.into();
         self.context.parts.metrics.reconcile.error(class);
-        tracing::warn!(operation = error.operation, class, code = error.code, request_id = error.request_id, message = error.message, "AWS call failed");
+        tracing::warn!(
+            operation = error.operation,
+            class,
+            code = error.code,
+            request_id = error.request_id,
+            message = error.message,
+            "AWS call failed"
+        );
     }
 
     /// Ends the pass with a reason that waiting does not cure; it is looked at again all the same, at the usual interval.
@@ -74,7 +81,12 @@ impl Pass<'_> {
         self.store(status).await.unwrap_or(next)
     }
 
-    pub(super) fn failed_status(&self, previous: &SecurityGroupStatus, declaration: Option<&Declaration>, standing: Standing) -> SecurityGroupStatus {
+    pub(super) fn failed_status(
+        &self,
+        previous: &SecurityGroupStatus,
+        declaration: Option<&Declaration>,
+        standing: Standing,
+    ) -> SecurityGroupStatus {
         let mut next = status::build(Facts {
             generation: self.generation(),
             now: self.context.parts.clock.now(),
@@ -106,4 +118,3 @@ fn reason_of(error: &CloudError) -> Reason {
         ErrorClass::Permission => Reason::PermissionDenied,
     }
 }
-

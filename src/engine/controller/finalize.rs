@@ -93,7 +93,8 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
         return release(pass).await;
     }
     let parts = &pass.context.parts;
-    let executor = Executor { ec2, audit: parts.audit.as_ref(), metrics: &parts.metrics, clock: &parts.clock, timings: &parts.timings };
+    let executor =
+        Executor { ec2, audit: parts.audit.as_ref(), metrics: &parts.metrics, clock: &parts.clock, timings: &parts.timings };
     let execution = executor.execute(&plan::plan_deletion(observed), &pass.subject()).await;
     match execution.failure {
         None => {
@@ -104,7 +105,8 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
         // Gone meanwhile, or a rule of it is: the next look tells.
         Some(Failure::Call(error)) if error.class == ErrorClass::Stale => Next::soon(parts.timings.visible_poll),
         Some(Failure::Call(error)) if error.class == ErrorClass::InUse => {
-            let message = format!("EC2 does not delete group {id} while it is in use{}: {}", holders(ec2, observed).await, error.message);
+            let message =
+                format!("EC2 does not delete group {id} while it is in use{}: {}", holders(ec2, observed).await, error.message);
             let next = pass.backoff();
             pass.finish(None, Standing::DeletionBlocked { message }, next).await
         }
@@ -116,8 +118,11 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
 /// Who refers to the group, as far as it can be read.
 async fn holders(ec2: &Ec2, observed: &Observed) -> String {
     let Ok(referring) = ec2.read.groups(&GroupQuery::Referring(observed.group.id.clone())).await else { return String::new() };
-    let mut names: Vec<String> =
-        referring.into_iter().filter(|group| group.id != observed.group.id).map(|group| format!("{} ({})", group.id, group.name)).collect();
+    let mut names: Vec<String> = referring
+        .into_iter()
+        .filter(|group| group.id != observed.group.id)
+        .map(|group| format!("{} ({})", group.id, group.name))
+        .collect();
     names.sort();
     let shown: Vec<String> = names.iter().take(5).cloned().collect();
     match (shown.is_empty(), names.len().saturating_sub(shown.len())) {

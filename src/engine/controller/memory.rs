@@ -100,7 +100,8 @@ impl Memories {
             let (since, reads) = memory.missing.map_or((now, 1), |(since, reads)| (since, reads.saturating_add(1)));
             memory.missing = Some((since, reads));
             // A group created moments ago may not show everywhere yet (EC2 is eventually consistent).
-            let lag = memory.created.map_or(Duration::ZERO, |created| timings.visibility.saturating_sub(now.duration_since(created)));
+            let lag =
+                memory.created.map_or(Duration::ZERO, |created| timings.visibility.saturating_sub(now.duration_since(created)));
             let rest = timings.absence.saturating_sub(now.duration_since(since)).max(lag);
             if reads >= READS_OF_ABSENCE && rest.is_zero() {
                 memory.missing = None;

@@ -114,7 +114,8 @@ impl Pass<'_> {
             return self.stop(Some(&declaration), Reason::InvalidSpec, message).await;
         };
         if !self.context.parts.connect.regions().contains(&region) {
-            let message = format!("this controller does not serve Region {region}: start it with --region {region}, or correct spec.region");
+            let message =
+                format!("this controller does not serve Region {region}: start it with --region {region}, or correct spec.region");
             return self.stop(Some(&declaration), Reason::RegionNotServed, message).await;
         }
         let ec2 = match self.context.parts.connect.connect(&region).await {
@@ -167,7 +168,15 @@ impl Pass<'_> {
                 let message = format!("a defect of sgwarden: the plan is not sound ({fault}); please report it");
                 return self.stop(Some(declaration), Reason::InternalError, message).await;
             }
-            let seen = Seen { declaration, ec2, desired: &desired, observed: observed.as_ref(), vouched: vouched.as_ref(), plan: &plan, report: &report };
+            let seen = Seen {
+                declaration,
+                ec2,
+                desired: &desired,
+                observed: observed.as_ref(),
+                vouched: vouched.as_ref(),
+                plan: &plan,
+                report: &report,
+            };
             if plan.is_empty() || declaration.mode == Mode::Observe {
                 return self.conclude(&seen, &changes).await;
             }
@@ -202,7 +211,9 @@ impl Pass<'_> {
             }
             Located::NameTaken(id) => {
                 let (name, vpc) = (&declaration.group_name, &declaration.vpc);
-                let message = format!("group {id} of {vpc} is called '{name}' already and is not sgwarden's: choose another spec.groupName, or remove that group");
+                let message = format!(
+                    "group {id} of {vpc} is called '{name}' already and is not sgwarden's: choose another spec.groupName, or remove that group"
+                );
                 Err(self.stop(Some(declaration), Reason::GroupNameTaken, message).await)
             }
         }
@@ -223,7 +234,8 @@ impl Pass<'_> {
             match ec2.read.vpc(&declaration.vpc).await {
                 Ok(Some(vpc)) => vpc_ipv6 = vpc.ipv6,
                 Ok(None) => {
-                    let message = format!("spec.vpc.id: there is no {} in {} of account {}", declaration.vpc, ec2.region, ec2.account);
+                    let message =
+                        format!("spec.vpc.id: there is no {} in {} of account {}", declaration.vpc, ec2.region, ec2.account);
                     return Err(self.stop(Some(declaration), Reason::VpcNotFound, message).await);
                 }
                 Err(error) => return Err(self.cloud_failed(Some(declaration), &ec2.region, &error).await),
@@ -255,7 +267,13 @@ impl Pass<'_> {
         tracing::info!(steps = plan::summary(seen.plan), "plan");
         self.record(seen).await?;
         let parts = &self.context.parts;
-        let executor = Executor { ec2: seen.ec2, audit: parts.audit.as_ref(), metrics: &parts.metrics, clock: &parts.clock, timings: &parts.timings };
+        let executor = Executor {
+            ec2: seen.ec2,
+            audit: parts.audit.as_ref(),
+            metrics: &parts.metrics,
+            clock: &parts.clock,
+            timings: &parts.timings,
+        };
         let execution = executor.execute(seen.plan, &self.subject()).await;
         if let Some(id) = execution.created.clone() {
             self.context.memories.created(&self.key, &self.uid, parts.clock.instant());
@@ -275,7 +293,8 @@ impl Pass<'_> {
     /// The status that vouches for what is about to be written.
     async fn record(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
         let previous = self.object.status.clone().unwrap_or_default();
-        let vouched = if seen.observed.is_none() { Some(plan::born_egress()) } else { plan::vouched_before(seen.vouched, seen.plan) };
+        let vouched =
+            if seen.observed.is_none() { Some(plan::born_egress()) } else { plan::vouched_before(seen.vouched, seen.plan) };
         let doing = if seen.observed.is_none() { "the group is being created" } else { "changes are being made" };
         let mut next = status::build(Facts {
             generation: self.generation(),
@@ -329,7 +348,8 @@ impl Pass<'_> {
         }
         let recorded = seen.report.differences.iter().any(|difference| difference.drift().is_some());
         let (reason, verb) = if recorded { (Reason::Recreated, "Created again as") } else { (Reason::Created, "Created") };
-        let told = report::done(reason, format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));
+        let told =
+            report::done(reason, format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));
         report::tell(self.context, &self.object, told).await;
         self.wait_for_group(seen.ec2, id).await;
         Ok(())
@@ -352,7 +372,8 @@ impl Pass<'_> {
     async fn conclude(&mut self, seen: &Seen<'_>, changes: &[String]) -> Next {
         let previous = self.object.status.clone().unwrap_or_default();
         let differences = seen.report.differences.iter().filter(|difference| difference.held.is_none()).count();
-        let held: Vec<String> = seen.desired.held.iter().map(|((direction, rule), why)| format!("{direction} rule {rule} waits: {why}")).collect();
+        let held: Vec<String> =
+            seen.desired.held.iter().map(|((direction, rule), why)| format!("{direction} rule {rule} waits: {why}")).collect();
         let standing = if seen.declaration.mode == Mode::Observe && differences > 0 {
             Standing::Observing { differences }
         } else if held.is_empty() {
@@ -423,7 +444,8 @@ impl Pass<'_> {
 
     fn track(&self, seen: &Seen<'_>, previous: &SecurityGroupStatus) -> Vec<crate::api::DriftRecord> {
         let group = seen.plan.group.as_ref().map_or("", |id| id.as_str());
-        let tracking = Tracking { group, now: self.context.parts.clock.now(), mode: seen.declaration.mode, trace_id: &self.trace_id };
+        let tracking =
+            Tracking { group, now: self.context.parts.clock.now(), mode: seen.declaration.mode, trace_id: &self.trace_id };
         status::track(&previous.drift, seen.report, tracking)
     }
 

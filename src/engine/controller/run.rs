@@ -42,9 +42,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
     let dependents = Arc::new(Dependents { context: context.clone(), groups: Mutex::default(), wake });
     let watched = reflector::reflector(writer, context.parts.objects.watch()).inspect(move |event| dependents.saw(event));
     // Our own status writes come back as events; only what people change starts a pass. Deletion raises the generation.
-    let changes = watched
-        .applied_objects()
-        .predicate_filter(predicates::generation.combine(predicates::finalizers).combine(predicates::annotations), Default::default());
+    let changes = watched.applied_objects().predicate_filter(
+        predicates::generation.combine(predicates::finalizers).combine(predicates::annotations),
+        Default::default(),
+    );
     let concurrency = context.parts.concurrency;
     let controller = Controller::for_stream(changes, reader.clone())
         .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
@@ -142,7 +143,10 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
         Ok(Ok(next)) => next,
         Ok(Err(_)) => {
             context.parts.metrics.reconcile.panicked();
-            tracing::error!(reason = Reason::InternalError.as_str(), "a defect of sgwarden: the reconcile panicked; other objects go on");
+            tracing::error!(
+                reason = Reason::InternalError.as_str(),
+                "a defect of sgwarden: the reconcile panicked; other objects go on"
+            );
             Next::failed()
         }
         Err(_) => {
@@ -196,7 +200,9 @@ impl Dependents {
                 self.changed(object, false);
             }
             Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
-            Err(error) => tracing::warn!(error = %innermost(error), "the watch of SecurityGroup objects is interrupted; it goes on by itself"),
+            Err(error) => {
+                tracing::warn!(error = %innermost(error), "the watch of SecurityGroup objects is interrupted; it goes on by itself")
+            }
         }
     }
 

@@ -35,13 +35,22 @@ impl Pass<'_> {
         let Ok(Located::Found(observed)) = locate(&ec2, &self.owner, Some(&recorded), None).await else { return None };
         let vouched = status::baseline(&status);
         let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref());
-        let tracking = Tracking { group: recorded.as_str(), now: self.context.parts.clock.now(), mode: Mode::Enforce, trace_id: &self.trace_id };
+        let tracking = Tracking {
+            group: recorded.as_str(),
+            now: self.context.parts.clock.now(),
+            mode: Mode::Enforce,
+            trace_id: &self.trace_id,
+        };
         let mut next = status.clone();
         next.drift = status::track(&status.drift, &report, tracking);
         if plan.is_empty() && next.drift == status.drift {
             return None;
         }
-        let next = self.failed_status(&next, None, Standing::Failed { reason: Reason::InvalidSpec, message: message.to_owned(), seen: false });
+        let next = self.failed_status(
+            &next,
+            None,
+            Standing::Failed { reason: Reason::InvalidSpec, message: message.to_owned(), seen: false },
+        );
         if let Some(next) = self.store(next).await {
             return Some(next);
         }
@@ -49,7 +58,13 @@ impl Pass<'_> {
             return None;
         }
         let parts = &self.context.parts;
-        let executor = Executor { ec2: &ec2, audit: parts.audit.as_ref(), metrics: &parts.metrics, clock: &parts.clock, timings: &parts.timings };
+        let executor = Executor {
+            ec2: &ec2,
+            audit: parts.audit.as_ref(),
+            metrics: &parts.metrics,
+            clock: &parts.clock,
+            timings: &parts.timings,
+        };
         let execution = executor.execute(&plan, &self.subject()).await;
         if let Some(failure) = &execution.failure {
             tracing::warn!(%failure, "revert failed");

@@ -96,8 +96,12 @@ fn create_subnet(p: &View<'_>) -> Result<Command, ApiError> {
 }
 
 fn create_interface(p: &View<'_>) -> Result<Command, ApiError> {
-    p.refuse(&["Ipv4Prefix", "Ipv4PrefixCount", "Ipv6Prefix", "Ipv6PrefixCount", "PrivateIpAddresses"])?;
-    p.refuse(&["SecondaryPrivateIpAddressCount", "Ipv6Addresses", "Ipv6AddressCount", "EnablePrimaryIpv6", "Operator"])?;
+    p.refuse(&["Ipv4Prefix", "Ipv4PrefixCount", "Ipv6Prefix", "Ipv6PrefixCount", "EnablePrimaryIpv6", "Operator"])?;
+    let addresses = p.items("PrivateIpAddresses");
+    let addresses = addresses.iter().map(|item| Ok((item.text("PrivateIpAddress"), item.flag("Primary")?)));
+    let addresses = addresses.collect::<Result<Vec<_>, ApiError>>()?;
+    let v6 = p.items("Ipv6Addresses");
+    v6.iter().for_each(|item| item.ignore(&["IsPrimaryIpv6"]));
     p.ignore(&["ClientToken", "ConnectionTrackingSpecification"]);
     let interface_type = p.text("InterfaceType");
     if let Some(kind) =
@@ -110,6 +114,10 @@ fn create_interface(p: &View<'_>) -> Result<Command, ApiError> {
         description: p.text("Description"),
         groups: p.texts("SecurityGroupId"),
         address: p.text("PrivateIpAddress"),
+        addresses,
+        more_addresses: p.int("SecondaryPrivateIpAddressCount")?,
+        v6: v6.iter().filter_map(|item| item.text("Ipv6Address")).collect(),
+        v6_count: p.int("Ipv6AddressCount")?,
         interface_type,
         tag_specs: tag_specs(p),
     }))

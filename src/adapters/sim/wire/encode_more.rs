@@ -107,12 +107,15 @@ fn interface(xml: &mut Xml, view: &InterfaceView) {
         });
     }
     tag_set(xml, &view.tags);
-    xml.list("privateIpAddressesSet", [&view.address], |xml, address| {
+    let addresses = [(&view.address, true)].into_iter().chain(view.others.iter().map(|address| (address, false)));
+    xml.list("privateIpAddressesSet", addresses, |xml, (address, primary)| {
         xml.text("privateIpAddress", address);
-        xml.text("privateDnsName", &view.private_dns);
-        xml.text("primary", true);
+        xml.text("primary", primary);
     });
-    xml.node("ipv6AddressesSet", |_| {});
+    xml.list("ipv6AddressesSet", &view.v6, |xml, address| {
+        xml.text("ipv6Address", address);
+        xml.text("isPrimaryIpv6", false);
+    });
     xml.text("interfaceType", &view.interface_type);
 }
 

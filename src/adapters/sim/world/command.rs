@@ -107,6 +107,11 @@ pub(crate) struct CreateInterface {
     pub(crate) description: Option<String>,
     pub(crate) groups: Vec<String>,
     pub(crate) address: Option<String>,
+    /// Further addresses, and whether one of them is the primary.
+    pub(crate) addresses: Vec<(Option<String>, bool)>,
+    pub(crate) more_addresses: Option<i64>,
+    pub(crate) v6: Vec<String>,
+    pub(crate) v6_count: Option<i64>,
     pub(crate) interface_type: Option<String>,
     pub(crate) tag_specs: Vec<TagSpec>,
 }

@@ -13,7 +13,10 @@ use super::{World, tags, text, view};
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Addresses of one interface, of each kind, that a request may ask for by number.
+const MAX_ADDRESSES: i64 = 50;
 
 const FILTERS: &[&str] = &[
     "addresses.association.owner-id",
@@ -65,7 +68,8 @@ impl World {
             region.subnets.get_key_value(request.subnet.as_str()).ok_or_else(|| error::no_subnet(&request.subnet))?;
         let (subnet_id, subnet) = (subnet_id.clone(), subnet.clone());
         let groups = self.interface_groups(place, &subnet.vpc, &request.groups)?;
-        let address = self.free_address(place, &subnet, request.address.as_deref())?;
+        let (address, others) = self.addresses(place, &subnet, request)?;
+        let v6 = self.v6_addresses(place, &subnet, request)?;
         let id = InterfaceId::from(self.mint.id("eni"));
         let mac = self.mint.below(1 << 40).to_be_bytes();
         let mac: Vec<String> = mac.iter().skip(3).map(|byte| format!("{byte:02x}")).collect();
@@ -77,6 +81,8 @@ impl World {
             requester: None,
             mac: format!("02:{}", mac.join(":")),
             address,
+            others,
+            v6,
             groups,
             attachment: None,
             tags,
@@ -106,18 +112,70 @@ impl World {
         if groups.len() > self.quotas.groups_per_interface { Err(error::too_many_groups_on_interface()) } else { Ok(groups) }
     }
 
-    fn free_address(&self, place: &Place, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Addr, ApiError> {
-        let interfaces = self.region(place).interfaces.values();
-        let used: BTreeSet<Ipv4Addr> = interfaces.filter(|i| i.vpc == subnet.vpc).map(|i| i.address).collect();
-        if let Some(text) = wanted {
-            let outside = || error::invalid(format!("Address {text} does not fall within the subnet's address range"));
-            let address = text.parse().ok().filter(|address| subnet.cidr.contains(address)).ok_or_else(outside)?;
-            return if used.contains(&address) { Err(error::address_in_use(address)) } else { Ok(address) };
+    /// The primary address of a new interface and its others: those asked for, and free ones of the subnet.
+    fn addresses(&self, place: &Place, subnet: &Subnet, request: &CreateInterface) -> Result<(Ipv4Addr, Vec<Ipv4Addr>), ApiError> {
+        let interfaces = self.region(place).interfaces.values().filter(|held| held.vpc == subnet.vpc);
+        let mut used: BTreeSet<Ipv4Addr> = interfaces.flat_map(|held| held.others.iter().copied().chain([held.address])).collect();
+        let mut take = |text: Option<&str>| -> Result<Ipv4Addr, ApiError> {
+            let address = match text {
+                Some(text) => {
+                    let outside = || error::invalid(format!("Address {text} does not fall within the subnet's address range"));
+                    let address = text.parse().ok().filter(|address| subnet.cidr.contains(address)).ok_or_else(outside)?;
+                    if used.contains(&address) {
+                        return Err(error::address_in_use(address));
+                    }
+                    address
+                }
+                None => {
+                    // The first four addresses of a subnet and the last are EC2's own.
+                    let last = subnet.cidr.broadcast();
+                    let free = subnet.cidr.hosts().skip(3).find(|address| *address != last && !used.contains(address));
+                    free.ok_or_else(|| {
+                        ApiError::new("InsufficientFreeAddressesInSubnet", 400, "The subnet has no free addresses.")
+                    })?
+                }
+            };
+            used.insert(address);
+            Ok(address)
+        };
+        let primaries = request.addresses.iter().filter(|(_, primary)| *primary).count();
+        if primaries + usize::from(request.address.is_some()) > 1 {
+            return Err(error::combination("Only one primary private IP address can be specified."));
         }
-        // The first four addresses of a subnet and the last are EC2's own.
-        let last = subnet.cidr.broadcast();
-        let free = subnet.cidr.hosts().skip(3).find(|address| *address != last && !used.contains(address));
-        free.ok_or_else(|| ApiError::new("InsufficientFreeAddressesInSubnet", 400, "The subnet has no free addresses."))
+        let named = request.addresses.iter().find(|(_, primary)| *primary).and_then(|(text, _)| text.as_deref());
+        let primary = take(named.or(request.address.as_deref()))?;
+        let mut others = Vec::new();
+        for (text, _) in request.addresses.iter().filter(|(_, primary)| !*primary) {
+            others.push(take(text.as_deref())?);
+        }
+        for _ in 0..request.more_addresses.unwrap_or_default().min(MAX_ADDRESSES) {
+            others.push(take(None)?);
+        }
+        Ok((primary, others))
+    }
+
+    fn v6_addresses(&self, place: &Place, subnet: &Subnet, request: &CreateInterface) -> Result<Vec<Ipv6Addr>, ApiError> {
+        let count = request.v6_count.unwrap_or_default().min(MAX_ADDRESSES);
+        if request.v6.is_empty() && count <= 0 {
+            return Ok(Vec::new());
+        }
+        let no_block = || error::invalid("The subnet has no IPv6 CIDR block.");
+        let (_, block) = subnet.ipv6.as_ref().ok_or_else(no_block)?;
+        let used: BTreeSet<Ipv6Addr> = self.region(place).interfaces.values().flat_map(|held| held.v6.iter().copied()).collect();
+        let mut taken: Vec<Ipv6Addr> = Vec::new();
+        for text in &request.v6 {
+            let outside = || error::invalid(format!("Address {text} does not fall within the subnet's address range"));
+            let address = text.parse().ok().filter(|address| block.contains(address)).ok_or_else(outside)?;
+            if used.contains(&address) || taken.contains(&address) {
+                return Err(error::address_in_use(address));
+            }
+            taken.push(address);
+        }
+        for _ in 0..count {
+            let free = block.hosts().skip(4).find(|address| !used.contains(address) && !taken.contains(address));
+            taken.extend(free);
+        }
+        Ok(taken)
     }
 
     pub(crate) fn modify_interface(
@@ -209,6 +267,8 @@ impl World {
             requester_managed: managed,
             mac: interface.mac.clone(),
             address: interface.address.to_string(),
+            others: interface.others.iter().map(ToString::to_string).collect(),
+            v6: interface.v6.iter().map(ToString::to_string).collect(),
             private_dns: format!("ip-{}.{}.compute.internal", interface.address.to_string().replace('.', "-"), place.region),
             groups: interface.groups.iter().map(|id| (id.clone(), name(id))).collect(),
             attachment: interface.attachment.as_ref().map(|held| AttachmentView {
@@ -228,8 +288,13 @@ fn field_of<'v>(view: &'v InterfaceView, field: &str) -> Vec<Cow<'v, str>> {
         view.attachment.as_ref().and_then(value).map(Cow::Borrowed).into_iter().collect()
     };
     match field {
-        "addresses.primary" | "source-dest-check" => flag(true),
-        "addresses.private-ip-address" | "private-ip-address" => vec![Cow::Borrowed(&view.address)],
+        "addresses.primary" if view.others.is_empty() => flag(true),
+        "addresses.primary" => vec![Cow::Borrowed("true"), Cow::Borrowed("false")],
+        "source-dest-check" => flag(true),
+        "addresses.private-ip-address" | "private-ip-address" => {
+            view.others.iter().chain([&view.address]).map(|address| Cow::Borrowed(address.as_str())).collect()
+        }
+        "ipv6-addresses.ipv6-address" => view.v6.iter().map(|address| Cow::Borrowed(address.as_str())).collect(),
         "attachment.attach-time" => held(|a| Some(&a.time)),
         "attachment.attachment-id" => held(|a| Some(&a.id)),
         "attachment.delete-on-termination" => held(|_| Some("false")),

@@ -118,6 +118,8 @@ pub(crate) struct InterfaceView {
     pub(crate) requester_managed: bool,
     pub(crate) mac: String,
     pub(crate) address: String,
+    pub(crate) others: Vec<String>,
+    pub(crate) v6: Vec<String>,
     pub(crate) private_dns: String,
     pub(crate) groups: Vec<(GroupId, String)>,
     pub(crate) attachment: Option<AttachmentView>,

@@ -16,7 +16,7 @@ use super::{World, cidr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 type TagMap = BTreeMap<String, String>;
@@ -124,6 +124,10 @@ struct InterfaceFile {
     requester: Option<String>,
     mac: String,
     address: Ipv4Addr,
+    #[serde(default)]
+    others: Vec<Ipv4Addr>,
+    #[serde(default)]
+    v6: Vec<Ipv6Addr>,
     groups: Vec<String>,
     attachment: Option<(String, Option<String>, Timestamp)>,
     tags: TagMap,
@@ -377,6 +381,8 @@ impl World {
             requester: file.requester.clone(),
             mac: file.mac.clone(),
             address: file.address,
+            others: file.others.clone(),
+            v6: file.v6.clone(),
             groups: file.groups.iter().map(|id| GroupId::from(id.as_str())).collect(),
             attachment: held,
             tags: tags(&file.tags),
@@ -459,6 +465,8 @@ fn interface_file(id: &InterfaceId, interface: &Interface) -> InterfaceFile {
         requester: interface.requester.clone(),
         mac: interface.mac.clone(),
         address: interface.address,
+        others: interface.others.clone(),
+        v6: interface.v6.clone(),
         groups: interface.groups.iter().map(ToString::to_string).collect(),
         attachment: interface.attachment.as_ref().map(|held| (held.id.clone(), held.instance.clone(), held.time)),
         tags: tag_map(&interface.tags),

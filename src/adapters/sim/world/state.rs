@@ -10,7 +10,7 @@ use super::tags::Tags;
 use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// An account in a Region: the unit that EC2 keeps apart.
@@ -104,7 +104,10 @@ pub(crate) struct Interface {
     /// The service that made and manages it, if one did.
     pub(crate) requester: Option<String>,
     pub(crate) mac: String,
+    /// The primary address and the others.
     pub(crate) address: Ipv4Addr,
+    pub(crate) others: Vec<Ipv4Addr>,
+    pub(crate) v6: Vec<Ipv6Addr>,
     pub(crate) groups: Vec<GroupId>,
     pub(crate) attachment: Option<Attachment>,
     pub(crate) tags: Tags,
