@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test test-setup rust-checks rust-tests fmt fmt-check lint crds verify
+.PHONY: help test test-setup rust-checks rust-tests fmt fmt-check lint bench crds verify
 
 export SGWARDEN_CACHE ?= $(HOME)/.cache/sgwarden
 # Outside the checkout, so that a fresh clone does not compile the AWS SDK again.
@@ -25,10 +25,11 @@ test: ## set up what is missing, check and test everything
 	@$(MAKE) --no-print-directory rust-checks
 	@$(MAKE) --no-print-directory rust-tests
 
-test-setup: ## only build what the tests run against: control plane, CRD judge, AWS CLI
+test-setup: ## only build what the tests run against: control plane, CRD judge, AWS CLI, moto
 	@tests/controlplane/build.sh >/dev/null
 	@tests/controlplane/oldest/build.sh >/dev/null
 	@tests/setup/python.sh >/dev/null
+	@tests/setup/moto.sh >/dev/null
 
 # The fast verdicts first; the build before the tests, so that a compile error is not taken for a failed test.
 rust-checks: lint
@@ -42,7 +43,8 @@ rust-tests:
 	@tests/setup/say.sh "all tests" "some minutes"
 	export SGWARDEN_ASSETS="$$(tests/controlplane/build.sh --where)" \
 		SGWARDEN_CRD_JUDGE="$$(tests/controlplane/oldest/build.sh --where)" \
-		SGWARDEN_PYTHON_BIN="$$(tests/setup/python.sh --where)"; \
+		SGWARDEN_PYTHON_BIN="$$(tests/setup/python.sh --where)" \
+		SGWARDEN_MOTO_BIN="$$(tests/setup/moto.sh --where)"; \
 	cargo test --locked
 
 fmt: ## format all Rust and Go files
@@ -57,6 +59,11 @@ fmt-check:
 lint: ## clippy over everything, warnings are errors
 	@tests/setup/say.sh "lints" "about a minute, the first time 5 to 10"
 	cargo clippy --locked --all-targets -- -D warnings
+
+# Without the AWS SDK, which the stand-in does not use and which would take as long again to compile for speed.
+bench: ## measure what the EC2 stand-in costs: seconds and bytes, as JSON lines
+	@tests/setup/say.sh "release build without the AWS adapter, then the measurement" "under a minute, the first time 5"
+	cargo bench --locked --no-default-features --features sim --bench sim
 
 crds: ## write crds/ from the Rust types
 	cargo run --locked --quiet -- crds --directory crds

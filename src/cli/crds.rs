@@ -1,4 +1,4 @@
-//! `sgwarden crds`: writes the CustomResourceDefinitions.
+//! `sgwarden crds`: writes the definitions of our kinds.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -34,6 +34,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::doc_markdown, reason = "doc comments are what --help prints, without markup")]
 enum Command {
     /// Run in a cluster: keep the groups of SecurityGroup objects
     Controller(controller::Args),
@@ -90,6 +91,7 @@ fn fail(error: &CliError) -> ExitCode {
 }
 
 /// Help goes to standard output; a wrong flag is one line.
+#[expect(clippy::wildcard_enum_match_arm, reason = "clap's kinds may grow, and all but help and version are mistakes")]
 fn usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     match error.kind() {
@@ -101,6 +103,7 @@ fn usage(error: &clap::Error) -> ExitCode {
             let _ = write!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
+        // Every other kind, those of later releases too, is a mistake in the command line.
         _ => {
             let text = error.to_string();
             let lines = text

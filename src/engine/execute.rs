@@ -89,32 +89,38 @@ enum Permit {
 
 impl Permit {
     fn allows(self, step: &Step) -> bool {
-        match (self, step) {
-            (Self::All, _) => true,
-            (Self::Nothing, _) => false,
-            (Self::Independent, Step::AwaitVisible { atoms: _ } | Step::Settle | Step::DeleteGroup) => false,
-            (Self::Independent, Step::Revoke { direction: _, purpose, rules: _ }) => *purpose == Purpose::Revert,
-            (
-                Self::Independent,
-                Step::CreateGroup(_)
-                | Step::SetTags { tags: _, before: _, cause: _ }
-                | Step::RemoveTags { tags: _ }
-                | Step::Authorize { direction: _, rules: _ }
-                | Step::Modify { direction: _, rules: _ }
-                | Step::Describe { direction: _, rules: _ },
-            ) => true,
+        match self {
+            Self::All => true,
+            Self::Independent => stands_alone(step),
+            Self::Nothing => false,
         }
     }
 
     /// An answer that says no leaves the rest of the plan true. No answer, or one that says the world is different, does not.
     fn after(error: &CloudError) -> Self {
+        if error.outcome_unknown {
+            return Self::Nothing;
+        }
         match error.class {
-            _ if error.outcome_unknown => Self::Nothing,
             ErrorClass::Stale | ErrorClass::Unavailable | ErrorClass::Credentials => Self::Nothing,
             ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => {
                 Self::Independent
             }
         }
+    }
+}
+
+/// Whether a step is right whatever became of those before it.
+fn stands_alone(step: &Step) -> bool {
+    match step {
+        Step::AwaitVisible { atoms: _ } | Step::Settle | Step::DeleteGroup => false,
+        Step::Revoke { direction: _, purpose, rules: _ } => *purpose == Purpose::Revert,
+        Step::CreateGroup(_)
+        | Step::SetTags { tags: _, before: _, cause: _ }
+        | Step::RemoveTags { tags: _ }
+        | Step::Authorize { direction: _, rules: _ }
+        | Step::Modify { direction: _, rules: _ }
+        | Step::Describe { direction: _, rules: _ } => true,
     }
 }
 
@@ -133,7 +139,14 @@ impl Executor<'_> {
                     Ok(())
                 }
                 Step::AwaitVisible { atoms } => self.await_atoms(plan, atoms).await,
-                _ => self.write(plan, index, step, subject, &mut execution).await,
+                Step::CreateGroup(_)
+                | Step::DeleteGroup
+                | Step::SetTags { tags: _, before: _, cause: _ }
+                | Step::RemoveTags { tags: _ }
+                | Step::Revoke { direction: _, purpose: _, rules: _ }
+                | Step::Authorize { direction: _, rules: _ }
+                | Step::Modify { direction: _, rules: _ }
+                | Step::Describe { direction: _, rules: _ } => self.write(plan, index, step, subject, &mut execution).await,
             };
             if let Err(failure) = result {
                 let next = match &failure {

@@ -37,12 +37,23 @@ pub trait Ec2Read: Send + Sync {
     async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError>;
     /// A VPC, or `None` when there is none of that id.
     async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError>;
+    /// The network interfaces that are members of a group.
+    async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError>;
+}
+
+/// A network interface, as far as it holds a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Interface {
+    /// `eni-…`
+    pub id: String,
+    /// What it is for, in AWS's words: an instance's id, or the description of the service that made it.
+    pub used_by: String,
 }
 
 /// What EC2 answered to a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// EC2's id of the request; the key into CloudTrail.
+    /// EC2's id of the request; the key into `CloudTrail`.
     pub request_id: Option<String>,
     /// Rules that the call created, with their ids.
     pub authorized: Vec<LiveRule>,

@@ -1,7 +1,7 @@
 //! The traits between deciding and the world, and what they speak. Adapters implement them, the engine uses them.
 //!
 //! Entry points: [`cloud`] (EC2, read and write apart), [`objects`] (where `SecurityGroup` objects live), [`sinks`] (the audit
-//! trail), [`clock`] (time and every wait), [`metrics`].
+//! trail), [`queue`] (messages out), [`clock`] (time and every wait), [`metrics`].
 //!
 //! Invariant: reading and writing EC2 are two traits. What only plans is never handed a writer.
 
@@ -9,4 +9,5 @@ pub mod clock;
 pub mod cloud;
 pub mod metrics;
 pub mod objects;
+pub mod queue;
 pub mod sinks;

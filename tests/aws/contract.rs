@@ -1,28 +1,38 @@
-//! What the engine may rely on, against the sim: every test runs in process and over a socket.
+//! What the engine may rely on, at three doors: the sim in process, the sim over a socket, and moto as a second opinion. What
+//! moto gets wrong is in the one table of `departures`. Contracts that need the sim's faults or records run against it alone.
 
 use std::time::Duration;
 
-use sgwarden::adapters::aws::{AwsConnector, CallLimits};
+use sgwarden::adapters::aws::{AwsConnector, AwsOptions, CallLimits};
 use sgwarden::adapters::sim::{Config, Effect, Fault, Faults, Latency, Quotas, Sim, VpcSeed, serve};
 use sgwarden::core::model::{Direction, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcId};
 use sgwarden::ports::cloud::{Connect, Ec2, ErrorClass, GroupQuery, NewGroup};
 
+use crate::departures;
+use crate::second_opinion::Moto;
 use crate::support::{ACCOUNT, account, limits, options, region};
 
-const VPC: &str = "vpc-0a1b2c3d4e5f60001";
-const VPC_WITH_IPV6: &str = "vpc-0a1b2c3d4e5f60002";
-
-/// The two ways into the sim.
+/// The ways into an EC2.
 #[derive(Clone, Copy, Debug)]
 enum Door {
     Process,
     Socket,
+    Moto,
 }
 
-/// A sim of its own for one test.
+/// An EC2 of its own for one test.
 struct World {
-    sim: Sim,
+    backend: Backend,
     ec2: Ec2,
+    vpc: VpcId,
+    vpc_with_ipv6: VpcId,
+}
+
+/// What is behind the door.
+enum Backend {
+    Sim(Sim),
+    /// Held: it is ours alone for as long.
+    Moto(#[expect(dead_code, reason = "kept for its Drop")] Moto),
 }
 
 impl World {
@@ -31,32 +41,59 @@ impl World {
     }
 
     async fn with(door: Door, quotas: Quotas, limits: CallLimits) -> Self {
-        let vpcs = vec![VpcSeed::new(VPC), VpcSeed::new(VPC_WITH_IPV6).with_ipv6("2001:db8:1::/56")];
-        let sim = Sim::new(Config { vpcs, quotas, ..Config::default() });
         let options = options().expect_account(Some(account())).limits(limits);
-        let options = match door {
+        let (vpc, vpc_with_ipv6) = ("vpc-0a1b2c3d4e5f60001", "vpc-0a1b2c3d4e5f60002");
+        let sim = || {
+            let vpcs = vec![VpcSeed::new(vpc), VpcSeed::new(vpc_with_ipv6).with_ipv6("2001:db8:1::/56")];
+            Sim::new(Config { vpcs, quotas, ..Config::default() })
+        };
+        match door {
             Door::Process => {
-                let sim = sim.clone();
-                options.in_process(move |request| sim.handle(request))
+                let sim = sim();
+                let mounted = sim.clone();
+                Self::of(Backend::Sim(sim), options.in_process(move |request| mounted.handle(request)), vpc, vpc_with_ipv6).await
             }
             Door::Socket => {
+                let sim = sim();
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let url = format!("http://{}", listener.local_addr().unwrap());
                 tokio::spawn(serve(sim.clone(), listener, std::future::pending()));
-                options.endpoint(url)
+                Self::of(Backend::Sim(sim), options.endpoint(url), vpc, vpc_with_ipv6).await
             }
-        };
+            Door::Moto => {
+                let moto = Moto::open().await;
+                let (vpc, vpc_with_ipv6) = (moto.vpc.clone(), moto.vpc_with_ipv6.clone());
+                let options = options.endpoint(moto.url());
+                Self::of(Backend::Moto(moto), options, &vpc, &vpc_with_ipv6).await
+            }
+        }
+    }
+
+    async fn of(backend: Backend, options: AwsOptions, vpc: &str, vpc_with_ipv6: &str) -> Self {
         let ec2 = AwsConnector::new(options).connect(&region()).await.unwrap();
-        Self { sim, ec2 }
+        Self { backend, ec2, vpc: vpc.parse().unwrap(), vpc_with_ipv6: vpc_with_ipv6.parse().unwrap() }
+    }
+
+    /// What only the sim has: faults and records.
+    fn sim(&self) -> &Sim {
+        match &self.backend {
+            Backend::Sim(sim) => sim,
+            Backend::Moto(_) => panic!("a contract of the sim alone, at moto's door"),
+        }
+    }
+
+    fn new_group(&self, name: &str) -> NewGroup {
+        let tags = tags(&[("team", "shop"), ("empty", "")]);
+        NewGroup { name: name.into(), description: "Made by a test".into(), vpc: self.vpc.clone(), tags }
     }
 
     /// One thing that goes wrong, and nothing else.
     fn fault(&self, fault: Fault) {
-        self.sim.set_faults(Faults { errors: vec![fault], ..Faults::default() });
+        self.sim().set_faults(Faults { errors: vec![fault], ..Faults::default() });
     }
 
     async fn group(&self, name: &str) -> SecurityGroupId {
-        self.ec2.write.create_group(&new_group(name)).await.unwrap().created.unwrap()
+        self.ec2.write.create_group(&self.new_group(name)).await.unwrap().created.unwrap()
     }
 
     async fn authorize(&self, group: &SecurityGroupId, rules: &[NewRule]) -> Vec<LiveRule> {
@@ -71,16 +108,8 @@ impl World {
     }
 }
 
-fn vpc() -> VpcId {
-    VPC.parse().unwrap()
-}
-
 fn tags(pairs: &[(&str, &str)]) -> Tags {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}
-
-fn new_group(name: &str) -> NewGroup {
-    NewGroup { name: name.into(), description: "Made by a test".into(), vpc: vpc(), tags: tags(&[("team", "shop"), ("empty", "")]) }
 }
 
 fn rule(atom: &str, description: &str) -> NewRule {
@@ -91,39 +120,66 @@ fn text(rule: &LiveRule) -> String {
     format!("{} | {}", rule.atom, rule.description.as_deref().unwrap_or("-"))
 }
 
-/// Runs a contract at both doors.
+/// Runs contracts at every door.
 macro_rules! contracts {
     ($($name:ident),* $(,)?) => {
         mod process { $(#[tokio::test] async fn $name() { super::$name(super::Door::Process).await; })* }
         mod socket { $(#[tokio::test] async fn $name() { super::$name(super::Door::Socket).await; })* }
+        mod moto {
+            $(#[tokio::test] async fn $name() {
+                super::departures::judge(stringify!($name), super::$name(super::Door::Moto)).await;
+            })*
+        }
+        /// The contracts that moto is held to.
+        pub(crate) const AT_MOTO: &[&str] = &[$(stringify!($name)),*];
     };
 }
 
 contracts![
     a_group_is_created_with_its_tags_and_read_back,
     groups_are_found_by_every_query,
-    rules_of_every_kind_read_back_as_authorized,
+    rules_with_ports_read_back_as_authorized,
+    rules_of_icmp_and_other_protocols_read_back_as_authorized,
+    rules_between_groups_read_back_as_authorized,
     revoke_modify_and_describe_name_rules_by_id,
+    a_modified_rule_may_have_an_ipv6_peer,
+    a_modified_rule_may_have_a_group_as_peer,
     tags_are_set_and_removed_only_at_their_value,
-    listings_go_on_to_the_last_page,
-    what_exists_already_is_stale,
-    what_is_gone_is_stale,
+    a_name_that_is_taken_is_stale,
+    a_name_that_is_taken_in_another_case_is_stale,
+    a_rule_that_is_there_already_is_stale,
+    authorize_is_all_or_nothing,
+    a_group_that_is_gone_is_stale,
+    a_rule_that_is_gone_is_stale,
     a_group_that_is_referred_to_is_in_use,
     a_full_group_is_a_matter_of_quota,
+    a_vpc_tells_whether_it_has_ipv6,
+    a_new_group_allows_all_egress_of_both_families_where_there_is_ipv6,
+];
+
+/// Contracts that need what only the sim has.
+macro_rules! contracts_of_the_sim {
+    ($($name:ident),* $(,)?) => {
+        mod process_of_the_sim { $(#[tokio::test] async fn $name() { super::$name(super::Door::Process).await; })* }
+        mod socket_of_the_sim { $(#[tokio::test] async fn $name() { super::$name(super::Door::Socket).await; })* }
+    };
+}
+
+contracts_of_the_sim![
+    listings_go_on_to_the_last_page,
     throttling_refusals_and_outages_have_their_class,
     a_write_that_took_effect_before_its_error_is_unknown,
-    a_vpc_tells_whether_it_has_ipv6,
 ];
 
 async fn a_group_is_created_with_its_tags_and_read_back(door: Door) {
     let world = World::open(door).await;
-    let receipt = world.ec2.write.create_group(&new_group("web")).await.unwrap();
+    let receipt = world.ec2.write.create_group(&world.new_group("web")).await.unwrap();
     assert!(receipt.request_id.is_some(), "EC2's id of the request");
     let id = receipt.created.unwrap();
     let found = world.ec2.read.groups(&GroupQuery::Ids(vec![id.clone()])).await.unwrap();
     let [group] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((&group.id, group.name.as_str(), group.description.as_str()), (&id, "web", "Made by a test"));
-    assert_eq!((group.owner.as_str(), &group.vpc, &group.tags), (ACCOUNT, &vpc(), &new_group("web").tags));
+    assert_eq!((group.owner.as_str(), &group.vpc, &group.tags), (ACCOUNT, &world.vpc, &world.new_group("web").tags));
     assert_eq!(group.arn.as_deref(), Some(format!("arn:aws:ec2:eu-west-1:{ACCOUNT}:security-group/{id}").as_str()));
     assert_eq!(world.texts(&id).await, ["egress all to 0.0.0.0/0 | -"], "born with the rule that allows all egress");
 
@@ -146,8 +202,12 @@ async fn groups_are_found_by_every_query(door: Door) {
     };
     let unknown: SecurityGroupId = "sg-00000000000000000".parse().unwrap();
     assert_eq!(ids(GroupQuery::Ids(vec![web.clone(), unknown])).await, std::slice::from_ref(&web), "an unknown id is no error");
-    assert_eq!(ids(GroupQuery::Name { vpc: vpc(), name: "w*b".into() }).await, std::slice::from_ref(&odd), "no wildcard");
-    assert!(ids(GroupQuery::Name { vpc: vpc(), name: "nobody".into() }).await.is_empty());
+    assert_eq!(
+        ids(GroupQuery::Name { vpc: world.vpc.clone(), name: "w*b".into() }).await,
+        std::slice::from_ref(&odd),
+        "no wildcard"
+    );
+    assert!(ids(GroupQuery::Name { vpc: world.vpc.clone(), name: "nobody".into() }).await.is_empty());
     assert_eq!(ids(GroupQuery::Referring(web.clone())).await, sorted(vec![db.clone(), odd.clone()]));
     world.ec2.write.set_tags(&web, &tags(&[("team", "search")])).await.unwrap();
     assert_eq!(ids(GroupQuery::Tagged(tags(&[("team", "shop"), ("empty", "")]))).await, sorted(vec![db.clone(), odd.clone()]));
@@ -155,33 +215,54 @@ async fn groups_are_found_by_every_query(door: Door) {
     assert!([&web, &db, &odd].into_iter().all(|id| all.contains(id)) && all.len() > 3, "and the default groups");
 }
 
-async fn rules_of_every_kind_read_back_as_authorized(door: Door) {
+/// Authorizes rules, which the answer must name and a read must show, and nothing else of that direction.
+async fn read_back(world: &World, group: &SecurityGroupId, rules: &[NewRule]) {
+    let mut expected: Vec<String> =
+        rules.iter().map(|rule| format!("{} | {}", rule.atom, rule.description.as_deref().unwrap_or("-"))).collect();
+    expected.sort();
+    let mut answered: Vec<String> = world.authorize(group, rules).await.iter().map(text).collect();
+    answered.sort();
+    assert_eq!(answered, expected, "the answer names every rule");
+    expected.insert(0, "egress all to 0.0.0.0/0 | -".into());
+    assert_eq!(world.texts(group).await, expected);
+}
+
+async fn rules_with_ports_read_back_as_authorized(door: Door) {
     let world = World::open(door).await;
-    let (group, peer) = (world.group("web").await, world.group("peer").await);
+    let group = world.group("web").await;
     let rules = [
         rule("ingress tcp 80 from 0.0.0.0/0", "Allow inbound HTTP traffic"),
         rule("ingress tcp 443 from 0.0.0.0/0", "Allow inbound HTTPS traffic"),
         rule("ingress tcp 443 from 10.0.0.0/8", ""),
         rule("ingress tcp 443 from 2001:db8::/32", "v6"),
         rule("ingress udp 8000-8100 from 192.0.2.1/32", ""),
+        rule("ingress all from 198.51.100.0/24", ""),
+    ];
+    read_back(&world, &group, &rules).await;
+    let egress = world.authorize(&group, &[rule("egress udp 53 to 10.0.0.2/32", "DNS")]).await;
+    assert_eq!(egress.iter().map(text).collect::<Vec<_>>(), ["egress udp 53 to 10.0.0.2/32 | DNS"]);
+}
+
+async fn rules_of_icmp_and_other_protocols_read_back_as_authorized(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    let rules = [
         rule("ingress icmp type 8 from 10.0.0.0/8", "ping"),
         rule("ingress icmp type 3 code 4 from 10.0.0.0/8", ""),
         rule("ingress icmpv6 from ::/0", ""),
         rule("ingress protocol 50 from 10.0.0.0/8", "ESP"),
+    ];
+    read_back(&world, &group, &rules).await;
+}
+
+async fn rules_between_groups_read_back_as_authorized(door: Door) {
+    let world = World::open(door).await;
+    let (group, peer) = (world.group("web").await, world.group("peer").await);
+    let rules = [
         rule(&format!("ingress tcp 5432 from {peer}"), "Allow the web tier"),
         rule(&format!("ingress all from {group}"), "itself"),
     ];
-    let answered = world.authorize(&group, &rules).await;
-    let mut expected: Vec<String> =
-        rules.iter().map(|rule| format!("{} | {}", rule.atom, rule.description.as_deref().unwrap_or("-"))).collect();
-    expected.sort();
-    let mut answered: Vec<String> = answered.iter().map(text).collect();
-    answered.sort();
-    assert_eq!(answered, expected, "the answer names every rule");
-    expected.insert(0, "egress all to 0.0.0.0/0 | -".into());
-    assert_eq!(world.texts(&group).await, expected);
-    let egress = world.authorize(&group, &[rule("egress udp 53 to 10.0.0.2/32", "DNS")]).await;
-    assert_eq!(egress.iter().map(text).collect::<Vec<_>>(), ["egress udp 53 to 10.0.0.2/32 | DNS"]);
+    read_back(&world, &group, &rules).await;
 }
 
 async fn revoke_modify_and_describe_name_rules_by_id(door: Door) {
@@ -215,6 +296,23 @@ async fn revoke_modify_and_describe_name_rules_by_id(door: Door) {
     assert!(world.texts(&group).await.is_empty());
 }
 
+async fn modified(door: Door, before: impl Fn(&SecurityGroupId) -> String, after: impl Fn(&SecurityGroupId) -> String) {
+    let world = World::open(door).await;
+    let (group, peer) = (world.group("web").await, world.group("peer").await);
+    let made = world.authorize(&group, &[rule(&before(&peer), "")]).await;
+    let after = rule(&after(&peer), "moved");
+    world.ec2.write.modify(&group, &[(made[0].id.clone(), after.clone())]).await.unwrap();
+    assert!(world.texts(&group).await.contains(&format!("{} | moved", after.atom)), "{:?}", world.texts(&group).await);
+}
+
+async fn a_modified_rule_may_have_an_ipv6_peer(door: Door) {
+    modified(door, |_| "ingress tcp 80 from 2001:db8::/32".into(), |_| "ingress tcp 80 from 2001:db8:1::/48".into()).await;
+}
+
+async fn a_modified_rule_may_have_a_group_as_peer(door: Door) {
+    modified(door, |peer| format!("ingress tcp 80 from {peer}"), |peer| format!("ingress tcp 81 from {peer}")).await;
+}
+
 async fn tags_are_set_and_removed_only_at_their_value(door: Door) {
     let world = World::open(door).await;
     let group = world.group("web").await;
@@ -231,56 +329,83 @@ async fn listings_go_on_to_the_last_page(door: Door) {
     let rules: Vec<NewRule> = (1..=1500).map(|port| rule(&format!("ingress tcp {port} from 10.0.0.0/8"), "")).collect();
     assert_eq!(world.authorize(&group, &rules[..1000]).await.len(), 1000);
     assert_eq!(world.authorize(&group, &rules[1000..]).await.len(), 500);
-    world.sim.clear_calls();
+    world.sim().clear_calls();
     assert_eq!(world.texts(&group).await.len(), 1501);
-    assert_eq!(world.sim.count("DescribeSecurityGroupRules"), 2);
+    assert_eq!(world.sim().count("DescribeSecurityGroupRules"), 2);
 
     let mut ids = vec![group];
     for index in 0..200 {
         ids.push(world.group(&format!("g{index}")).await);
     }
-    world.sim.clear_calls();
+    world.sim().clear_calls();
     assert_eq!(world.ec2.read.groups(&GroupQuery::Ids(ids)).await.unwrap().len(), 201, "more ids than a filter takes");
-    assert_eq!(world.sim.count("DescribeSecurityGroups"), 2);
+    assert_eq!(world.sim().count("DescribeSecurityGroups"), 2);
 }
 
-async fn what_exists_already_is_stale(door: Door) {
+async fn refused_name(door: Door, name: &str) {
     let world = World::open(door).await;
-    let group = world.group("web").await;
-    let error = world.ec2.write.create_group(&new_group("WEB")).await.unwrap_err();
+    world.group("web").await;
+    let error = world.ec2.write.create_group(&world.new_group(name)).await.unwrap_err();
     assert_eq!(
         (error.class, error.code.as_deref(), error.outcome_unknown),
         (ErrorClass::Stale, Some("InvalidGroup.Duplicate"), false)
     );
+}
+
+async fn a_name_that_is_taken_is_stale(door: Door) {
+    refused_name(door, "web").await;
+}
+
+async fn a_name_that_is_taken_in_another_case_is_stale(door: Door) {
+    refused_name(door, "WEB").await;
+}
+
+async fn a_rule_that_is_there_already_is_stale(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
     world.authorize(&group, &[rule("ingress tcp 443 from 10.0.0.0/8", "")]).await;
-    let again = [rule("ingress tcp 80 from 10.0.0.0/8", ""), rule("ingress tcp 443 from 10.0.0.0/8", "another description")];
+    let again = [rule("ingress tcp 443 from 10.0.0.0/8", "another description")];
     let error = world.ec2.write.authorize(&group, Direction::Ingress, &again).await.unwrap_err();
     assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Stale, Some("InvalidPermission.Duplicate")));
     assert!(error.request_id.is_some());
+    assert_eq!(world.texts(&group).await, ["egress all to 0.0.0.0/0 | -", "ingress tcp 443 from 10.0.0.0/8 | -"]);
+}
+
+async fn authorize_is_all_or_nothing(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    world.authorize(&group, &[rule("ingress tcp 443 from 10.0.0.0/8", "")]).await;
+    let more = [rule("ingress tcp 80 from 10.0.0.0/8", ""), rule("ingress tcp 443 from 10.0.0.0/8", "")];
+    world.ec2.write.authorize(&group, Direction::Ingress, &more).await.unwrap_err();
     assert_eq!(world.texts(&group).await.len(), 2, "all or nothing");
 }
 
-async fn what_is_gone_is_stale(door: Door) {
+async fn a_group_that_is_gone_is_stale(door: Door) {
     let world = World::open(door).await;
-    let (group, gone) = (world.group("web").await, world.group("gone").await);
+    let gone = world.group("gone").await;
     world.ec2.write.delete_group(&gone).await.unwrap();
     let write = &world.ec2.write;
-    let no_rule: RuleId = "sgr-00000000000000000".parse().unwrap();
-    for (error, code) in [
-        (write.delete_group(&gone).await.unwrap_err(), "InvalidGroup.NotFound"),
-        (
-            write.authorize(&gone, Direction::Ingress, &[rule("ingress all from ::/0", "")]).await.unwrap_err(),
-            "InvalidGroup.NotFound",
-        ),
-        (
-            write.revoke(&group, Direction::Ingress, std::slice::from_ref(&no_rule)).await.unwrap_err(),
-            "InvalidSecurityGroupRuleId.NotFound",
-        ),
-        (write.describe(&group, Direction::Ingress, &[(no_rule, None)]).await.unwrap_err(), "InvalidSecurityGroupRuleId.NotFound"),
-    ] {
-        assert_eq!((error.class, error.code.as_deref(), error.outcome_unknown), (ErrorClass::Stale, Some(code), false), "{error}");
+    let all = [rule("ingress all from ::/0", "")];
+    for error in [write.delete_group(&gone).await.unwrap_err(), write.authorize(&gone, Direction::Ingress, &all).await.unwrap_err()]
+    {
+        let seen = (error.class, error.code.as_deref(), error.outcome_unknown);
+        assert_eq!(seen, (ErrorClass::Stale, Some("InvalidGroup.NotFound"), false), "{error}");
     }
     assert_eq!(world.ec2.read.vpc(&"vpc-00000000000000000".parse().unwrap()).await.unwrap(), None);
+}
+
+async fn a_rule_that_is_gone_is_stale(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    let write = &world.ec2.write;
+    let no_rule: RuleId = "sgr-00000000000000000".parse().unwrap();
+    for error in [
+        write.revoke(&group, Direction::Ingress, std::slice::from_ref(&no_rule)).await.unwrap_err(),
+        write.describe(&group, Direction::Ingress, &[(no_rule, None)]).await.unwrap_err(),
+    ] {
+        let seen = (error.class, error.code.as_deref(), error.outcome_unknown);
+        assert_eq!(seen, (ErrorClass::Stale, Some("InvalidSecurityGroupRuleId.NotFound"), false), "{error}");
+    }
 }
 
 async fn a_group_that_is_referred_to_is_in_use(door: Door) {
@@ -327,9 +452,9 @@ async fn a_write_that_took_effect_before_its_error_is_unknown(door: Door) {
     let rules = [rule("ingress tcp 443 from 10.0.0.0/8", "")];
     let error = world.ec2.write.authorize(&group, Direction::Ingress, &rules).await.unwrap_err();
     assert_eq!((error.class, error.outcome_unknown), (ErrorClass::Unavailable, true));
-    world.sim.clear_faults();
+    world.sim().clear_faults();
     assert_eq!(world.texts(&group).await.len(), 2, "it took effect");
-    assert_eq!(world.sim.count("AuthorizeSecurityGroupIngress"), 1, "and was sent once");
+    assert_eq!(world.sim().count("AuthorizeSecurityGroupIngress"), 1, "and was sent once");
 }
 
 /// What only a socket can do: break, and keep silent.
@@ -344,23 +469,27 @@ async fn a_write_without_an_answer_is_unknown() {
         (2, Faults { errors: vec![gone(Effect::Cut)], ..Faults::default() }),
         (3, Faults { latency: vec![slow], ..Faults::default() }),
     ] {
-        world.sim.clear_calls();
-        world.sim.set_faults(faults);
+        world.sim().clear_calls();
+        world.sim().set_faults(faults);
         let rules = [rule(&format!("ingress tcp {port} from 10.0.0.0/8"), "")];
         let error = world.ec2.write.authorize(&group, Direction::Ingress, &rules).await.unwrap_err();
         assert_eq!((error.class, error.outcome_unknown, &error.code), (ErrorClass::Unavailable, true, &None), "{port}: {error}");
-        world.sim.clear_faults();
-        assert_eq!(world.sim.count("AuthorizeSecurityGroupIngress"), 1, "{port}: sent once");
+        world.sim().clear_faults();
+        assert_eq!(world.sim().count("AuthorizeSecurityGroupIngress"), 1, "{port}: sent once");
         assert!(world.texts(&group).await.contains(&format!("ingress tcp {port} from 10.0.0.0/8 | -")), "{port}: it took effect");
     }
 }
 
 async fn a_vpc_tells_whether_it_has_ipv6(door: Door) {
     let world = World::open(door).await;
-    let facts = world.ec2.read.vpc(&vpc()).await.unwrap().unwrap();
-    assert_eq!((&facts.id, facts.owner.as_str(), facts.ipv6), (&vpc(), ACCOUNT, false));
-    assert!(world.ec2.read.vpc(&VPC_WITH_IPV6.parse().unwrap()).await.unwrap().unwrap().ipv6);
-    let twin = NewGroup { vpc: VPC_WITH_IPV6.parse().unwrap(), ..new_group("six") };
+    let facts = world.ec2.read.vpc(&world.vpc).await.unwrap().unwrap();
+    assert_eq!((&facts.id, facts.owner.as_str(), facts.ipv6), (&world.vpc, ACCOUNT, false));
+    assert!(world.ec2.read.vpc(&world.vpc_with_ipv6).await.unwrap().unwrap().ipv6);
+}
+
+async fn a_new_group_allows_all_egress_of_both_families_where_there_is_ipv6(door: Door) {
+    let world = World::open(door).await;
+    let twin = NewGroup { vpc: world.vpc_with_ipv6.clone(), ..world.new_group("six") };
     let id = world.ec2.write.create_group(&twin).await.unwrap().created.unwrap();
     assert_eq!(world.texts(&id).await, ["egress all to 0.0.0.0/0 | -", "egress all to ::/0 | -"]);
 }

@@ -1,5 +1,6 @@
-//! The adapter over AWS's SDK: `canned` against answers written down here, `contract` against the sim, in process and over a
-//! socket.
+//! The adapter over AWS's SDK: `canned` against answers written down here, `contract` against the sim (in process and over a
+//! socket) and moto. `wire` holds the same two to facts about EC2 that the adapter never asks for, and `departures` is the one
+//! place that says where moto is wrong. `queue` and `command` are `sgwarden sim` as people run it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,5 +10,11 @@
 )]
 
 mod canned;
+mod command;
 mod contract;
+mod departures;
+mod second_opinion;
+#[path = "../support/mod.rs"]
+mod servers;
 mod support;
+mod wire;

@@ -65,6 +65,7 @@ fn timings() -> Timings {
     }
 }
 
+/// The real SDK over a socket, without retries of its own: a test counts calls.
 fn connector(address: SocketAddr, key: &str) -> Arc<dyn Connect> {
     let limits = CallLimits { read_attempts: 1, ..CallLimits::default() };
     let options =
@@ -132,6 +133,11 @@ impl Rig {
         self.server = Some((stop, handle));
     }
 
+    /// The way to EC2 that the engine has otherwise.
+    pub(crate) fn connector(&self) -> Arc<dyn Connect> {
+        connector(self.address, "AKIA111122223333SGWARDEN")
+    }
+
     /// EC2 goes away: connections are refused.
     pub(crate) async fn cut_off_ec2(&mut self) {
         let (stop, handle) = self.server.take().unwrap();
@@ -151,10 +157,15 @@ impl Rig {
     }
 
     pub(crate) fn start_engine(&mut self) {
+        self.start_engine_over(connector(self.address, "AKIA111122223333SGWARDEN"));
+    }
+
+    /// The engine over another way to EC2.
+    pub(crate) fn start_engine_over(&mut self, connect: Arc<dyn Connect>) {
         let clock = Clock::system();
         let parts = Parts {
             objects: Arc::new(KubeObjects::new(self.client.clone(), Some(self.namespace.clone()), None)),
-            connect: connector(self.address, "AKIA111122223333SGWARDEN"),
+            connect,
             audit: trail(Some(AuditFile::open(self.audit_path()).unwrap())),
             timings: timings(),
             metrics: self.metrics.clone(),
@@ -202,12 +213,11 @@ impl Rig {
     /// Waits until an object is as it should be; says how it stands when it never is.
     pub(crate) async fn until(&self, name: &str, what: &str, is: impl Fn(&SecurityGroup) -> bool + Send) -> SecurityGroup {
         let condition = |object: Option<&SecurityGroup>| object.is_some_and(&is);
-        match tokio::time::timeout(LIMIT, await_condition(self.groups(), name, condition)).await {
-            Ok(found) => found.unwrap().unwrap(),
-            Err(_) => {
-                let status = self.groups().get_opt(name).await.unwrap().and_then(|object| object.status);
-                panic!("{name} never became {what}; it stands as {}", serde_json::to_string_pretty(&status).unwrap());
-            }
+        if let Ok(found) = tokio::time::timeout(LIMIT, await_condition(self.groups(), name, condition)).await {
+            found.unwrap().unwrap()
+        } else {
+            let status = self.groups().get_opt(name).await.unwrap().and_then(|object| object.status);
+            panic!("{name} never became {what}; it stands as {}", serde_json::to_string_pretty(&status).unwrap());
         }
     }
 

@@ -8,7 +8,7 @@ use sgwarden::core::model::{Atom, LiveRule, RuleId};
 use sgwarden::core::plan::What;
 
 use crate::history::{World, desired, drift};
-use crate::worlds::{cases, change, manifest, rule_edit};
+use crate::worlds::{cases, change, few, manifest, rule_edit};
 
 /// The drift that an intruder made, from the rows before and after the edits and from what the manifest says by then.
 fn expected(
@@ -73,6 +73,10 @@ proptest! {
         let told: BTreeSet<String> = drift(&report).into_iter().collect();
         prop_assert_eq!(told, expected(&before, &world.cloud.rules, &wanted), "{:#?}", report);
     }
+}
+
+proptest! {
+    #![proptest_config(few())]
 
     #[test]
     fn without_edits_everything_is_a_change_and_without_changes_everything_is_drift(

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use sgwarden::core::model::{Atom, LiveRule};
-use sgwarden::core::plan::{Report, Step, What, plan_deletion, plan_reverts};
+use sgwarden::core::plan::{Report, Step, What, plan_deletion, plan_deletion_of_self_referring, plan_reverts};
 
 use crate::history::{World, desired, drift};
-use crate::worlds::{Change, Edit, Known, cases, change, known, manifest, rule_edit};
+use crate::worlds::{Change, Edit, Known, cases, change, few, known, manifest, rule_edit};
 
 /// A stretch of a life.
 #[derive(Clone, Debug)]
@@ -41,10 +41,12 @@ fn touched(before: &World, after: &World) -> Vec<Atom> {
     [differs(before, after), differs(after, before)].concat()
 }
 
-/// The rules a report calls drifted.
-fn drifted(report: &Report) -> Vec<Atom> {
+/// The rules a report calls drifted. A pass that dies between describing a rule and writing that down, followed by another
+/// description in the manifest, looks as if somebody had described it: status has room for one digest a rule, not for two.
+fn drifted(report: &Report, died: bool) -> Vec<Atom> {
     let atoms = report.drifts().filter_map(|difference| match &difference.what {
         What::Missing { atom, declared: _, last_id: _ } => Some(atom.clone()),
+        What::Description { live: _, declared: _ } if died => None,
         What::Extra { live, rule: _, was: _ }
         | What::Moved { live, atom: _, declared: _ }
         | What::Description { live, declared: _ } => Some(live.atom.clone()),
@@ -61,6 +63,7 @@ proptest! {
         let mut world = World::settled(&first);
         let mut current = first.clone();
         let mut suspects = BTreeSet::new();
+        let mut died = false;
         for epoch in &epochs {
             current = current.changed(&epoch.changes);
             let before = world.clone();
@@ -74,7 +77,8 @@ proptest! {
                 }
                 None => world.pass(&desired).report,
             };
-            let innocent: Vec<Atom> = drifted(&report).into_iter().filter(|atom| !suspects.contains(atom)).collect();
+            let innocent: Vec<Atom> = drifted(&report, died).into_iter().filter(|atom| !suspects.contains(atom)).collect();
+            died = epoch.crash.is_some();
             prop_assert!(innocent.is_empty(), "nobody touched {innocent:?}: {report:#?}");
         }
         let desired = desired(&current, [true, true]);
@@ -84,6 +88,10 @@ proptest! {
         let live: BTreeSet<&Atom> = world.atoms().collect();
         prop_assert!(desired.rules.iter().map(|(atom, _)| atom).eq(live));
     }
+}
+
+proptest! {
+    #![proptest_config(few())]
 
     #[test]
     fn with_an_unusable_manifest_edits_are_reverted_and_nothing_else_is_done(
@@ -113,7 +121,8 @@ proptest! {
         let mut world = World::settled(&first);
         let observed = world.cloud.observe().unwrap();
         let own = format!(" {}", observed.group.id);
-        let plan = plan_deletion(&observed);
+        prop_assert_eq!(plan_deletion(&observed).steps, [Step::DeleteGroup], "a group in use keeps every rule");
+        let Some(plan) = plan_deletion_of_self_referring(&observed) else { return Ok(()) };
         prop_assert_eq!(plan.steps.last(), Some(&Step::DeleteGroup));
         world.cloud.apply_prefix(&plan, plan.steps.len() - 1);
         let stay: Vec<LiveRule> = observed.rules.values().filter(|row| !row.atom.to_string().ends_with(&own)).cloned().collect();

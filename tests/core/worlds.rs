@@ -26,14 +26,17 @@ pub(crate) const OPAQUE: [&str; 7] = [
     "pl-00000002",
 ];
 
-/// How many cases a property is judged by; `PROPTEST_CASES` asks for more.
+/// A main property is judged by a thousand cases; `PROPTEST_CASES` asks for more.
 pub(crate) fn cases() -> ProptestConfig {
-    let usual = ProptestConfig::default();
+    ProptestConfig { cases: few().cases.max(1000), ..few() }
+}
+
+/// The others by as many as proptest thinks right.
+pub(crate) fn few() -> ProptestConfig {
     ProptestConfig {
-        cases: usual.cases.max(1000),
         max_global_rejects: 100_000,
         failure_persistence: Some(Box::new(proptest::test_runner::FileFailurePersistence::WithSource("regressions"))),
-        ..usual
+        ..ProptestConfig::default()
     }
 }
 

@@ -66,3 +66,43 @@ publish() { # publish FINISHED DESTINATION
 elapsed() { # elapsed SINCE (a value of $SECONDS)
     printf '%dm%02ds' $(((SECONDS - $1) / 60)) $(((SECONDS - $1) % 60))
 }
+
+# The work of python.sh and moto.sh: a Python environment from a file of pins.
+# Makes it if it is missing and prints its bin directory; with --where it only
+# prints that, and exits 3 if the environment is not made.
+python_environment() { # python_environment REQUIREMENTS WHAT WHY IMPORTS [--where]
+    local requirements=$1 what=$2 why=$3 imports=$4 key home started
+    if [ "${5:-}" != --where ]; then
+        need python3 "$why"
+    elif ! command -v python3 >/dev/null 2>&1; then
+        exit 3
+    fi
+    key="$({ cat "$requirements"; python3 --version; } | key_of_stdin)"
+    home="$(cache_dir)/python/$key"
+
+    if [ "${5:-}" = --where ]; then
+        printf '%s\n' "$home/bin"
+        [ -e "$home/.finished" ] || exit 3
+        return
+    fi
+
+    lock python
+    if [ -e "$home/.finished" ]; then
+        say "Python environment with $what: already made"
+    else
+        started=$SECONDS
+        say "Python environment: installing $what (about 1 minute) ..."
+        # An environment knows its own path, so it cannot be made elsewhere and
+        # moved here. The file .finished says instead whether it is whole.
+        rm -rf "$home"
+        mkdir -p "$(dirname "$home")"
+        python3 -m venv "$home" ||
+            die "'python3 -m venv' failed; on Debian and Ubuntu it needs the package python3-venv"
+        "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            --requirement "$requirements" >&2
+        "$home/bin/python" -c "import $imports"
+        touch "$home/.finished"
+        say "Python environment: done in $(elapsed "$started")"
+    fi
+    printf '%s\n' "$home/bin"
+}

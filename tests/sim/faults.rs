@@ -211,3 +211,20 @@ fn a_reset_forgets_faults_and_calls_and_on_demand_everything_made() {
     world.call("DescribeSecurityGroups", &[("GroupId.1", &web)]).fails("InvalidGroup.NotFound");
     world.call("DescribeVpcs", &[("VpcId.1", VPC)]).ok();
 }
+
+#[test]
+fn rules_come_into_force_later_than_reads_show_them() {
+    let world = World::new();
+    world.sim.freeze(start());
+    let web = world.group(VPC, "web");
+    control(&world, "PUT", "faults", &json!({"dataPlaneLagMs": 3000}));
+    let in_force = || world.sim.effective_rules("111122223333", "eu-west-1", &web).len();
+    assert_eq!(in_force(), 1);
+    world.sim.advance(SignedDuration::from_secs(10));
+    world.allow(&web, &["tcp/1 10.0.0.0/8"]).ok();
+    assert_eq!((world.live(&web).len(), in_force()), (2, 1));
+    world.sim.advance(SignedDuration::from_secs(3));
+    assert_eq!(in_force(), 2);
+    let asked = json!({"account": "111122223333", "region": "eu-west-1", "group": web});
+    assert_eq!(control(&world, "POST", "effective", &asked).1[1]["peer"], json!("10.0.0.0/8"));
+}

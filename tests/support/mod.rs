@@ -14,5 +14,6 @@
 
 pub(crate) mod controlplane;
 mod launch;
+pub(crate) mod moto;
 pub(crate) mod setup;
 pub(crate) mod supervised;

@@ -1,5 +1,5 @@
 //! Finds what the set-up scripts have made: the control plane's binaries, the
-//! CRD judge of the oldest supported minor, the AWS CLI.
+//! CRD judge of the oldest supported minor, the AWS CLI, moto.
 //!
 //! `make test` hands the places over in the environment. Under a plain
 //! `cargo test` the scripts themselves are asked (`--where`), since only they
@@ -30,6 +30,12 @@ pub(crate) fn crd_judge() -> Result<PathBuf, String> {
 /// The `aws` command line client.
 pub(crate) fn aws_cli() -> Result<PathBuf, String> {
     file(python_bin()?.join("aws"))
+}
+
+/// moto's server.
+pub(crate) fn moto_server() -> Result<PathBuf, String> {
+    let bin = from_environment("SGWARDEN_MOTO_BIN").map_or_else(|| ask("tests/setup/moto.sh"), Ok)?;
+    file(bin.join("moto_server"))
 }
 
 /// The Python interpreter that has boto3.

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use aws_sdk_ec2::types::{
-    IpPermission, IpRange, Ipv6Range, PrefixListId as SdkPrefixList, RevokedSecurityGroupRule, SecurityGroup, SecurityGroupRule,
-    SecurityGroupRuleDescription, SecurityGroupRuleRequest, SecurityGroupRuleUpdate, Tag, UserIdGroupPair, Vpc,
+    IpPermission, IpRange, Ipv6Range, NetworkInterface, PrefixListId as SdkPrefixList, RevokedSecurityGroupRule, SecurityGroup,
+    SecurityGroupRule, SecurityGroupRuleDescription, SecurityGroupRuleRequest, SecurityGroupRuleUpdate, Tag, UserIdGroupPair, Vpc,
     VpcCidrBlockStateCode,
 };
 
 use crate::core::model::{
     AccountId, Atom, Direction, GroupFacts, LiveRule, NewRule, Peer, RuleId, SecurityGroupId, Tags, Traffic, VpcFacts,
 };
+use crate::ports::cloud::Interface;
 
 /// Something in an answer that this version has no words for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,13 @@ fn parsed<T: std::str::FromStr<Err: Display>>(text: &str, what: &dyn Display) ->
 /// EC2 has no empty descriptions; some stand-ins do.
 fn description(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A network interface, for people: what cannot be read is left out, nothing is decided by it but that it is there.
+pub(super) fn interface(row: &NetworkInterface) -> Interface {
+    let attached = row.attachment().and_then(|attachment| attachment.instance_id());
+    let used_by = attached.or(row.description()).unwrap_or_default();
+    Interface { id: row.network_interface_id().unwrap_or("an interface without id").to_owned(), used_by: used_by.to_owned() }
 }
 
 /// One row of `DescribeSecurityGroupRules`, or of an answer to Authorize.

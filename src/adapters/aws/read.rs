@@ -10,7 +10,7 @@ use super::connect::Lane;
 use super::convert;
 use super::error::{Access, unreadable};
 use crate::core::model::{GroupFacts, LiveRule, SecurityGroupId, VpcFacts, VpcId};
-use crate::ports::cloud::{CloudError, Ec2Read, GroupQuery};
+use crate::ports::cloud::{CloudError, Ec2Read, GroupQuery, Interface};
 
 /// Rows a page. EC2's most; without paging a call is charged to a smaller bucket (EC2 "Request throttling").
 const PAGE: i32 = 1000;
@@ -20,6 +20,7 @@ const VALUES: usize = 200;
 const GROUPS: &str = "DescribeSecurityGroups";
 const RULES: &str = "DescribeSecurityGroupRules";
 const VPCS: &str = "DescribeVpcs";
+const INTERFACES: &str = "DescribeNetworkInterfaces";
 
 /// Reads of one account and Region.
 #[derive(Debug)]
@@ -71,6 +72,21 @@ impl Ec2Read for Reader {
             token = following(VPCS, token.as_deref(), page.next_token)?;
             if token.is_none() {
                 return Ok(None);
+            }
+        }
+    }
+
+    async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
+        let mut interfaces = BTreeSet::new();
+        let mut token = None;
+        loop {
+            let request = self.client.describe_network_interfaces().filters(filter("group-id", [group.as_str()]));
+            let request = request.max_results(PAGE).set_next_token(token.clone());
+            let (page, _) = self.lane.call(INTERFACES, Access::Read, request.send()).await?;
+            interfaces.extend(page.network_interfaces().iter().map(convert::interface));
+            token = following(INTERFACES, token.as_deref(), page.next_token)?;
+            if token.is_none() {
+                return Ok(interfaces.into_iter().collect());
             }
         }
     }

@@ -121,7 +121,7 @@ fn read_file(path: &Path, problems: &mut Vec<FileProblem>) -> Vec<SecurityGroup>
             Ok(Some(object)) => objects.push(object),
             Ok(None) => {}
             Err(message) => {
-                problems.push(FileProblem::Document { path: path.to_owned(), document: index.saturating_add(1), message })
+                problems.push(FileProblem::Document { path: path.to_owned(), document: index.saturating_add(1), message });
             }
         }
     }

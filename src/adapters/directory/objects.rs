@@ -1,6 +1,6 @@
 //! The store of objects over files and the state directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,6 +48,8 @@ struct Table {
     state: State,
     objects: BTreeMap<Key, (SecurityGroup, Held)>,
     events: Vec<Event<Guarded>>,
+    /// Objects that left the files while this process ran.
+    left: BTreeSet<Key>,
     listed: bool,
     /// The problems told last: each is told when it is new, not at every look.
     told: Vec<String>,
@@ -60,6 +62,7 @@ impl DirectoryObjects {
             state: State::open(&options.state)?,
             objects: BTreeMap::new(),
             events: Vec::new(),
+            left: BTreeSet::new(),
             listed: false,
             told: Vec::new(),
         };
@@ -111,6 +114,7 @@ impl Table {
     fn take(&mut self, found: BTreeMap<Key, SecurityGroup>) {
         let gone: Vec<Key> = self.objects.keys().filter(|key| !found.contains_key(*key)).cloned().collect();
         for key in gone {
+            self.left.insert(key.clone());
             if let Some((manifest, held)) = self.objects.remove(&key) {
                 tracing::warn!(object = %key, group = held.status.as_ref().and_then(|status| status.group_id.clone()), "no longer in the files: let go of; its EC2 group stays as it is");
                 self.events.push(Event::Delete(DeserializeGuard(Ok(held.dress(&manifest)))));
@@ -123,35 +127,24 @@ impl Table {
         }
     }
 
+    /// An object as the files have it now. Its generation grows with its spec, as in a cluster.
     fn appear(&mut self, key: &Key, object: SecurityGroup) -> Result<(), StateError> {
-        match self.objects.get(key).cloned() {
-            Some((manifest, held)) => {
-                if manifest == object {
-                    return Ok(());
-                }
-                let mut next = held;
-                if next.spec != object.spec {
-                    next.generation = next.generation.saturating_add(1);
-                    next.spec = object.spec.clone();
-                }
-                next.version = next.version.saturating_add(1);
-                self.put(key, object, next)
-            }
-            None => {
-                let held = match self.state.load(key)? {
-                    Some(mut held) => {
-                        if held.spec != object.spec {
-                            held.generation = held.generation.saturating_add(1);
-                            held.spec = object.spec.clone();
-                        }
-                        held.version = held.version.saturating_add(1);
-                        held
-                    }
-                    None => Held::new(&object),
-                };
-                self.put(key, object, held)
-            }
+        let known = self.objects.get(key).cloned();
+        if known.as_ref().is_some_and(|(manifest, _)| *manifest == object) {
+            return Ok(());
         }
+        let held = match known {
+            Some((_, held)) => Some(held),
+            None => self.state.load(key)?,
+        };
+        let Some(mut held) = held else { return self.put(key, object.clone(), Held::new(&object)) };
+        // One that is back has been let go of meanwhile: it has to be looked at again, though it reads as before.
+        if held.spec != object.spec || self.left.remove(key) {
+            held.generation = held.generation.saturating_add(1);
+            held.spec = object.spec.clone();
+        }
+        held.version = held.version.saturating_add(1);
+        self.put(key, object, held)
     }
 
     fn put(&mut self, key: &Key, manifest: SecurityGroup, held: Held) -> Result<(), StateError> {

@@ -1,6 +1,6 @@
 //! The control endpoint: `/_sim/…`, JSON in and out, unsigned.
 //!
-//! Entry point: [`handle`].
+//! Entry point: `handle`, through [`Sim::handle`].
 //!
 //! | request | does |
 //! |---|---|
@@ -17,9 +17,10 @@
 //! | `GET DELETE /_sim/events` | all events so far; forgets them |
 //! | `POST /_sim/events/take` | the events that have arrived since the last time |
 //! | `PUT /_sim/delivery` | [`Delivery`](super::Delivery): how events travel |
+//! | `POST /_sim/effective` | `{"account", "region", "group"}`: the rules in force, by the lag of the data plane in `faults` |
 //! | `GET PUT /_sim/quotas` | [`Quotas`](super::Quotas); those left out of a `PUT` are EC2's defaults |
-//! | `POST /_sim/principals` | `{"accessKey": "…", "principal": {…}}`, a [`Principal`](super::Principal) |
-//! | `POST /_sim/vpcs` | a [`VpcSeed`](super::VpcSeed) |
+//! | `POST /_sim/principals` | `{"accessKey": "…", "principal": {…}}`, a [`Principal`] |
+//! | `POST /_sim/vpcs` | a [`VpcSeed`] |
 //! | `POST /_sim/tags` | `{"account", "region", "resource", "key", "value"}`, `aws:` tags included |
 //! | `POST /_sim/interfaces` | `{"account", "region", "interface", "kind", "requester", "instance"}`: holds or frees it |
 //! | `GET POST /_sim/world` | everything there is; adds what a seed (YAML or JSON) describes |
@@ -50,6 +51,7 @@ const PATHS: &[&str] = &[
     "events",
     "events/take",
     "delivery",
+    "effective",
     "quotas",
     "principals",
     "vpcs",
@@ -117,6 +119,14 @@ struct Switch {
 struct Registration {
     access_key: String,
     principal: Principal,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupPlace {
+    account: String,
+    region: String,
+    group: String,
 }
 
 #[derive(Deserialize)]
@@ -203,6 +213,10 @@ fn answer(sim: &Sim, method: &Method, path: &str, body: &Bytes) -> Result<Value,
         ("PUT", "delivery") => {
             sim.set_delivery(read(body)?);
             shown(sim.lock().journal.delivery.clone())
+        }
+        ("POST", "effective") => {
+            let GroupPlace { account, region, group } = read(body)?;
+            Ok(Value::Array(sim.effective_rules(&account, &region, &group)))
         }
         ("GET", "quotas") => shown(sim.quotas()),
         ("PUT", "quotas") => {

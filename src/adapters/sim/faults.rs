@@ -197,6 +197,8 @@ pub struct Faults {
     pub stop: Option<StopAfter>,
     /// EC2's token buckets, by account, Region and action.
     pub throttling: bool,
+    /// How long after a write its rules come into force: what [`Sim::effective_rules`](super::Sim::effective_rules) shows.
+    pub data_plane_lag_ms: u64,
 }
 
 /// What strikes one call.
@@ -274,6 +276,13 @@ impl Faults {
         }
         let age = if stale.fixed { stale.max_ms } else { mint.below(stale.max_ms.saturating_add(1)) };
         now.checked_sub(Duration::from_millis(age)).ok()
+    }
+
+    /// How far back the past may be asked for, if at all.
+    pub(crate) fn horizon(&self) -> Option<Duration> {
+        let stale = self.stale.as_ref().map(|stale| stale.max_ms);
+        let lag = Some(self.data_plane_lag_ms).filter(|lag| *lag > 0);
+        stale.max(lag).map(Duration::from_millis)
     }
 
     /// How a stopped service treats a call, counting writes down until it stops.

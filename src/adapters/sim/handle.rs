@@ -142,6 +142,13 @@ impl Sim {
         serde_json::to_value(file).unwrap_or_default()
     }
 
+    /// The rules of a group that are in force, which lag behind what reads show if so set; none if there is no such group.
+    /// Each is written as in [`Sim::dump`].
+    pub fn effective_rules(&self, account: &str, region: &str, group: &str) -> Vec<Value> {
+        let rules = self.lock().in_force().dump_rules(&place(account, region), group);
+        rules.into_iter().filter_map(|rule| serde_json::to_value(rule).ok()).collect()
+    }
+
     /// Adds what a seed or a dump describes (YAML, of which JSON is a part); nothing at all if anything is wrong with it.
     pub fn load(&self, text: &str) -> Result<(), String> {
         let file: super::world::snapshot::WorldFile = serde_yaml::from_str(text).map_err(|error| error.to_string())?;

@@ -5,6 +5,12 @@
 //! the protocols that the AWS SDKs and the AWS CLI speak, so that these work unchanged. Faults, the clock and the record of
 //! calls are reached by methods of [`Sim`] and by `/_sim/…` (see [`control`]).
 //!
+//! Where documents are silent or disagree, it does the following, and says so here: a `DryRun` is answered before anything is
+//! looked up; `ModifySecurityGroupRules` clears a description that is left out; a group counts once in either family's quota;
+//! a group that refers to itself cannot be deleted ([`Quotas::self_reference_blocks_delete`]); type -1 of ICMP with a code
+//! other than -1 is refused; ICMP may have an IPv6 peer; IPv4-mapped IPv6 blocks are refused; filters, page sizes and tokens
+//! that are wrong get `InvalidFilter`, `InvalidMaxResults`, `InvalidNextToken` and `InvalidPaginationToken`.
+//!
 //! Rooms: `world` is the state machine, `wire` the protocols, `activity` the `CloudTrail` events, `pipeline` the way of a call
 //! through faults, world and record.
 //!

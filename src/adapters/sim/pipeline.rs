@@ -167,7 +167,7 @@ impl Inner {
         {
             return Err(unseen);
         }
-        let Some(oldest) = self.faults.stale.as_ref().map(|stale| Duration::from_millis(stale.max_ms)) else {
+        let Some(oldest) = self.faults.horizon() else {
             self.past.clear();
             return self.world.call(place, now, call);
         };
@@ -181,6 +181,14 @@ impl Inner {
             self.past.push_back((now, before));
         }
         result
+    }
+
+    /// The world whose rules are in force now.
+    pub(crate) fn in_force(&self) -> &World {
+        let lag = Duration::from_millis(self.faults.data_plane_lag_ms);
+        let at = self.clock.now().checked_sub(lag).unwrap_or(Timestamp::MIN);
+        let past = self.past.iter().filter(|_| !lag.is_zero()).find(|(changed, _)| *changed > at);
+        past.map_or(&self.world, |(_, past)| past)
     }
 
     /// Forgets faults, calls, events, the clock's setting, and on demand all that was made since the start.

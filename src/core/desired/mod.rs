@@ -156,9 +156,8 @@ impl Desired {
 }
 
 /// Name of the rule that stands for `egressPolicy: AllowAll`.
-#[expect(clippy::expect_used, reason = "a constant that a test parses")]
 pub fn egress_policy_rule() -> RuleName {
-    "egress-policy".parse().expect("a rule name")
+    RuleName::constant("egress-policy")
 }
 
 #[cfg(test)]

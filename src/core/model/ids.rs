@@ -189,6 +189,12 @@ impl fmt::Debug for Region {
 pub struct RuleName(Box<str>);
 
 impl RuleName {
+    /// A name of ours; the text is known to be one.
+    pub(in crate::core) fn constant(text: &'static str) -> Self {
+        debug_assert!(text.parse::<Self>().is_ok(), "{text}");
+        Self(text.into())
+    }
+
     /// The name as declared.
     pub fn as_str(&self) -> &str {
         &self.0

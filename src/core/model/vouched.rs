@@ -22,8 +22,7 @@ impl DescriptionHash {
     pub fn of(description: Option<&str>) -> Self {
         Self(description.map(|text| {
             let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-            let [a, b, c, d, e, f, g, h, ..] = digest;
-            u64::from_be_bytes([a, b, c, d, e, f, g, h])
+            digest.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
         }))
     }
 }

@@ -96,7 +96,9 @@ pub fn check<'a>(input: PlanInput<'a>, plan: &'a Plan) -> Vec<Fault> {
             Step::Authorize { direction, rules } => {
                 pending = true;
                 checker.size(rules.len());
-                rules.iter().for_each(|item| checker.brings(&item.new.atom, *direction));
+                for item in rules {
+                    checker.brings(&item.new.atom, *direction);
+                }
             }
             Step::Modify { direction, rules } => {
                 pending = true;
@@ -111,7 +113,9 @@ pub fn check<'a>(input: PlanInput<'a>, plan: &'a Plan) -> Vec<Fault> {
             }
             Step::Describe { direction, rules } => {
                 checker.size(rules.len());
-                rules.iter().for_each(|item| checker.row(&item.live, *direction));
+                for item in rules {
+                    checker.row(&item.live, *direction);
+                }
             }
             Step::Settle => pending = false,
             Step::CreateGroup(_)

@@ -8,7 +8,7 @@ use crate::core::model::{
 };
 
 use super::PlanInput;
-use super::ownership::{Ownership, TAG_ORIGIN};
+use super::ownership::Ownership;
 use super::report::{Cause, Difference, QuotaUse, Report, What};
 
 pub(super) fn classify(input: PlanInput<'_>) -> Report {
@@ -57,8 +57,8 @@ fn missing_group(input: PlanInput<'_>) -> Vec<Difference> {
 
 /// The tags that make the group ours. Ours under an earlier uid is a change; one that is missing was taken away.
 fn owner_tags(input: PlanInput<'_>, observed: &Observed, reclaimed: bool) -> Vec<Difference> {
-    // The origin of a group that lost its tag is not known for certain: we only ever see groups here that we created.
-    let wanted = input.owner.tags(observed.group.tags.get(TAG_ORIGIN).map_or("Created", String::as_str));
+    // Every group here is one that we created: taking over others is not built.
+    let wanted = input.owner.tags("Created");
     let differs = wanted.into_iter().filter(|(key, value)| observed.group.tags.get(key) != Some(value));
     differs
         .map(|(key, value)| Difference {

@@ -18,7 +18,7 @@ mod step;
 mod vouch;
 
 pub use check::{Fault, check};
-pub use delete::plan_deletion;
+pub use delete::{plan_deletion, plan_deletion_of_self_referring};
 pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
 pub use render::{changes, lines, render, summary};
 pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};

@@ -33,9 +33,8 @@ pub fn render(input: PlanInput<'_>, plan: &Plan, report: &Report) -> String {
 
 fn atom_of(what: &What) -> Option<&Atom> {
     match what {
-        What::Missing { atom, declared: _, last_id: _ } => Some(atom),
         What::Extra { live, rule: _, was: _ } | What::Description { live, declared: _ } => Some(&live.atom),
-        What::Moved { live: _, atom, declared: _ } => Some(atom),
+        What::Missing { atom, declared: _, last_id: _ } | What::Moved { live: _, atom, declared: _ } => Some(atom),
         What::GroupMissing { recorded: _ } | What::Tag { key: _, live: _, declared: _, ownership: _ } => None,
     }
 }
@@ -161,14 +160,14 @@ pub fn lines(plan: &Plan) -> Vec<String> {
             Step::CreateGroup(group) => lines.push(format!("create group {} in {}", group.name, group.vpc)),
             Step::DeleteGroup => lines.push("delete the group".to_owned()),
             Step::SetTags { tags, before: _, cause } => {
-                lines.extend(tags.iter().map(|(key, value)| format!("set tag {key}={value} ({cause})")))
+                lines.extend(tags.iter().map(|(key, value)| format!("set tag {key}={value} ({cause})")));
             }
             Step::RemoveTags { tags } => lines.extend(tags.keys().map(|key| format!("remove tag {key}"))),
             Step::Revoke { direction: _, purpose: _, rules } => {
-                lines.extend(rules.iter().map(|item| format!("revoke {} ({})", item.live.atom, item.cause)))
+                lines.extend(rules.iter().map(|item| format!("revoke {} ({})", item.live.atom, item.cause)));
             }
             Step::Authorize { direction: _, rules } => {
-                lines.extend(rules.iter().map(|item| format!("authorize {} ({})", item.new.atom, item.cause)))
+                lines.extend(rules.iter().map(|item| format!("authorize {} ({})", item.new.atom, item.cause)));
             }
             Step::Modify { direction: _, rules } => {
                 lines.extend(

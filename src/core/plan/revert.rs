@@ -59,7 +59,7 @@ fn part<'a>(
                     cause: Cause::Drift,
                     rule: known.rule.clone(),
                     justification: None,
-                })
+                });
             }
             Some(_) | None => revoke.push(Revocation { live: rule.clone(), cause: Cause::Drift, rule: None }),
         }

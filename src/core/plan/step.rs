@@ -73,11 +73,11 @@ pub struct Redescription {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// CreateSecurityGroup. Always the only step: what EC2 puts into a new group has to be read before going on.
+    /// `CreateSecurityGroup`. Always the only step: what EC2 puts into a new group has to be read before going on.
     CreateGroup(NewGroup),
-    /// DeleteSecurityGroup. The rules go with the group.
+    /// `DeleteSecurityGroup`. The rules go with the group.
     DeleteGroup,
-    /// CreateTags.
+    /// `CreateTags`.
     SetTags {
         /// Keys and values to set.
         tags: Tags,
@@ -86,12 +86,12 @@ pub enum Step {
         /// Why.
         cause: Cause,
     },
-    /// DeleteTags, each only while it has this value.
+    /// `DeleteTags`, each only while it has this value.
     RemoveTags {
         /// Keys and values.
         tags: Tags,
     },
-    /// RevokeSecurityGroupIngress or -Egress.
+    /// `RevokeSecurityGroupIngress` or -Egress.
     Revoke {
         /// Which way.
         direction: Direction,
@@ -100,21 +100,21 @@ pub enum Step {
         /// What.
         rules: Vec<Revocation>,
     },
-    /// AuthorizeSecurityGroupIngress or -Egress.
+    /// `AuthorizeSecurityGroupIngress` or -Egress.
     Authorize {
         /// Which way.
         direction: Direction,
         /// What.
         rules: Vec<Authorization>,
     },
-    /// ModifySecurityGroupRules.
+    /// `ModifySecurityGroupRules`.
     Modify {
         /// Which way: one call could do both, but then a failure would hold up the other way too.
         direction: Direction,
         /// What.
         rules: Vec<Modification>,
     },
-    /// UpdateSecurityGroupRuleDescriptionsIngress or -Egress.
+    /// `UpdateSecurityGroupRuleDescriptionsIngress` or -Egress.
     Describe {
         /// Which way.
         direction: Direction,

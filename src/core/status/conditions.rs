@@ -12,6 +12,8 @@ use super::reason::Reason;
 /// How an object stands at the end of a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// Nothing has been looked at yet. Written first of all: to kstatus an object without conditions is one that is done.
+    Unseen,
     /// The group is as declared.
     Settled,
     /// Observe mode, and the group is not as declared.
@@ -67,6 +69,14 @@ fn draft(kind: &'static str, status: &'static str, reason: Reason, message: impl
 pub(super) fn set(status: &mut SecurityGroupStatus, standing: &Standing, generation: i64, now: Timestamp) {
     let rules = status.rule_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     let mut drafts = match standing {
+        Standing::Unseen => {
+            let message = "sgwarden has not looked at the group yet";
+            vec![
+                draft(READY, "Unknown", Reason::NotLookedAt, message),
+                draft(SYNCED, "Unknown", Reason::NotLookedAt, message),
+                draft(RECONCILING, "True", Reason::NotLookedAt, message),
+            ]
+        }
         Standing::Settled => {
             let message = settled_message(rules);
             vec![
@@ -112,8 +122,29 @@ pub(super) fn set(status: &mut SecurityGroupStatus, standing: &Standing, generat
     };
     drafts.push(drifted(&status.drift));
     let previous = std::mem::take(&mut status.conditions);
-    status.conditions = drafts.into_iter().map(|draft| finish(draft, &previous, generation, now)).collect();
+    // What this pass did not get to judge stays as it was, with its time.
+    let judged = drafts.iter().any(|draft| draft.kind == REFERENCES_RESOLVED);
+    let kept = previous.iter().find(|condition| condition.type_ == REFERENCES_RESOLVED && !judged).cloned();
+    status.conditions = drafts.into_iter().map(|draft| finish(&draft, &previous, generation, now)).collect();
+    status.conditions.extend(kept);
     status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+}
+
+/// A pass that begins does not unsay the failure of the last one: only its end can. Otherwise every try would flip the
+/// conditions twice, and tell the failure anew.
+pub fn keep_failure(next: &mut SecurityGroupStatus, previous: &SecurityGroupStatus) {
+    let ready = previous.conditions.iter().find(|condition| condition.type_ == READY);
+    let quiet = [Reason::Progressing, Reason::NotLookedAt, Reason::ReferencesNotReady].map(Reason::as_str);
+    let failed = ready.is_some_and(|ready| {
+        ready.status == "False" && !quiet.contains(&ready.reason.as_str()) && ready.observed_generation == next.observed_generation
+    });
+    if !failed {
+        return;
+    }
+    let told = |condition: &Condition| [READY, SYNCED, RECONCILING, STALLED].contains(&condition.type_.as_str());
+    next.conditions.retain(|condition| !told(condition));
+    next.conditions.extend(previous.conditions.iter().filter(|condition| told(condition)).cloned());
+    next.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
 }
 
 fn resolved() -> Draft {
@@ -144,7 +175,7 @@ fn drifted(records: &[DriftRecord]) -> Draft {
     }
 }
 
-fn finish(draft: Draft, previous: &[Condition], generation: i64, now: Timestamp) -> Condition {
+fn finish(draft: &Draft, previous: &[Condition], generation: i64, now: Timestamp) -> Condition {
     let before = previous.iter().find(|condition| condition.type_ == draft.kind);
     // The time tells when the status flipped, not when it was last looked at.
     let since = before.filter(|before| before.status == draft.status).map(|before| before.last_transition_time.clone());

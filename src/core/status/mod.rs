@@ -10,19 +10,19 @@ mod drift;
 mod notices;
 mod reason;
 
-pub use conditions::{Standing, settled_message};
+pub use conditions::{Standing, keep_failure, settled_message};
 pub use drift::{Tracking, applied_tags, cut, describe, is_open, track};
 pub use notices::{Told, notices};
 pub use reason::Reason;
 
 use jiff::Timestamp;
 
-use crate::api::{DriftRecord, MAX_PLAN_STEPS, MAX_TEXT, Mode, Origin, PlanSummary, Quota, SecurityGroupStatus};
+use crate::api::{DriftRecord, MAX_APPLIED_TAGS, MAX_PLAN_STEPS, MAX_TEXT, Mode, Origin, PlanSummary, Quota, SecurityGroupStatus};
 use crate::core::desired::{Declaration, Desired};
 use crate::core::model::{AccountId, DEFAULT_RULES_PER_GROUP, Observed, Region, SecurityGroupId, Tags, Vouched};
 use crate::core::plan::{self, Plan, Report};
 
-/// Name of the only account while there is no AwsAccount kind: the controller's own credentials.
+/// Name of the only account while there is no `AwsAccount` kind: the controller's own credentials.
 pub const DEFAULT_ACCOUNT: &str = "default";
 
 /// Everything a pass knows about its object when it writes the status. What it does not know stays as it was.
@@ -66,10 +66,12 @@ pub fn build(facts: Facts<'_>) -> SecurityGroupStatus {
         status.group_id = Some(observed.group.id.to_string());
         status.arn.clone_from(&observed.group.arn);
         status.owner_id = Some(observed.group.owner.to_string());
-        status.origin = observed.group.tags.get(plan::TAG_ORIGIN).cloned().or(status.origin).or(Some(Origin::Created.into()));
+        // The tag is foreign input, and anybody's to edit: it counts only where status says nothing.
+        let tagged = observed.group.tags.get(plan::TAG_ORIGIN).and_then(|origin| Origin::parse(origin).ok());
+        status.origin = status.origin.or(Some(tagged.unwrap_or(Origin::Created).into()));
         if let Some(desired) = facts.desired {
             let tags = applied_tags(facts.previous.tags.as_ref(), &desired.tags, &observed.group.tags);
-            status.tags = Some(tags.into_iter().collect());
+            status.tags = Some(tags.into_iter().take(MAX_APPLIED_TAGS).collect());
         }
     }
     if let Some((plan, report)) = facts.remaining {

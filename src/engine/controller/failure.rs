@@ -27,7 +27,7 @@ impl Pass<'_> {
                 if let Some(next) = self.store(next).await {
                     return next;
                 }
-                self.backoff()
+                Next::failed()
             }
             Failure::Call(error) => {
                 self.note_error(error);
@@ -37,7 +37,7 @@ impl Pass<'_> {
                 if error.class == ErrorClass::Stale && self.context.memories.failed(&self.key, &self.uid) < 3 {
                     return Next::soon(REFETCH);
                 }
-                self.finish(Some(seen.declaration), Standing::Failed { reason, message, seen: true }, self.backoff()).await
+                self.finish(Some(seen.declaration), Standing::Failed { reason, message, seen: true }, Next::failed()).await
             }
             Failure::NotVisible { missing } => {
                 let doing = format!("EC2 does not show {missing} as written yet; {progress}");
@@ -51,7 +51,7 @@ impl Pass<'_> {
     pub(super) async fn cloud_failed(&mut self, declaration: Option<&Declaration>, region: &Region, error: &CloudError) -> Next {
         self.note_error(error);
         let standing = Standing::Failed { reason: reason_of(error), message: error.explain(region), seen: false };
-        let next = self.backoff();
+        let next = Next::failed();
         self.finish(declaration, standing, next).await
     }
 
@@ -97,7 +97,7 @@ impl Pass<'_> {
             observed: None,
             remaining: None,
             vouched: None,
-            drift: previous.drift.clone(),
+            drift: self.records(previous),
             standing,
         });
         // What was vouched for stays word for word, also where this version cannot read it.

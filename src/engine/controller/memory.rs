@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::SecurityGroup;
+use crate::api::{DriftRecord, SecurityGroup};
 use crate::ports::clock::Timings;
 use crate::ports::objects::Key;
 
@@ -21,6 +21,8 @@ pub(super) struct Memory {
     missing: Option<(Instant, u32)>,
     /// When we created its group, until a read has shown it.
     created: Option<Instant>,
+    /// Drift records that could not be stored.
+    unsaved: Vec<DriftRecord>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
     written: Option<SecurityGroup>,
 }
@@ -66,6 +68,22 @@ impl Memories {
     pub(super) fn wrote(&self, key: &Key, object: &SecurityGroup) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.with(key, &uid, |memory| memory.written = Some(object.clone()));
+    }
+
+    /// Drift records that the store of objects did not take in time.
+    pub(super) fn keep_unsaved(&self, key: &Key, uid: &str, records: Vec<DriftRecord>) {
+        self.with(key, uid, |memory| memory.unsaved = records);
+    }
+
+    /// What [`Memories::keep_unsaved`] kept.
+    pub(super) fn unsaved(&self, key: &Key, uid: &str) -> Vec<DriftRecord> {
+        self.with(key, uid, |memory| memory.unsaved.clone())
+    }
+
+    /// The object's status was stored, with all of its records.
+    pub(super) fn saved(&self, key: &Key, object: &SecurityGroup) {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        self.with(key, &uid, |memory| memory.unsaved.clear());
     }
 
     /// A pass went well.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::api::{FINALIZER, Mode, SecurityGroup, SecurityGroupStatus};
+use crate::api::{DriftRecord, FINALIZER, Mode, SecurityGroup, SecurityGroupStatus};
 use crate::core::desired::{self, Declaration, Desired, EgressPolicy, Lookup, Lookups};
 use crate::core::model::{Observed, Region, SecurityGroupId, Vouched};
 use crate::core::plan::{self, Owner, Ownership, Plan, PlanInput, Report};
@@ -92,16 +92,28 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         return if ours_to_finish { finalize::finalize(&mut pass).await } else { Next::on_change() };
     }
     if !ours_to_finish {
-        return match context.parts.objects.add_finalizer(&pass.object).await {
-            // The watch brings the object back with its finalizer.
-            Ok(()) => Next::on_change(),
-            Err(error) => pass.store_failed(&error),
-        };
+        return pass.begin().await;
     }
     pass.run().await
 }
 
 impl Pass<'_> {
+    /// First sight of an object: say that nothing is known yet, then make its deletion wait for us.
+    async fn begin(&mut self) -> Next {
+        if self.object.status.as_ref().is_none_or(|status| status.conditions.is_empty()) {
+            let previous = self.object.status.clone().unwrap_or_default();
+            let status = self.failed_status(&previous, None, Standing::Unseen);
+            if let Some(next) = self.store(status).await {
+                return next;
+            }
+        }
+        match self.context.parts.objects.add_finalizer(&self.object).await {
+            // The watch brings the object back with its finalizer.
+            Ok(()) => Next::on_change(),
+            Err(error) => self.store_failed(&error),
+        }
+    }
+
     async fn run(&mut self) -> Next {
         let declaration = match desired::parse(&self.object) {
             Ok(declaration) => declaration,
@@ -123,7 +135,23 @@ impl Pass<'_> {
             Err(error) => return self.cloud_failed(Some(&declaration), &region, &error).await,
         };
         self.context.parts.health.met(Need::Credentials);
+        if let Some(next) = self.wrong_account(&ec2, Some(&declaration)).await {
+            return next;
+        }
         self.rounds(&declaration, &ec2).await
+    }
+
+    /// Credentials of another account than the group was created in see no group, and would create or forget one.
+    pub(super) async fn wrong_account(&mut self, ec2: &Ec2, declaration: Option<&Declaration>) -> Option<Next> {
+        let pinned = self.object.status.as_ref().and_then(|status| status.owner_id.clone())?;
+        if pinned == ec2.account.as_str() {
+            return None;
+        }
+        let message = format!(
+            "the credentials are of account {}, but the group belongs to account {pinned}: run sgwarden with credentials of that account",
+            ec2.account
+        );
+        Some(self.stop(declaration, Reason::CredentialsRefused, message).await)
     }
 
     async fn rounds(&mut self, declaration: &Declaration, ec2: &Ec2) -> Next {
@@ -182,6 +210,10 @@ impl Pass<'_> {
             }
             if let Err(next) = self.carry_out(&seen).await {
                 return next;
+            }
+            if let Some(Ownership::Reclaimed { former_uid }) = &report.ownership {
+                let note = format!("Took over the EC2 group of an earlier object of this name (uid {former_uid})");
+                report::tell(self.context, &self.object, report::done(Reason::Reclaimed, note)).await;
             }
             changes.extend(plan::changes(&plan));
         }
@@ -296,6 +328,7 @@ impl Pass<'_> {
         let vouched =
             if seen.observed.is_none() { Some(plan::born_egress()) } else { plan::vouched_before(seen.vouched, seen.plan) };
         let doing = if seen.observed.is_none() { "the group is being created" } else { "changes are being made" };
+        let drift = self.track(seen, &previous);
         let mut next = status::build(Facts {
             generation: self.generation(),
             now: self.context.parts.clock.now(),
@@ -306,9 +339,10 @@ impl Pass<'_> {
             observed: seen.observed,
             remaining: None,
             vouched,
-            drift: self.track(seen, &previous),
+            drift: drift.clone(),
             standing: Standing::Progressing { doing: doing.to_owned() },
         });
+        status::keep_failure(&mut next, &previous);
         if seen.observed.is_none() {
             // The old group is gone for good; a crash from here on finds the new one by its tags.
             next.group_id = None;
@@ -322,6 +356,7 @@ impl Pass<'_> {
                 // An open door does not wait for the store of objects; the drift is in the audit, and in status later.
                 Ok(Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_))) | Err(_) => {
                     tracing::warn!("status not written in time; undeclared rules are revoked all the same");
+                    self.context.memories.keep_unsaved(&self.key, &self.uid, drift);
                     Ok(self.object.clone())
                 }
             }
@@ -433,20 +468,23 @@ impl Pass<'_> {
                 self.context.parts.metrics.reconcile.error(class);
                 let cause = std::error::Error::source(error).map(ToString::to_string);
                 tracing::warn!(%error, cause, "the store of objects failed");
-                self.backoff()
+                Next::failed()
             }
         }
     }
 
-    pub(super) fn backoff(&self) -> Next {
-        Next::failed()
-    }
-
-    fn track(&self, seen: &Seen<'_>, previous: &SecurityGroupStatus) -> Vec<crate::api::DriftRecord> {
+    fn track(&self, seen: &Seen<'_>, previous: &SecurityGroupStatus) -> Vec<DriftRecord> {
         let group = seen.plan.group.as_ref().map_or("", |id| id.as_str());
         let tracking =
             Tracking { group, now: self.context.parts.clock.now(), mode: seen.declaration.mode, trace_id: &self.trace_id };
-        status::track(&previous.drift, seen.report, tracking)
+        status::track(&self.records(previous), seen.report, tracking)
+    }
+
+    /// The drift records, with those that a silent store of objects has not taken yet.
+    pub(super) fn records(&self, previous: &SecurityGroupStatus) -> Vec<DriftRecord> {
+        let unsaved = self.context.memories.unsaved(&self.key, &self.uid);
+        let missing = unsaved.into_iter().filter(|record| previous.drift.iter().all(|known| known.id != record.id));
+        missing.chain(previous.drift.iter().cloned()).collect()
     }
 
     fn region(&self, written: Option<&Region>) -> Option<Region> {

@@ -19,6 +19,7 @@ pub(super) async fn write_status(
     }
     let written = context.parts.objects.write_status(object, &next).await?;
     context.memories.wrote(key, &written);
+    context.memories.saved(key, &written);
     log_flips(&before, &next);
     let told = status::notices(&before, &next);
     count(context, &before, &next);

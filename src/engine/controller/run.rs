@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
     // Our own status writes come back as events; only what people change starts a pass. Deletion raises the generation.
     let changes = watched.applied_objects().predicate_filter(
         predicates::generation.combine(predicates::finalizers).combine(predicates::annotations),
-        Default::default(),
+        PredicateConfig::default(),
     );
     let concurrency = context.parts.concurrency;
     let controller = Controller::for_stream(changes, reader.clone())
@@ -201,7 +201,7 @@ impl Dependents {
             }
             Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
             Err(error) => {
-                tracing::warn!(error = %innermost(error), "the watch of SecurityGroup objects is interrupted; it goes on by itself")
+                tracing::warn!(error = %innermost(error), "the watch of SecurityGroup objects is interrupted; it goes on by itself");
             }
         }
     }

@@ -28,10 +28,14 @@ impl Pass<'_> {
         let status = self.object.status.clone().unwrap_or_default();
         let recorded = status::recorded_group(&status)?;
         let region: Region = status.region.as_ref()?.parse().ok()?;
-        if status.mode.as_deref() == Some(Mode::Observe.as_str()) {
+        // Observe writes nothing whatever else is wrong, and a mode that cannot be read is taken for it.
+        if self.object.spec.mode() != Ok(None) && self.object.spec.mode() != Ok(Some(Mode::Enforce)) {
             return None;
         }
         let ec2 = self.context.parts.connect.connect(&region).await.ok()?;
+        if self.wrong_account(&ec2, None).await.is_some() {
+            return None;
+        }
         let Ok(Located::Found(observed)) = locate(&ec2, &self.owner, Some(&recorded), None).await else { return None };
         let vouched = status::baseline(&status);
         let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref());
@@ -42,7 +46,7 @@ impl Pass<'_> {
             trace_id: &self.trace_id,
         };
         let mut next = status.clone();
-        next.drift = status::track(&status.drift, &report, tracking);
+        next.drift = status::track(&self.records(&status), &report, tracking);
         if plan.is_empty() && next.drift == status.drift {
             return None;
         }
@@ -68,7 +72,7 @@ impl Pass<'_> {
         let execution = executor.execute(&plan, &self.subject()).await;
         if let Some(failure) = &execution.failure {
             tracing::warn!(%failure, "revert failed");
-            return Some(self.backoff());
+            return Some(Next::failed());
         }
         Some(Next::soon(parts.timings.visible_poll))
     }

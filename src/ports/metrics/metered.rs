@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::core::model::{Direction, GroupFacts, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
 use crate::ports::clock::Clock;
-use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, NewGroup, Receipt};
+use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, Receipt};
 use crate::ports::metrics::Ec2Metrics;
 
 /// The label of a call that succeeded.
@@ -134,6 +134,10 @@ impl Ec2Read for MeteredRead {
 
     async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
         self.meter.call("DescribeVpcs", self.inner.vpc(id)).await
+    }
+
+    async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
+        self.meter.call("DescribeNetworkInterfaces", self.inner.interfaces(group)).await
     }
 }
 

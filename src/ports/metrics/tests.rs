@@ -11,7 +11,7 @@ use prometheus_client::encoding::text::encode;
 use super::metered::{MeteredRead, MeteredWrite, code_label};
 use super::*;
 use crate::core::model::{Direction, GroupFacts, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
-use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, NewGroup, Receipt};
+use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, Receipt};
 
 fn exposition(metrics: &Metrics) -> String {
     let mut text = String::new();
@@ -143,6 +143,9 @@ impl Ec2Read for Refusing {
     }
     async fn vpc(&self, _: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
         Ok(None)
+    }
+    async fn interfaces(&self, _: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
+        Ok(Vec::new())
     }
 }
 

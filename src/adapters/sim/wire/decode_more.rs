@@ -101,7 +101,9 @@ fn create_interface(p: &View<'_>) -> Result<Command, ApiError> {
     let addresses = addresses.iter().map(|item| Ok((item.text("PrivateIpAddress"), item.flag("Primary")?)));
     let addresses = addresses.collect::<Result<Vec<_>, ApiError>>()?;
     let v6 = p.items("Ipv6Addresses");
-    v6.iter().for_each(|item| item.ignore(&["IsPrimaryIpv6"]));
+    for item in &v6 {
+        item.ignore(&["IsPrimaryIpv6"]);
+    }
     p.ignore(&["ClientToken", "ConnectionTrackingSpecification"]);
     let interface_type = p.text("InterfaceType");
     if let Some(kind) =

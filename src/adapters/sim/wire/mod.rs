@@ -1,6 +1,6 @@
 //! The wire: HTTP requests in the protocols of EC2 and STS (Query) and `CloudTrail` (JSON), and replies in the same.
 //!
-//! Entry point: [`envelope::Envelope::read`] tells who calls which service; [`ec2`], [`sts`] and [`trail`] do the rest.
+//! Entry point: [`envelope::Envelope::read`] tells who calls which service; [`decode`], [`encode`] and [`sts`] do the rest.
 //!
 //! Invariant: any bytes get an answer: parsing is bounded, allocates in proportion to the request, and never panics.
 //! Invariant: no behaviour of EC2's lives here, only its spelling.

@@ -207,6 +207,10 @@ pub(crate) fn address_in_use(address: impl Display) -> ApiError {
     client("InvalidIPAddress.InUse", format!("Address {address} is in use."))
 }
 
+pub(crate) fn no_free_address() -> ApiError {
+    client("InsufficientFreeAddressesInSubnet", "The specified subnet does not have enough free addresses.")
+}
+
 pub(crate) fn interface_in_use(id: impl Display) -> ApiError {
     client("InvalidNetworkInterface.InUse", format!("The networkInterface '{id}' is currently in use."))
 }

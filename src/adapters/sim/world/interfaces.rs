@@ -117,23 +117,18 @@ impl World {
         let interfaces = self.region(place).interfaces.values().filter(|held| held.vpc == subnet.vpc);
         let mut used: BTreeSet<Ipv4Addr> = interfaces.flat_map(|held| held.others.iter().copied().chain([held.address])).collect();
         let mut take = |text: Option<&str>| -> Result<Ipv4Addr, ApiError> {
-            let address = match text {
-                Some(text) => {
-                    let outside = || error::invalid(format!("Address {text} does not fall within the subnet's address range"));
-                    let address = text.parse().ok().filter(|address| subnet.cidr.contains(address)).ok_or_else(outside)?;
-                    if used.contains(&address) {
-                        return Err(error::address_in_use(address));
-                    }
-                    address
+            let address = if let Some(text) = text {
+                let outside = || error::invalid(format!("Address {text} does not fall within the subnet's address range"));
+                let address = text.parse().ok().filter(|address| subnet.cidr.contains(address)).ok_or_else(outside)?;
+                if used.contains(&address) {
+                    return Err(error::address_in_use(address));
                 }
-                None => {
-                    // The first four addresses of a subnet and the last are EC2's own.
-                    let last = subnet.cidr.broadcast();
-                    let free = subnet.cidr.hosts().skip(3).find(|address| *address != last && !used.contains(address));
-                    free.ok_or_else(|| {
-                        ApiError::new("InsufficientFreeAddressesInSubnet", 400, "The subnet has no free addresses.")
-                    })?
-                }
+                address
+            } else {
+                // The first four addresses of a subnet and the last are EC2's own.
+                let last = subnet.cidr.broadcast();
+                let free = subnet.cidr.hosts().skip(3).find(|address| *address != last && !used.contains(address));
+                free.ok_or_else(error::no_free_address)?
             };
             used.insert(address);
             Ok(address)

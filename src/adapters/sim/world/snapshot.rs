@@ -95,7 +95,7 @@ struct GroupFile {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct RuleFile {
+pub(crate) struct RuleFile {
     id: Option<String>,
     egress: bool,
     protocol: String,
@@ -190,6 +190,12 @@ impl World {
             places: self.places.keys().map(|place| self.dump_place(place)).collect(),
             peerings: peerings.collect(),
         }
+    }
+
+    /// The rules of one group.
+    pub(crate) fn dump_rules(&self, place: &Place, group: &str) -> Vec<RuleFile> {
+        let group = self.region(place).groups.get(group);
+        group.map(|group| group.rules.iter().map(rule_file).collect()).unwrap_or_default()
     }
 
     fn dump_place(&self, place: &Place) -> PlaceFile {
@@ -428,7 +434,18 @@ fn list_file(id: &PrefixListId, list: &PrefixList) -> ListFile {
 }
 
 fn group_file(group: &Group) -> GroupFile {
-    let rule = |rule: &Rule| RuleFile {
+    GroupFile {
+        id: Some(group.id.to_string()),
+        name: group.name.clone(),
+        description: group.description.clone(),
+        vpc: group.vpc.to_string(),
+        rules: Some(group.rules.iter().map(rule_file).collect()),
+        tags: tag_map(&group.tags),
+    }
+}
+
+fn rule_file(rule: &Rule) -> RuleFile {
+    RuleFile {
         id: Some(rule.id.to_string()),
         egress: rule.direction == Direction::Egress,
         protocol: rule.key.protocol.name(),
@@ -444,14 +461,6 @@ fn group_file(group: &Group) -> GroupFile {
         peer_vpc: rule.link.as_deref().map(|link| link.vpc.to_string()),
         peering: rule.link.as_deref().and_then(|link| link.peering.as_ref().map(ToString::to_string)),
         tags: tag_map(&rule.tags),
-    };
-    GroupFile {
-        id: Some(group.id.to_string()),
-        name: group.name.clone(),
-        description: group.description.clone(),
-        vpc: group.vpc.to_string(),
-        rules: Some(group.rules.iter().map(rule).collect()),
-        tags: tag_map(&group.tags),
     }
 }
 

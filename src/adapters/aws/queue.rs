@@ -1,0 +1,138 @@
+//! An SQS queue to put messages on.
+//!
+//! Entry point: [`SqsQueue::open`].
+//!
+//! Invariant: what is sent goes where the queue's URL says, whatever endpoint the environment names: a bare `AWS_ENDPOINT_URL`
+//! that is meant for a stand-in of EC2 must not swallow messages.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use http::Uri;
+
+use super::error::{Access, from_sdk, refused};
+use crate::ports::cloud::{CloudError, ErrorClass};
+use crate::ports::queue::Enqueue;
+
+const OPEN: &str = "GetQueueAttributes";
+const SEND: &str = "SendMessage";
+
+/// One attempt.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// A call with all its attempts. Sending twice is no harm: at least once is what is promised.
+const TOTAL: Duration = Duration::from_secs(30);
+
+/// A standard queue. Credentials are the environment's.
+#[derive(Debug)]
+pub struct SqsQueue {
+    client: Client,
+    url: String,
+}
+
+impl SqsQueue {
+    /// Finds the queue and asks whether it is there. Its Region is the one in an AWS URL, else the environment's.
+    pub async fn open(url: &str) -> Result<Self, CloudError> {
+        let place = Place::read(url).map_err(|problem| refused(OPEN, ErrorClass::Terminal, problem.to_owned()))?;
+        let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(TOTAL).build());
+        if let Some(region) = place.region {
+            config = config.region(aws_config::Region::new(region));
+        }
+        if let Ok(name) = AppName::new("sgwarden") {
+            config = config.app_name(name);
+        }
+        let config = config.load().await;
+        if config.region().is_none() {
+            let message = "the queue's URL names no Region: set AWS_REGION".to_owned();
+            return Err(refused(OPEN, ErrorClass::Terminal, message));
+        }
+        let client = Client::from_conf(aws_sdk_sqs::config::Builder::from(&config).endpoint_url(place.endpoint).build());
+        let queue = Self { client, url: url.to_owned() };
+        match queue.look().await {
+            // Who may send need not be allowed to look.
+            Ok(()) => Ok(queue),
+            Err(error) if error.class == ErrorClass::Permission => Ok(queue),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look(&self) -> Result<(), CloudError> {
+        let request = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(QueueAttributeName::QueueArn);
+        request.send().await.map(|_| ()).map_err(|error| from_sdk(OPEN, Access::Read, &error))
+    }
+}
+
+#[async_trait]
+impl Enqueue for SqsQueue {
+    async fn send(&self, body: &str) -> Result<(), CloudError> {
+        let request = self.client.send_message().queue_url(&self.url).message_body(body);
+        request.send().await.map(|_| ()).map_err(|error| from_sdk(SEND, Access::Write, &error))
+    }
+}
+
+/// What a queue's URL says.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    endpoint: String,
+    /// Of AWS's own host names only.
+    region: Option<String>,
+}
+
+impl Place {
+    fn read(url: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "a queue's URL looks like https://sqs.<region>.amazonaws.com/<account>/<name>";
+        let uri: Uri = url.parse().map_err(|_| FORM)?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(FORM) };
+        if uri.path().trim_matches('/').is_empty() {
+            return Err(FORM);
+        }
+        if uri.path().ends_with(".fifo") {
+            return Err("it is a FIFO queue; events have no order and go to standard queues");
+        }
+        let host = uri.host().unwrap_or_default();
+        let aws = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
+        let region = aws.and_then(|name| {
+            let labels: Vec<&str> = name.split('.').collect();
+            let at = |wanted: &str| labels.iter().position(|label| *label == wanted);
+            // The usual form (behind an endpoint of a VPC too), and the old one.
+            let usual = at("sqs").or_else(|| at("sqs-fips")).and_then(|at| labels.get(at + 1));
+            let old = || at("queue").and_then(|at| labels.get(at.checked_sub(1)?));
+            usual.or_else(old).map(|region| (*region).to_owned())
+        });
+        Ok(Self { endpoint: format!("{scheme}://{authority}"), region })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_tells_endpoint_and_region() {
+        for (url, endpoint, region) in [
+            ("https://sqs.eu-west-1.amazonaws.com/111122223333/q", "https://sqs.eu-west-1.amazonaws.com", Some("eu-west-1")),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/1/q", "https://sqs.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
+            ("https://us-east-2.queue.amazonaws.com/1/q", "https://us-east-2.queue.amazonaws.com", Some("us-east-2")),
+            (
+                "https://vpce-0a1b.sqs.us-east-1.vpce.amazonaws.com/1/q",
+                "https://vpce-0a1b.sqs.us-east-1.vpce.amazonaws.com",
+                Some("us-east-1"),
+            ),
+            ("http://127.0.0.1:9324/111122223333/q", "http://127.0.0.1:9324", None),
+        ] {
+            assert_eq!(Place::read(url), Ok(Place { endpoint: endpoint.into(), region: region.map(str::to_owned) }));
+        }
+    }
+
+    #[test]
+    fn what_is_no_queue_to_send_to_is_refused_in_words() {
+        for url in ["", "q", "sqs.eu-west-1.amazonaws.com/1/q", "https://sqs.eu-west-1.amazonaws.com", "ftp://host/1/q"] {
+            assert!(Place::read(url).unwrap_err().starts_with("a queue's URL looks like"), "{url}");
+        }
+        assert!(Place::read("https://sqs.eu-west-1.amazonaws.com/1/q.fifo").unwrap_err().contains("FIFO"));
+    }
+}

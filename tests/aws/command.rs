@@ -1,0 +1,1 @@
+//! `sgwarden sim` as people run it.

@@ -1,0 +1,306 @@
+//! Facts about EC2 (handbook ec2.md §1 and §2) asked of the sim and of moto by the same bare requests: what a client that is
+//! not ours could send.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use sgwarden::adapters::sim::{Config, Sim, VpcSeed};
+
+use crate::departures;
+use crate::second_opinion::Moto;
+
+const KEY: &str = "AKIDTEST";
+const REGION: &str = "eu-west-1";
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Sim,
+    Moto,
+}
+
+/// Who answers, and the VPC to ask about.
+struct World {
+    backend: Backend,
+    vpc: String,
+}
+
+enum Backend {
+    Sim(Sim),
+    Moto(Moto),
+}
+
+/// Status and body.
+#[derive(Debug)]
+struct Answer(u16, String);
+
+impl Answer {
+    /// The texts of all elements of this name.
+    fn texts(&self, name: &str) -> Vec<&str> {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        self.1.split(open.as_str()).skip(1).filter_map(|rest| rest.split_once(close.as_str())).map(|(text, _)| text).collect()
+    }
+
+    #[track_caller]
+    fn text(&self, name: &str) -> String {
+        assert_eq!(self.0, 200, "{}", self.1);
+        self.texts(name).first().unwrap_or_else(|| panic!("no {name} in {}", self.1)).to_string()
+    }
+
+    #[track_caller]
+    fn fails(&self, status: u16, code: &str) {
+        assert_eq!((self.0, self.texts("Code")), (status, vec![code]), "{}", self.1);
+    }
+}
+
+impl World {
+    async fn open(door: Door) -> Self {
+        match door {
+            Door::Sim => {
+                let vpc = "vpc-0a1b2c3d4e5f60001";
+                let sim = Sim::new(Config { vpcs: vec![VpcSeed::new(vpc)], ..Config::default() });
+                Self { backend: Backend::Sim(sim), vpc: vpc.into() }
+            }
+            Door::Moto => {
+                let moto = Moto::open().await;
+                let vpc = moto.vpc.clone();
+                Self { backend: Backend::Moto(moto), vpc }
+            }
+        }
+    }
+
+    async fn call(&self, action: &str, parameters: &[(&str, &str)]) -> Answer {
+        let parameters: Vec<(&str, &str)> = [("Action", action)].into_iter().chain(parameters.iter().copied()).collect();
+        match &self.backend {
+            Backend::Sim(sim) => {
+                let answer: http::Response<Bytes> = sim.query(KEY, REGION, &parameters);
+                Answer(answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+            }
+            Backend::Moto(moto) => {
+                let (status, body) = moto.call(&parameters).await;
+                Answer(status, body)
+            }
+        }
+    }
+
+    async fn create(&self, vpc: &str, name: &str, description: &str) -> Answer {
+        let parameters = [("GroupName", name), ("GroupDescription", description), ("VpcId", vpc)];
+        self.call("CreateSecurityGroup", &parameters).await
+    }
+
+    async fn group(&self) -> String {
+        self.create(&self.vpc, "web", "web tier").await.text("groupId")
+    }
+
+    /// The id of a VPC's default group.
+    async fn default_group(&self, vpc: &str) -> String {
+        let filters = [
+            ("Filter.1.Name", "vpc-id"),
+            ("Filter.1.Value.1", vpc),
+            ("Filter.2.Name", "group-name"),
+            ("Filter.2.Value.1", "default"),
+        ];
+        self.call("DescribeSecurityGroups", &filters).await.text("groupId")
+    }
+
+    /// Authorizes ingress permissions, each of protocol, ports (perhaps none) and peer: `tcp 80-80 10.0.0.0/8`.
+    async fn allow(&self, group: &str, permissions: &[&str]) -> Answer {
+        self.permissions("AuthorizeSecurityGroupIngress", group, permissions).await
+    }
+
+    async fn permissions(&self, action: &str, group: &str, permissions: &[&str]) -> Answer {
+        let mut parameters = vec![("GroupId".to_owned(), group.to_owned())];
+        for (number, permission) in (1..).zip(permissions) {
+            let mut add = |name: &str, value: &str| parameters.push((format!("IpPermissions.{number}.{name}"), value.to_owned()));
+            let mut words = permission.split(' ').peekable();
+            add("IpProtocol", words.next().unwrap());
+            if let Some((from, to)) = words.next_if(|_| permission.split(' ').count() == 3).and_then(|ports| ports.split_once('-'))
+            {
+                add("FromPort", from);
+                add("ToPort", to);
+            }
+            let peer = words.next().unwrap();
+            add(if peer.contains(':') { "Ipv6Ranges.1.CidrIpv6" } else { "IpRanges.1.CidrIp" }, peer);
+        }
+        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.call(action, &parameters).await
+    }
+
+    /// A group's ingress rules: protocol, ports and block.
+    async fn rules(&self, group: &str) -> BTreeSet<String> {
+        let answer = self.call("DescribeSecurityGroupRules", &[("Filter.1.Name", "group-id"), ("Filter.1.Value.1", group)]).await;
+        let rows = answer.1.split("<securityGroupRuleId>").skip(1).filter(|row| row.contains("<isEgress>false"));
+        let rule = |row: &str| {
+            let row = Answer(200, row.to_owned());
+            let first = |name| row.texts(name).first().copied().unwrap_or("none").to_owned();
+            let peer = if row.texts("cidrIpv6").is_empty() { first("cidrIpv4") } else { first("cidrIpv6") };
+            format!("{} {}-{} {peer}", first("ipProtocol"), first("fromPort"), first("toPort"))
+        };
+        rows.map(rule).collect()
+    }
+
+    #[track_caller]
+    fn assert_rules(seen: &BTreeSet<String>, expected: &[&str]) {
+        assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    }
+}
+
+macro_rules! contracts {
+    ($($name:ident),* $(,)?) => {
+        mod sim { $(#[tokio::test] async fn $name() { super::$name(super::Door::Sim).await; })* }
+        mod moto {
+            $(#[tokio::test] async fn $name() {
+                super::departures::judge(stringify!($name), super::$name(super::Door::Moto)).await;
+            })*
+        }
+        /// The contracts that moto is held to.
+        pub(crate) const AT_MOTO: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+contracts![
+    protocol_numbers_that_have_a_name_are_shown_by_it,
+    other_protocols_need_no_ports,
+    icmpv6_needs_no_type,
+    tcp_without_ports_is_refused,
+    host_bits_of_a_block_are_masked,
+    ipv6_blocks_are_shown_in_the_short_form,
+    all_traffic_has_ports_of_minus_one_in_the_answer_to_authorize,
+    blocks_with_equal_protocol_and_ports_are_merged_by_describe,
+    the_same_rule_twice_in_a_request_is_refused,
+    a_miss_revokes_nothing,
+    a_miss_is_no_error_in_the_default_vpc,
+    a_rule_description_outside_the_characters_is_refused,
+    a_group_description_outside_the_characters_is_refused,
+    a_name_that_looks_like_an_id_is_refused,
+    the_name_default_is_reserved,
+    the_default_group_cannot_be_deleted,
+    a_group_that_is_not_there_fails_a_call_that_names_it,
+    a_dry_run_fails_with_412,
+];
+
+async fn protocol_numbers_that_have_a_name_are_shown_by_it(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let answer = world.allow(&group, &["6 80-80 10.0.0.0/8", "17 53-53 10.0.0.0/8"]).await;
+    assert_eq!(answer.texts("ipProtocol"), ["tcp", "udp"], "{}", answer.1);
+}
+
+async fn other_protocols_need_no_ports(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    assert_eq!(world.allow(&group, &["50 10.0.0.0/8"]).await.text("ipProtocol"), "50");
+}
+
+async fn icmpv6_needs_no_type(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    world.allow(&group, &["icmpv6 ::/0"]).await.text("securityGroupRuleId");
+    World::assert_rules(&world.rules(&group).await, &["icmpv6 -1--1 ::/0"]);
+}
+
+async fn tcp_without_ports_is_refused(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    world.allow(&group, &["tcp 10.0.0.0/8"]).await.fails(400, "InvalidParameterValue");
+}
+
+async fn host_bits_of_a_block_are_masked(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    assert_eq!(world.allow(&group, &["tcp 80-80 100.68.0.18/18"]).await.text("cidrIpv4"), "100.68.0.0/18");
+    world.allow(&group, &["tcp 80-80 100.68.0.0/18"]).await.fails(400, "InvalidPermission.Duplicate");
+}
+
+async fn ipv6_blocks_are_shown_in_the_short_form(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    assert_eq!(world.allow(&group, &["tcp 80-80 2001:DB8:0:0::/32"]).await.text("cidrIpv6"), "2001:db8::/32");
+}
+
+async fn all_traffic_has_ports_of_minus_one_in_the_answer_to_authorize(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let answer = world.allow(&group, &["-1 10.0.0.0/8"]).await;
+    assert_eq!((answer.texts("fromPort"), answer.texts("toPort")), (vec!["-1"], vec!["-1"]), "{}", answer.1);
+}
+
+async fn blocks_with_equal_protocol_and_ports_are_merged_by_describe(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    world.allow(&group, &["tcp 80-80 10.0.0.0/8"]).await.text("securityGroupRuleId");
+    world.allow(&group, &["tcp 80-80 192.168.0.0/16"]).await.text("securityGroupRuleId");
+    let seen = world.call("DescribeSecurityGroups", &[("Filter.1.Name", "group-id"), ("Filter.1.Value.1", &group)]).await;
+    assert_eq!((seen.texts("fromPort"), seen.texts("cidrIp").len()), (vec!["80"], 3), "{}", seen.1);
+}
+
+async fn the_same_rule_twice_in_a_request_is_refused(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    world.allow(&group, &["tcp 80-80 10.0.0.0/8", "tcp 80-80 10.0.0.0/8"]).await.fails(400, "InvalidParameterValue");
+    World::assert_rules(&world.rules(&group).await, &[]);
+}
+
+async fn a_miss_revokes_nothing(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    world.allow(&group, &["tcp 80-80 10.0.0.0/8"]).await.text("securityGroupRuleId");
+    let both = ["tcp 80-80 10.0.0.0/8", "tcp 81-81 10.0.0.0/8"];
+    world.permissions("RevokeSecurityGroupIngress", &group, &both).await.fails(400, "InvalidPermission.NotFound");
+    World::assert_rules(&world.rules(&group).await, &["tcp 80-80 10.0.0.0/8"]);
+}
+
+async fn a_miss_is_no_error_in_the_default_vpc(door: Door) {
+    let world = World::open(door).await;
+    let found = world.call("DescribeVpcs", &[("Filter.1.Name", "is-default"), ("Filter.1.Value.1", "true")]).await;
+    let group = world.create(&found.text("vpcId"), "web", "web tier").await.text("groupId");
+    let answer = world.permissions("RevokeSecurityGroupIngress", &group, &["tcp 81-81 10.0.0.0/8"]).await;
+    assert_eq!((answer.text("return").as_str(), answer.texts("fromPort")), ("true", vec!["81"]), "{}", answer.1);
+}
+
+async fn a_rule_description_outside_the_characters_is_refused(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let parameters = [
+        ("GroupId", group.as_str()),
+        ("IpPermissions.1.IpProtocol", "tcp"),
+        ("IpPermissions.1.FromPort", "80"),
+        ("IpPermissions.1.ToPort", "80"),
+        ("IpPermissions.1.IpRanges.1.CidrIp", "10.0.0.0/8"),
+        ("IpPermissions.1.IpRanges.1.Description", "it's"),
+    ];
+    world.call("AuthorizeSecurityGroupIngress", &parameters).await.fails(400, "InvalidParameterValue");
+}
+
+async fn a_group_description_outside_the_characters_is_refused(door: Door) {
+    let world = World::open(door).await;
+    world.create(&world.vpc, "web", "it's").await.fails(400, "InvalidParameterValue");
+}
+
+async fn a_name_that_looks_like_an_id_is_refused(door: Door) {
+    let world = World::open(door).await;
+    world.create(&world.vpc, "sg-x", "web tier").await.fails(400, "InvalidParameterValue");
+}
+
+async fn the_name_default_is_reserved(door: Door) {
+    let world = World::open(door).await;
+    world.create(&world.vpc, "default", "web tier").await.fails(400, "InvalidGroup.Reserved");
+}
+
+async fn the_default_group_cannot_be_deleted(door: Door) {
+    let world = World::open(door).await;
+    let group = world.default_group(&world.vpc).await;
+    world.call("DeleteSecurityGroup", &[("GroupId", &group)]).await.fails(400, "CannotDelete");
+}
+
+async fn a_group_that_is_not_there_fails_a_call_that_names_it(door: Door) {
+    let world = World::open(door).await;
+    let named = [("GroupId.1", "sg-00000000000000000")];
+    world.call("DescribeSecurityGroups", &named).await.fails(400, "InvalidGroup.NotFound");
+}
+
+async fn a_dry_run_fails_with_412(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    world.call("DeleteSecurityGroup", &[("GroupId", &group), ("DryRun", "true")]).await.fails(412, "DryRunOperation");
+}
