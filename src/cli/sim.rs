@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::sim::{Config, DEFAULT_ACCOUNT, DEFAULT_REGION, Delivery, Sim, VpcSeed, serve};
+use crate::adapters::sim::{DEFAULT_ACCOUNT, DEFAULT_REGION, Delivery, Sim, VpcSeed, serve};
 use crate::ports::queue::Enqueue;
 
 use super::error::CliError;

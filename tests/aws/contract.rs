@@ -6,7 +6,7 @@ use std::time::Duration;
 use sgwarden::adapters::aws::{AwsConnector, AwsOptions, CallLimits};
 use sgwarden::adapters::sim::{Config, Effect, Fault, Faults, Latency, Quotas, Sim, VpcSeed, serve};
 use sgwarden::core::model::{Direction, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcId};
-use sgwarden::ports::cloud::{Connect, Ec2, ErrorClass, GroupQuery, NewGroup};
+use sgwarden::ports::cloud::{CloudError, Connect, Ec2, ErrorClass, GroupQuery, NewGroup};
 
 use crate::departures;
 use crate::second_opinion::Moto;
@@ -101,6 +101,10 @@ impl World {
         self.ec2.write.authorize(group, direction, rules).await.unwrap().authorized
     }
 
+    async fn found(&self, query: GroupQuery) -> Vec<SecurityGroupId> {
+        self.ec2.read.groups(&query).await.unwrap().into_iter().map(|group| group.id).collect()
+    }
+
     async fn texts(&self, group: &SecurityGroupId) -> Vec<String> {
         let mut texts: Vec<String> = self.ec2.read.rules(group).await.unwrap().iter().map(text).collect();
         texts.sort();
@@ -137,9 +141,12 @@ macro_rules! contracts {
 
 contracts![
     a_group_is_created_with_its_tags_and_read_back,
-    groups_are_found_by_every_query,
+    groups_are_found_by_id_name_and_tags,
+    groups_are_found_by_the_group_they_refer_to,
+    the_answer_to_authorize_names_every_rule,
     rules_with_ports_read_back_as_authorized,
-    rules_of_icmp_and_other_protocols_read_back_as_authorized,
+    rules_of_icmp_read_back_as_authorized,
+    rules_of_icmpv6_and_other_protocols_read_back_as_authorized,
     rules_between_groups_read_back_as_authorized,
     revoke_modify_and_describe_name_rules_by_id,
     a_modified_rule_may_have_an_ipv6_peer,
@@ -150,9 +157,11 @@ contracts![
     a_rule_that_is_there_already_is_stale,
     authorize_is_all_or_nothing,
     a_group_that_is_gone_is_stale,
-    a_rule_that_is_gone_is_stale,
+    revoking_a_rule_that_is_gone_is_stale,
+    describing_a_rule_that_is_gone_is_stale,
     a_group_that_is_referred_to_is_in_use,
     a_full_group_is_a_matter_of_quota,
+    more_rules_than_a_group_takes_are_none,
     a_vpc_tells_whether_it_has_ipv6,
     a_new_group_allows_all_egress_of_both_families_where_there_is_ipv6,
 ];
@@ -188,43 +197,61 @@ async fn a_group_is_created_with_its_tags_and_read_back(door: Door) {
     assert!(world.ec2.read.rules(&id).await.unwrap().is_empty(), "no rules, no error");
 }
 
-async fn groups_are_found_by_every_query(door: Door) {
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort();
+    list
+}
+
+async fn groups_are_found_by_id_name_and_tags(door: Door) {
     let world = World::open(door).await;
     let (web, db, odd) = (world.group("web").await, world.group("db").await, world.group("w*b").await);
-    world.authorize(&db, &[rule(&format!("ingress tcp 5432 from {web}"), "Allow the web tier")]).await;
-    world.authorize(&odd, &[rule(&format!("egress tcp 443 to {web}"), "")]).await;
-    let ids = async |query| -> Vec<SecurityGroupId> {
-        world.ec2.read.groups(&query).await.unwrap().into_iter().map(|group| group.id).collect()
-    };
-    let sorted = |mut ids: Vec<SecurityGroupId>| {
-        ids.sort();
-        ids
-    };
     let unknown: SecurityGroupId = "sg-00000000000000000".parse().unwrap();
-    assert_eq!(ids(GroupQuery::Ids(vec![web.clone(), unknown])).await, std::slice::from_ref(&web), "an unknown id is no error");
-    assert_eq!(
-        ids(GroupQuery::Name { vpc: world.vpc.clone(), name: "w*b".into() }).await,
-        std::slice::from_ref(&odd),
-        "no wildcard"
-    );
-    assert!(ids(GroupQuery::Name { vpc: world.vpc.clone(), name: "nobody".into() }).await.is_empty());
-    assert_eq!(ids(GroupQuery::Referring(web.clone())).await, sorted(vec![db.clone(), odd.clone()]));
+    let named = |name: &str| GroupQuery::Name { vpc: world.vpc.clone(), name: name.into() };
+    assert_eq!(world.found(GroupQuery::Ids(vec![web.clone(), unknown])).await, [web.clone()], "an unknown id is no error");
+    assert_eq!(world.found(named("w*b")).await, [odd.clone()], "no wildcard");
+    assert!(world.found(named("nobody")).await.is_empty());
     world.ec2.write.set_tags(&web, &tags(&[("team", "search")])).await.unwrap();
-    assert_eq!(ids(GroupQuery::Tagged(tags(&[("team", "shop"), ("empty", "")]))).await, sorted(vec![db.clone(), odd.clone()]));
-    let all = ids(GroupQuery::All).await;
+    let tagged = GroupQuery::Tagged(tags(&[("team", "shop"), ("empty", "")]));
+    assert_eq!(world.found(tagged).await, sorted(vec![db.clone(), odd.clone()]));
+    let all = world.found(GroupQuery::All).await;
     assert!([&web, &db, &odd].into_iter().all(|id| all.contains(id)) && all.len() > 3, "and the default groups");
 }
 
-/// Authorizes rules, which the answer must name and a read must show, and nothing else of that direction.
+async fn groups_are_found_by_the_group_they_refer_to(door: Door) {
+    let world = World::open(door).await;
+    let (web, db, odd) = (world.group("web").await, world.group("db").await, world.group("odd").await);
+    world.authorize(&db, &[rule(&format!("ingress tcp 5432 from {web}"), "Allow the web tier")]).await;
+    world.authorize(&odd, &[rule(&format!("egress tcp 443 to {web}"), "")]).await;
+    assert_eq!(world.found(GroupQuery::Referring(web)).await, sorted(vec![db, odd]));
+}
+
+/// Authorizes rules, which a read must show then, and nothing else but what every group is born with.
 async fn read_back(world: &World, group: &SecurityGroupId, rules: &[NewRule]) {
-    let mut expected: Vec<String> =
-        rules.iter().map(|rule| format!("{} | {}", rule.atom, rule.description.as_deref().unwrap_or("-"))).collect();
+    let mut expected = vec!["egress all to 0.0.0.0/0 | -".to_owned()];
+    expected.extend(rules.iter().map(|rule| format!("{} | {}", rule.atom, rule.description.as_deref().unwrap_or("-"))));
     expected.sort();
-    let mut answered: Vec<String> = world.authorize(group, rules).await.iter().map(text).collect();
-    answered.sort();
-    assert_eq!(answered, expected, "the answer names every rule");
-    expected.insert(0, "egress all to 0.0.0.0/0 | -".into());
+    world.authorize(group, rules).await;
     assert_eq!(world.texts(group).await, expected);
+}
+
+async fn the_answer_to_authorize_names_every_rule(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    let rules = [
+        rule("ingress tcp 80 from 0.0.0.0/0", "Allow inbound HTTP traffic"),
+        rule("ingress tcp 80 from 2001:db8::/32", "v6"),
+        rule("ingress udp 8000-8100 from 192.0.2.1/32", ""),
+    ];
+    let mut answered: Vec<String> = world.authorize(&group, &rules).await.iter().map(text).collect();
+    answered.sort();
+    assert_eq!(
+        answered,
+        [
+            "ingress tcp 80 from 0.0.0.0/0 | Allow inbound HTTP traffic",
+            "ingress tcp 80 from 2001:db8::/32 | v6",
+            "ingress udp 8000-8100 from 192.0.2.1/32 | -",
+        ]
+    );
 }
 
 async fn rules_with_ports_read_back_as_authorized(door: Door) {
@@ -243,16 +270,18 @@ async fn rules_with_ports_read_back_as_authorized(door: Door) {
     assert_eq!(egress.iter().map(text).collect::<Vec<_>>(), ["egress udp 53 to 10.0.0.2/32 | DNS"]);
 }
 
-async fn rules_of_icmp_and_other_protocols_read_back_as_authorized(door: Door) {
+async fn rules_of_icmp_read_back_as_authorized(door: Door) {
     let world = World::open(door).await;
     let group = world.group("web").await;
-    let rules = [
-        rule("ingress icmp type 8 from 10.0.0.0/8", "ping"),
-        rule("ingress icmp type 3 code 4 from 10.0.0.0/8", ""),
-        rule("ingress icmpv6 from ::/0", ""),
-        rule("ingress protocol 50 from 10.0.0.0/8", "ESP"),
-    ];
+    let rules =
+        [rule("ingress icmp type 8 from 10.0.0.0/8", "ping"), rule("ingress icmp type 3 code 4 from 10.0.0.0/8", "too big")];
     read_back(&world, &group, &rules).await;
+}
+
+async fn rules_of_icmpv6_and_other_protocols_read_back_as_authorized(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    read_back(&world, &group, &[rule("ingress icmpv6 from ::/0", ""), rule("ingress protocol 50 from 10.0.0.0/8", "ESP")]).await;
 }
 
 async fn rules_between_groups_read_back_as_authorized(door: Door) {
@@ -269,9 +298,9 @@ async fn revoke_modify_and_describe_name_rules_by_id(door: Door) {
     let world = World::open(door).await;
     let group = world.group("web").await;
     let write = &world.ec2.write;
-    let made =
-        world.authorize(&group, &[rule("ingress tcp 80 from 10.0.0.0/8", "a"), rule("ingress tcp 81 from 10.0.0.0/8", "b")]).await;
-    let id = |port: &str| made.iter().find(|rule| rule.atom.to_string().contains(port)).unwrap().id.clone();
+    world.authorize(&group, &[rule("ingress tcp 80 from 10.0.0.0/8", "a"), rule("ingress tcp 81 from 10.0.0.0/8", "b")]).await;
+    let live = world.ec2.read.rules(&group).await.unwrap();
+    let id = |port: &str| live.iter().find(|rule| rule.atom.to_string().contains(port)).unwrap().id.clone();
     let (first, second) = (id("tcp 80 "), id("tcp 81 "));
 
     write.modify(&group, &[(first.clone(), rule("ingress tcp 8080-8090 from 10.1.0.0/16", "c"))]).await.unwrap();
@@ -287,10 +316,6 @@ async fn revoke_modify_and_describe_name_rules_by_id(door: Door) {
     assert!(kept, "modify keeps the id");
 
     let receipt = write.revoke(&group, Direction::Ingress, &[first.clone(), second.clone()]).await.unwrap();
-    let sorted = |mut ids: Vec<RuleId>| {
-        ids.sort();
-        ids
-    };
     assert_eq!(sorted(receipt.revoked), sorted(vec![first, second]));
     assert_eq!(write.revoke(&group, Direction::Egress, std::slice::from_ref(&egress.id)).await.unwrap().revoked, [egress.id]);
     assert!(world.texts(&group).await.is_empty());
@@ -394,18 +419,25 @@ async fn a_group_that_is_gone_is_stale(door: Door) {
     assert_eq!(world.ec2.read.vpc(&"vpc-00000000000000000".parse().unwrap()).await.unwrap(), None);
 }
 
-async fn a_rule_that_is_gone_is_stale(door: Door) {
+fn no_such_rule() -> RuleId {
+    "sgr-00000000000000000".parse().unwrap()
+}
+
+fn assert_no_such_rule(error: &CloudError) {
+    let seen = (error.class, error.code.as_deref(), error.outcome_unknown);
+    assert_eq!(seen, (ErrorClass::Stale, Some("InvalidSecurityGroupRuleId.NotFound"), false), "{error}");
+}
+
+async fn revoking_a_rule_that_is_gone_is_stale(door: Door) {
     let world = World::open(door).await;
     let group = world.group("web").await;
-    let write = &world.ec2.write;
-    let no_rule: RuleId = "sgr-00000000000000000".parse().unwrap();
-    for error in [
-        write.revoke(&group, Direction::Ingress, std::slice::from_ref(&no_rule)).await.unwrap_err(),
-        write.describe(&group, Direction::Ingress, &[(no_rule, None)]).await.unwrap_err(),
-    ] {
-        let seen = (error.class, error.code.as_deref(), error.outcome_unknown);
-        assert_eq!(seen, (ErrorClass::Stale, Some("InvalidSecurityGroupRuleId.NotFound"), false), "{error}");
-    }
+    assert_no_such_rule(&world.ec2.write.revoke(&group, Direction::Ingress, &[no_such_rule()]).await.unwrap_err());
+}
+
+async fn describing_a_rule_that_is_gone_is_stale(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group("web").await;
+    assert_no_such_rule(&world.ec2.write.describe(&group, Direction::Ingress, &[(no_such_rule(), None)]).await.unwrap_err());
 }
 
 async fn a_group_that_is_referred_to_is_in_use(door: Door) {
@@ -420,9 +452,18 @@ async fn a_full_group_is_a_matter_of_quota(door: Door) {
     let world = World::with(door, Quotas::default(), limits()).await;
     let group = world.group("web").await;
     let rules: Vec<NewRule> = (1..=61).map(|port| rule(&format!("ingress tcp {port} from 10.0.0.0/8"), "")).collect();
-    let error = world.ec2.write.authorize(&group, Direction::Ingress, &rules).await.unwrap_err();
+    world.authorize(&group, &rules[..60]).await;
+    let error = world.ec2.write.authorize(&group, Direction::Ingress, &rules[60..]).await.unwrap_err();
     assert_eq!((error.class, error.code.as_deref()), (ErrorClass::Quota, Some("RulesPerSecurityGroupLimitExceeded")));
-    assert_eq!(world.authorize(&group, &rules[..60]).await.len(), 60);
+    assert_eq!(world.texts(&group).await.len(), 61, "and the one for egress");
+}
+
+async fn more_rules_than_a_group_takes_are_none(door: Door) {
+    let world = World::with(door, Quotas::default(), limits()).await;
+    let group = world.group("web").await;
+    let rules: Vec<NewRule> = (1..=61).map(|port| rule(&format!("ingress tcp {port} from 10.0.0.0/8"), "")).collect();
+    world.ec2.write.authorize(&group, Direction::Ingress, &rules).await.unwrap_err();
+    assert_eq!(world.texts(&group).await.len(), 1, "all or nothing");
 }
 
 async fn throttling_refusals_and_outages_have_their_class(door: Door) {

@@ -177,13 +177,15 @@ contracts![
     the_default_group_cannot_be_deleted,
     a_group_that_is_not_there_fails_a_call_that_names_it,
     a_dry_run_fails_with_412,
+    an_answer_has_the_id_of_its_request,
 ];
 
 async fn protocol_numbers_that_have_a_name_are_shown_by_it(door: Door) {
     let world = World::open(door).await;
     let group = world.group().await;
-    let answer = world.allow(&group, &["6 80-80 10.0.0.0/8", "17 53-53 10.0.0.0/8"]).await;
-    assert_eq!(answer.texts("ipProtocol"), ["tcp", "udp"], "{}", answer.1);
+    for (number, name) in [("6", "tcp"), ("17", "udp"), ("1", "icmp")] {
+        assert_eq!(world.allow(&group, &[&format!("{number} 8-8 10.0.0.0/8")]).await.text("ipProtocol"), name);
+    }
 }
 
 async fn other_protocols_need_no_ports(door: Door) {
@@ -303,4 +305,10 @@ async fn a_dry_run_fails_with_412(door: Door) {
     let world = World::open(door).await;
     let group = world.group().await;
     world.call("DeleteSecurityGroup", &[("GroupId", &group), ("DryRun", "true")]).await.fails(412, "DryRunOperation");
+}
+
+async fn an_answer_has_the_id_of_its_request(door: Door) {
+    let world = World::open(door).await;
+    let ids = [world.call("DescribeVpcs", &[]).await.text("requestId"), world.call("DescribeVpcs", &[]).await.text("requestId")];
+    assert_ne!(ids[0], ids[1]);
 }

@@ -16,6 +16,7 @@ mod judge_tests;
 mod support;
 
 mod case;
+mod doors;
 mod drift;
 mod rig;
 mod trouble;

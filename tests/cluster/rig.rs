@@ -26,6 +26,7 @@ use sgwarden::engine::controller::{Parts, run};
 use sgwarden::ports::clock::{Clock, Timings};
 use sgwarden::ports::cloud::{Connect, Ec2, GroupQuery};
 use sgwarden::ports::metrics::{Health, Metrics};
+use sgwarden::ports::objects::Objects;
 
 use crate::support::controlplane::{ControlPlane, install_crypto_provider};
 
@@ -157,14 +158,19 @@ impl Rig {
     }
 
     pub(crate) fn start_engine(&mut self) {
-        self.start_engine_over(connector(self.address, "AKIA111122223333SGWARDEN"));
+        self.start_engine_over(self.connector(), self.objects());
     }
 
-    /// The engine over another way to EC2.
-    pub(crate) fn start_engine_over(&mut self, connect: Arc<dyn Connect>) {
+    /// The objects of this rig's namespace.
+    pub(crate) fn objects(&self) -> Arc<dyn Objects> {
+        Arc::new(KubeObjects::new(self.client.clone(), Some(self.namespace.clone()), None))
+    }
+
+    /// The engine over another way to EC2, or to the objects.
+    pub(crate) fn start_engine_over(&mut self, connect: Arc<dyn Connect>, objects: Arc<dyn Objects>) {
         let clock = Clock::system();
         let parts = Parts {
-            objects: Arc::new(KubeObjects::new(self.client.clone(), Some(self.namespace.clone()), None)),
+            objects,
             connect,
             audit: trail(Some(AuditFile::open(self.audit_path()).unwrap())),
             timings: timings(),

@@ -2,12 +2,10 @@
 //! is said in words, nothing is lost, and it recovers by itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sgwarden::adapters::sim::{Fault, StopAfter};
-use sgwarden::core::model::{Direction, GroupFacts, LiveRule, NewRule, Region, SecurityGroupId, VpcFacts, VpcId};
-use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Ec2Read, GroupQuery, Interface};
+use sgwarden::core::model::{Direction, NewRule};
+use sgwarden::ports::cloud::GroupQuery;
 
 use crate::rig::{Rig, VPC, condition, group_id};
 
@@ -240,60 +238,4 @@ async fn asked_to_stop_it_finishes_what_is_under_way_and_goes_on_when_started_ag
     rig.start_engine();
     rig.settled("web").await;
     assert_eq!(rig.sim.count("CreateSecurityGroup"), 1);
-}
-
-/// A way to EC2 whose first reads are broken in the worst way.
-struct Panicking {
-    inner: Arc<dyn Connect>,
-    panics: Arc<AtomicUsize>,
-}
-
-struct PanickingRead {
-    inner: Arc<dyn Ec2Read>,
-    panics: Arc<AtomicUsize>,
-}
-
-#[async_trait::async_trait]
-impl Connect for Panicking {
-    fn regions(&self) -> Vec<Region> {
-        self.inner.regions()
-    }
-
-    async fn connect(&self, region: &Region) -> Result<Ec2, CloudError> {
-        let ec2 = self.inner.connect(region).await?;
-        let read = Arc::new(PanickingRead { inner: ec2.read, panics: self.panics.clone() });
-        Ok(Ec2 { read, ..ec2 })
-    }
-}
-
-#[async_trait::async_trait]
-impl Ec2Read for PanickingRead {
-    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
-        let left = self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        assert!(left.is_err(), "a planted panic");
-        self.inner.groups(query).await
-    }
-
-    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
-        self.inner.rules(group).await
-    }
-
-    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
-        self.inner.vpc(id).await
-    }
-
-    async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
-        self.inner.interfaces(group).await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_panic_in_one_reconcile_is_counted_and_the_controller_goes_on() {
-    let mut rig = Rig::idle("panic").await;
-    rig.start_engine_over(Arc::new(Panicking { inner: rig.connector(), panics: Arc::new(AtomicUsize::new(3)) }));
-    rig.apply(&manifest("web")).await;
-    rig.settled("web").await;
-    let mut exposition = String::new();
-    prometheus_client::encoding::text::encode(&mut exposition, &rig.metrics.registry()).unwrap();
-    assert!(exposition.contains("sgwarden_reconcile_panics_total 3"), "{exposition}");
 }

@@ -18,7 +18,9 @@ const PLACEHOLDERS: [&str; 2] = ["ACCOUNT_ID", "CLUSTER_ID"];
 
 #[test]
 fn the_policies_allow_what_the_adapter_calls_and_nothing_else() {
-    let calls: BTreeSet<String> = Source::all(&root(), ADAPTER).iter().flat_map(calls).collect();
+    // The queue is the stand-in's: the controller never sends to it.
+    let sources = Source::all(&root(), ADAPTER).into_iter().filter(|source| !source.path.ends_with("queue.rs"));
+    let calls: BTreeSet<String> = sources.flat_map(|source| calls(&source)).collect();
     assert!(calls.len() > 5, "only {calls:?}: the check sees nothing");
     let needed: BTreeSet<String> = calls.iter().filter(|call| *call != FREE).map(|call| format!("ec2:{call}")).collect();
     let reads =

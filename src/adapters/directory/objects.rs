@@ -217,3 +217,87 @@ impl Objects for DirectoryObjects {
         tracing::debug!(object = key, reason = notice.reason, note = notice.note, "event");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = "apiVersion: sgwarden.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {name: web}\nspec: {vpc: {id: vpc-0a1b2c3d}, egressPolicy: DenyAll}\n";
+
+    struct Files {
+        folder: tempfile::TempDir,
+        store: DirectoryObjects,
+    }
+
+    fn options(folder: &tempfile::TempDir) -> DirectoryOptions {
+        DirectoryOptions {
+            manifests: folder.path().join("groups"),
+            state: folder.path().join("state"),
+            interval: Duration::from_secs(1),
+            clock: Clock::system(),
+        }
+    }
+
+    impl Files {
+        fn new(text: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("groups")).unwrap();
+            std::fs::write(folder.path().join("groups/web.yaml"), text).unwrap();
+            let store = DirectoryObjects::open(options(&folder)).unwrap();
+            Self { folder, store }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join("groups/web.yaml")
+        }
+
+        fn object(&self) -> SecurityGroup {
+            let table = self.store.shared.lock();
+            let (manifest, held) = table.objects.values().next().unwrap();
+            held.dress(manifest)
+        }
+    }
+
+    #[tokio::test]
+    async fn status_survives_a_restart_and_a_stale_write_is_a_conflict() {
+        let files = Files::new(MANIFEST);
+        let first = files.object();
+        let status = SecurityGroupStatus { group_id: Some("sg-0a1b2c3d".into()), ..Default::default() };
+        files.store.write_status(&first, &status).await.unwrap();
+        assert!(matches!(files.store.write_status(&first, &status).await, Err(ObjectsError::Conflict)));
+        let Files { folder, store } = files;
+        drop(store);
+        let store = DirectoryObjects::open(options(&folder)).unwrap();
+        let again = Files { folder, store }.object();
+        assert_eq!((again.metadata.uid, again.status), (first.metadata.uid, Some(status)));
+    }
+
+    #[tokio::test]
+    async fn a_second_process_on_the_state_is_refused() {
+        let files = Files::new(MANIFEST);
+        let refused = DirectoryObjects::open(options(&files.folder)).err().unwrap();
+        assert_eq!(refused.cause.to_string(), "another sgwarden is using it");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_comes_back_is_looked_at_again() {
+        let files = Files::new(MANIFEST);
+        let before = files.object();
+        std::fs::remove_file(files.path()).unwrap();
+        files.store.shared.look();
+        std::fs::write(files.path(), MANIFEST).unwrap();
+        files.store.shared.look();
+        let after = files.object();
+        assert_eq!(before.metadata.uid, after.metadata.uid);
+        assert!(after.metadata.generation > before.metadata.generation, "a generation seen before starts no reconcile");
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_leaves_the_last_good_version_in_force() {
+        let files = Files::new(MANIFEST);
+        let before = files.object();
+        std::fs::write(files.path(), "kind: [").unwrap();
+        files.store.shared.look();
+        assert_eq!(files.object(), before);
+    }
+}
