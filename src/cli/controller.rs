@@ -7,7 +7,7 @@ use crate::adapters::kube::{ClusterOptions, KubeObjects, connect};
 use crate::ports::clock::Clock;
 
 use super::error::CliError;
-use super::options::{AwsArgs, EngineArgs};
+use super::options::{AwsArgs, EngineArgs, cluster_id};
 use super::{shutdown, wiring};
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub(super) struct Args {
     #[command(flatten)]
     aws: AwsArgs,
     /// Marks the groups of this cluster; default: the uid of its namespace kube-system
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = cluster_id)]
     cluster_id: Option<String>,
     /// Keep the groups of this namespace only
     #[arg(long, short, value_name = "NAMESPACE")]

@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +28,9 @@ impl AwsArgs {
         if self.regions.is_empty() {
             return Err(CliError::new("no AWS Region: name at least one with --region, or set AWS_REGION"));
         }
-        self.regions.iter().map(|region| region.parse().map_err(|error| CliError::new("--region").because(error))).collect()
+        let parse = |region: &String| region.parse().map_err(|error| CliError::new("--region").because(error));
+        let regions: BTreeSet<Region> = self.regions.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(regions.into_iter().collect())
     }
 
     pub(super) fn account(&self) -> Result<Option<AccountId>, CliError> {
@@ -55,7 +58,7 @@ pub(super) struct EngineArgs {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) concurrency: u16,
     /// Divide every wait by this: for tests against a simulated EC2, never against AWS
-    #[arg(long, hide = true, default_value_t = 1)]
+    #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     speedup: u32,
     #[command(flatten)]
     pub(super) logs: LogArgs,
@@ -85,4 +88,12 @@ impl EngineArgs {
         let timings = Timings { reread: Duration::from_secs(self.reread), ..Timings::default() };
         if self.speedup > 1 { Timings { reread: timings.reread, ..timings.divided_by(self.speedup) } } else { timings }
     }
+}
+
+/// A cluster id has to be a tag value that tells clusters apart.
+pub(super) fn cluster_id(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 128 || text.trim() != text || text.chars().any(char::is_control) {
+        return Err("it is 1 to 128 characters, without spaces at its ends".to_owned());
+    }
+    Ok(text.to_owned())
 }

@@ -9,7 +9,7 @@ use crate::ports::clock::Clock;
 
 use super::controller::aws_connector;
 use super::error::CliError;
-use super::options::{AwsArgs, EngineArgs};
+use super::options::{AwsArgs, EngineArgs, cluster_id};
 use super::{shutdown, wiring};
 
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
     /// Marks the groups of these manifests; must never change and be no other cluster's
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = cluster_id)]
     cluster_id: String,
     #[command(flatten)]
     aws: AwsArgs,

@@ -134,7 +134,11 @@ fn lists<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
 fn load(sim: &Sim, option: &str, path: &Path) -> Result<bool, CliError> {
     let failed = |what: &str| CliError::new(format!("{option} {}{what}", path.display()));
     match std::fs::read_to_string(path) {
-        Ok(text) => sim.load(&text).map(|()| true).map_err(|error| failed("").because(error)),
+        Ok(text) => sim.load(&text).map(|()| true).map_err(|error| {
+            // What follows the first line is the place in the file, drawn.
+            let line = error.lines().next().unwrap_or_default();
+            failed("").because(line.strip_prefix("error: ").unwrap_or(line))
+        }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failed(" cannot be read").because(error)),
     }

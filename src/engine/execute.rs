@@ -43,7 +43,14 @@ pub struct Executor<'a> {
     pub clock: &'a Clock,
     /// Waits.
     pub timings: &'a Timings,
+    /// Whether the manifest the plan was made from is still the present one.
+    pub current: &'a (dyn Fn() -> bool + Send + Sync),
+    /// Whether the plans before this one failed too.
+    pub lasting: bool,
 }
+
+/// A hung disk must not stop reverts.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a plan was not executed to its end.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,6 +64,9 @@ pub enum Failure {
         /// What is missing.
         missing: String,
     },
+    /// The manifest changed while the plan was waiting for the data plane.
+    #[error("the manifest has changed meanwhile")]
+    Superseded,
 }
 
 /// What came of a plan.
@@ -76,51 +86,62 @@ pub struct Execution {
     pub failure: Option<Failure>,
 }
 
-/// What may still be done after a failure.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Permit {
-    /// Everything.
-    All,
-    /// What rests on nothing: reverts and descriptions. New rules are not in force, so nothing they replace may go.
-    Independent,
-    /// Nothing: the world is not as planned, or out of reach.
-    Nothing,
+/// What has gone wrong so far, as far as it decides what may still be done.
+#[derive(Clone, Copy, Default)]
+struct Course {
+    /// The world is not as planned, or out of reach: nothing more.
+    ended: bool,
+    /// Something that was to be in force is not: what it replaces must not go.
+    unfinished: bool,
 }
 
-impl Permit {
+impl Course {
+    /// Rules nobody declared go whatever answer the rest of the plan gets (DESIGN §4.4); what was declared goes only when what
+    /// replaces it is in force.
     fn allows(self, step: &Step) -> bool {
-        match self {
-            Self::All => true,
-            Self::Independent => stands_alone(step),
-            Self::Nothing => false,
-        }
+        let waits = match step {
+            Step::AwaitVisible { atoms: _ } | Step::Settle | Step::DeleteGroup => true,
+            Step::Revoke { direction: _, purpose, rules: _ } => *purpose != Purpose::Revert,
+            Step::CreateGroup(_)
+            | Step::SetTags { tags: _, before: _, cause: _ }
+            | Step::RemoveTags { tags: _ }
+            | Step::Authorize { direction: _, rules: _ }
+            | Step::Modify { direction: _, rules: _ }
+            | Step::Describe { direction: _, rules: _ } => false,
+        };
+        !self.ended && !(waits && self.unfinished)
     }
 
-    /// An answer that says no leaves the rest of the plan true. No answer, or one that says the world is different, does not.
-    fn after(error: &CloudError) -> Self {
-        if error.outcome_unknown {
-            return Self::Nothing;
-        }
-        match error.class {
-            ErrorClass::Stale | ErrorClass::Unavailable | ErrorClass::Credentials => Self::Nothing,
-            ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => {
-                Self::Independent
-            }
-        }
+    fn failed(&mut self, step: &Step, failure: &Failure, lasting: bool) {
+        self.ended |= match failure {
+            Failure::Call(error) => ends(error, lasting),
+            Failure::NotVisible { missing: _ } | Failure::Superseded => false,
+        };
+        self.unfinished |= match step {
+            Step::CreateGroup(_)
+            | Step::Authorize { direction: _, rules: _ }
+            | Step::Modify { direction: _, rules: _ }
+            | Step::AwaitVisible { atoms: _ }
+            | Step::Revoke { direction: _, purpose: Purpose::Deletion | Purpose::Replace, rules: _ } => true,
+            Step::DeleteGroup
+            | Step::SetTags { tags: _, before: _, cause: _ }
+            | Step::RemoveTags { tags: _ }
+            | Step::Revoke { direction: _, purpose: Purpose::Revert, rules: _ }
+            | Step::Describe { direction: _, rules: _ }
+            | Step::Settle => false,
+        };
     }
 }
 
-/// Whether a step is right whatever became of those before it.
-fn stands_alone(step: &Step) -> bool {
-    match step {
-        Step::AwaitVisible { atoms: _ } | Step::Settle | Step::DeleteGroup => false,
-        Step::Revoke { direction: _, purpose, rules: _ } => *purpose == Purpose::Revert,
-        Step::CreateGroup(_)
-        | Step::SetTags { tags: _, before: _, cause: _ }
-        | Step::RemoveTags { tags: _ }
-        | Step::Authorize { direction: _, rules: _ }
-        | Step::Modify { direction: _, rules: _ }
-        | Step::Describe { direction: _, rules: _ } => true,
+/// Whether an error leaves nothing of the plan true. An answer that says no does; no answer, a throttle (which is no answer) or
+/// one that says the world is different does not. A world that stays different is a manifest that asks for the impossible.
+fn ends(error: &CloudError, lasting: bool) -> bool {
+    match error.class {
+        ErrorClass::Throttled | ErrorClass::Unavailable | ErrorClass::Credentials => true,
+        ErrorClass::Stale => !lasting || error.outcome_unknown,
+        ErrorClass::NameTaken | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => {
+            error.outcome_unknown
+        }
     }
 }
 
@@ -128,9 +149,9 @@ impl Executor<'_> {
     /// Executes a plan as far as it goes.
     pub async fn execute(&self, plan: &Plan, subject: &Subject) -> Execution {
         let mut execution = Execution { planned: plan.calls(), ..Execution::default() };
-        let mut permit = Permit::All;
+        let mut course = Course::default();
         for (index, step) in plan.steps.iter().enumerate() {
-            if !permit.allows(step) {
+            if !course.allows(step) {
                 continue;
             }
             let result = match step {
@@ -146,14 +167,16 @@ impl Executor<'_> {
                 | Step::Revoke { direction: _, purpose: _, rules: _ }
                 | Step::Authorize { direction: _, rules: _ }
                 | Step::Modify { direction: _, rules: _ }
-                | Step::Describe { direction: _, rules: _ } => self.write(plan, index, step, subject, &mut execution).await,
+                | Step::Describe { direction: _, rules: _ } => {
+                    if is_replacing(step) && !(self.current)() {
+                        Err(Failure::Superseded)
+                    } else {
+                        self.write(plan, index, step, subject, &mut execution).await
+                    }
+                }
             };
             if let Err(failure) = result {
-                let next = match &failure {
-                    Failure::Call(error) => Permit::after(error),
-                    Failure::NotVisible { missing: _ } => Permit::Independent,
-                };
-                permit = if permit == Permit::All { next } else { permit.min_with(next) };
+                course.failed(step, &failure, self.lasting);
                 execution.failure.get_or_insert(failure);
             }
         }
@@ -234,9 +257,16 @@ impl Executor<'_> {
     /// A record that cannot be kept does not hold up the write: an unlogged revert is better than an open door, and the
     /// trace sink has the record still. It is told and counted.
     async fn keep(&self, record: &ChangeRecord) {
-        if let Err(error) = self.audit.append(record).await {
-            self.metrics.audit.error();
-            tracing::error!(error = %error, cause = %error.cause, change = record.id, "audit record not kept");
+        match tokio::time::timeout(AUDIT_PATIENCE, self.audit.append(record)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                self.metrics.audit.error();
+                tracing::error!(error = %error, cause = %error.cause, change = record.id, "audit record not kept");
+            }
+            Err(_) => {
+                self.metrics.audit.error();
+                tracing::error!(change = record.id, "audit record not kept in time");
+            }
         }
     }
 
@@ -281,10 +311,9 @@ impl Executor<'_> {
     }
 }
 
-impl Permit {
-    fn min_with(self, other: Self) -> Self {
-        if self == Self::Nothing || other == Self::Nothing { Self::Nothing } else { Self::Independent }
-    }
+/// Whether a step takes away what a manifest once declared.
+fn is_replacing(step: &Step) -> bool {
+    matches!(step, Step::Revoke { direction: _, purpose: Purpose::Replace, rules: _ })
 }
 
 fn outcome(result: &Result<Receipt, CloudError>) -> Outcome {

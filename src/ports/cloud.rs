@@ -120,6 +120,8 @@ pub enum ErrorClass {
     Unavailable,
     /// The world is not as planned: read again, plan again.
     Stale,
+    /// Another group of the VPC has the name, in some spelling of it.
+    NameTaken,
     /// Something still holds the resource; retried slowly.
     InUse,
     /// Cannot succeed until the spec or the configuration changes.
@@ -167,6 +169,9 @@ impl CloudError {
                 format!("AWS in {region} cannot be reached or is failing: {operation}: {message}{code}; trying again")
             }
             ErrorClass::Stale => format!("EC2 has changed meanwhile: {operation}: {message}{code}; reading again"),
+            ErrorClass::NameTaken => {
+                format!("EC2 refuses {operation}: {message}{code}; choose another spec.groupName (case does not count)")
+            }
             ErrorClass::InUse => format!("EC2 refuses {operation} while something still uses the group: {message}{code}"),
             ErrorClass::Terminal => format!("EC2 refuses {operation}: {message}{code}"),
             ErrorClass::Quota => {

@@ -148,7 +148,8 @@ contracts![
     rules_of_icmp_read_back_as_authorized,
     rules_of_icmpv6_and_other_protocols_read_back_as_authorized,
     rules_between_groups_read_back_as_authorized,
-    revoke_modify_and_describe_name_rules_by_id,
+    revoke_and_modify_name_rules_by_id,
+    describe_names_rules_by_id,
     a_modified_rule_may_have_an_ipv6_peer,
     a_modified_rule_may_have_a_group_as_peer,
     tags_are_set_and_removed_only_at_their_value,
@@ -294,31 +295,46 @@ async fn rules_between_groups_read_back_as_authorized(door: Door) {
     read_back(&world, &group, &rules).await;
 }
 
-async fn revoke_modify_and_describe_name_rules_by_id(door: Door) {
-    let world = World::open(door).await;
+/// A group with two rules, and these.
+async fn two_rules(world: &World) -> (SecurityGroupId, LiveRule, LiveRule) {
     let group = world.group("web").await;
-    let write = &world.ec2.write;
     world.authorize(&group, &[rule("ingress tcp 80 from 10.0.0.0/8", "a"), rule("ingress tcp 81 from 10.0.0.0/8", "b")]).await;
     let live = world.ec2.read.rules(&group).await.unwrap();
-    let id = |port: &str| live.iter().find(|rule| rule.atom.to_string().contains(port)).unwrap().id.clone();
-    let (first, second) = (id("tcp 80 "), id("tcp 81 "));
+    let find = |port: &str| live.iter().find(|rule| rule.atom.to_string().contains(port)).unwrap().clone();
+    (group, find("tcp 80 "), find("tcp 81 "))
+}
 
-    write.modify(&group, &[(first.clone(), rule("ingress tcp 8080-8090 from 10.1.0.0/16", "c"))]).await.unwrap();
-    write.describe(&group, Direction::Ingress, &[(second.clone(), None)]).await.unwrap();
-    let egress =
-        world.ec2.read.rules(&group).await.unwrap().into_iter().find(|rule| rule.atom.direction == Direction::Egress).unwrap();
-    write.describe(&group, Direction::Egress, &[(egress.id.clone(), Some("out".into()))]).await.unwrap();
+async fn revoke_and_modify_name_rules_by_id(door: Door) {
+    let world = World::open(door).await;
+    let (group, first, second) = two_rules(&world).await;
+    let write = &world.ec2.write;
+    write.modify(&group, &[(first.id.clone(), rule("ingress tcp 8080-8090 from 10.1.0.0/16", "c"))]).await.unwrap();
     assert_eq!(
         world.texts(&group).await,
-        ["egress all to 0.0.0.0/0 | out", "ingress tcp 8080-8090 from 10.1.0.0/16 | c", "ingress tcp 81 from 10.0.0.0/8 | -",]
+        ["egress all to 0.0.0.0/0 | -", "ingress tcp 8080-8090 from 10.1.0.0/16 | c", "ingress tcp 81 from 10.0.0.0/8 | b"]
     );
-    let kept = world.ec2.read.rules(&group).await.unwrap().into_iter().any(|rule| rule.id == first);
-    assert!(kept, "modify keeps the id");
+    let live = world.ec2.read.rules(&group).await.unwrap();
+    assert!(live.iter().any(|rule| rule.id == first.id), "modify keeps the id");
 
-    let receipt = write.revoke(&group, Direction::Ingress, &[first.clone(), second.clone()]).await.unwrap();
-    assert_eq!(sorted(receipt.revoked), sorted(vec![first, second]));
-    assert_eq!(write.revoke(&group, Direction::Egress, std::slice::from_ref(&egress.id)).await.unwrap().revoked, [egress.id]);
+    let receipt = write.revoke(&group, Direction::Ingress, &[first.id.clone(), second.id.clone()]).await.unwrap();
+    assert_eq!(sorted(receipt.revoked), sorted(vec![first.id, second.id]));
+    let egress = live.into_iter().find(|rule| rule.atom.direction == Direction::Egress).unwrap().id;
+    assert_eq!(write.revoke(&group, Direction::Egress, std::slice::from_ref(&egress)).await.unwrap().revoked, [egress]);
     assert!(world.texts(&group).await.is_empty());
+}
+
+async fn describe_names_rules_by_id(door: Door) {
+    let world = World::open(door).await;
+    let (group, first, second) = two_rules(&world).await;
+    let live = world.ec2.read.rules(&group).await.unwrap();
+    let egress = live.into_iter().find(|rule| rule.atom.direction == Direction::Egress).unwrap().id;
+    let ingress = [(first.id, Some("new".to_owned())), (second.id, None)];
+    world.ec2.write.describe(&group, Direction::Ingress, &ingress).await.unwrap();
+    world.ec2.write.describe(&group, Direction::Egress, &[(egress, Some("out".into()))]).await.unwrap();
+    assert_eq!(
+        world.texts(&group).await,
+        ["egress all to 0.0.0.0/0 | out", "ingress tcp 80 from 10.0.0.0/8 | new", "ingress tcp 81 from 10.0.0.0/8 | -"]
+    );
 }
 
 async fn modified(door: Door, before: impl Fn(&SecurityGroupId) -> String, after: impl Fn(&SecurityGroupId) -> String) {
@@ -373,7 +389,7 @@ async fn refused_name(door: Door, name: &str) {
     let error = world.ec2.write.create_group(&world.new_group(name)).await.unwrap_err();
     assert_eq!(
         (error.class, error.code.as_deref(), error.outcome_unknown),
-        (ErrorClass::Stale, Some("InvalidGroup.Duplicate"), false)
+        (ErrorClass::NameTaken, Some("InvalidGroup.Duplicate"), false)
     );
 }
 

@@ -2,8 +2,6 @@
 
 use crate::servers::moto::{Lease, lease};
 
-const VERSION: &str = "2016-11-15";
-
 /// moto with two VPCs, the caller's alone.
 pub(crate) struct Moto {
     lease: Lease,
@@ -30,6 +28,6 @@ impl Moto {
 
     /// One EC2 call: status and body.
     pub(crate) async fn call(&self, parameters: &[(&str, &str)]) -> (u16, String) {
-        self.lease.query("ec2", VERSION, parameters).await
+        self.lease.ec2(parameters).await
     }
 }

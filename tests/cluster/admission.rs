@@ -38,7 +38,8 @@ async fn apply(plane: &ControlPlane, namespace: &str, manifest: &str) -> Said {
 }
 
 async fn pin(plane: &ControlPlane, namespace: &str, name: &str, status: &str) {
-    let patch = ["patch", SECURITY_GROUPS, name, "--namespace", namespace, "--subresource=status", "--type=merge", "--patch", status];
+    let patch =
+        ["patch", SECURITY_GROUPS, name, "--namespace", namespace, "--subresource=status", "--type=merge", "--patch", status];
     plane.kubectl(&patch, "").await.succeeded();
 }
 
@@ -128,7 +129,10 @@ const UNREADABLE: &[(&str, &str)] = &[("vpc-missing", "vpc is no Option")];
 /// Those that are wrong for the apiserver alone, and why.
 const ONLY_THE_APISERVER: &[(&str, &str)] = &[
     ("name-too-long", "CEL cannot see the namespace and has to assume the longest; with it, the name is long but fits"),
-    ("pinned-region-removed", "the Region may be the only one sgwarden serves: the controller compares it with the pin once it knows"),
+    (
+        "pinned-region-removed",
+        "the Region may be the only one sgwarden serves: the controller compares it with the pin once it knows",
+    ),
 ];
 
 /// Those that `core::desired` refuses at the same field with another remedy.
@@ -140,6 +144,7 @@ const OTHERWISE_WORDED: &[(&str, &str)] = &[
     ("peer-group-by-name-as-id", "one parser of ids for specs, status and EC2: it tells the form"),
     ("peer-prefix-list-malformed", "one parser of ids: it tells the form"),
     ("peer-description-charset", "the apiserver shows the pattern, here it is in words"),
+    ("icmp-type-too-high", "the apiserver's own message for a maximum"),
     ("rule-name-malformed", "the same remedy in other words"),
     ("egress-policy-unknown", "the apiserver's own message for an enum"),
     ("mode-unknown", "the apiserver's own message for an enum"),
@@ -163,7 +168,8 @@ fn reason<'a>(table: &[(&str, &'a str)], case: &Rejected) -> Option<&'a str> {
 
 /// Whether a problem is at the field, in it, or around it.
 fn is_at(problem: &Problem, field: &str) -> bool {
-    let (long, short) = if problem.path.len() > field.len() { (problem.path.as_str(), field) } else { (field, problem.path.as_str()) };
+    let (long, short) =
+        if problem.path.len() > field.len() { (problem.path.as_str(), field) } else { (field, problem.path.as_str()) };
     long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
@@ -187,7 +193,9 @@ fn what_the_apiserver_refuses_is_refused_without_one_at_the_same_field() {
                     (Some(_), _) if problems.is_empty() => {}
                     (Some(_), _) => tell(case, format!("is refused: take it off the list: {problems:?}")),
                     (None, _) if problems.is_empty() => tell(case, "is accepted".to_owned()),
-                    (None, _) if here.is_empty() => tell(case, format!("is refused elsewhere than at {}: {problems:?}", case.field)),
+                    (None, _) if here.is_empty() => {
+                        tell(case, format!("is refused elsewhere than at {}: {problems:?}", case.field))
+                    }
                     (None, Some(_)) if worded => tell(case, "says the same: take it off the list".to_owned()),
                     (None, None) if !worded => tell(case, format!("does not say '{}': {here:?}", case.remedy)),
                     (None, _) => {}
@@ -333,7 +341,9 @@ async fn the_largest_object_that_is_accepted_has_room_for_the_fullest_status() {
 
     object.status = Some(fullest());
     object.metadata.managed_fields = None;
-    let written = api.replace_status("largest", &PostParams { field_manager: Some("sgwarden".to_owned()), ..Default::default() }, &object).await;
+    let written = api
+        .replace_status("largest", &PostParams { field_manager: Some("sgwarden".to_owned()), ..Default::default() }, &object)
+        .await;
     let written = written.unwrap_or_else(|error| panic!("the status of what was accepted cannot be written down: {error}"));
     assert_eq!(written.status, object.status, "stored as it was sent");
     // A finalizer has to find room as well, or the object could never be let go.
@@ -357,8 +367,11 @@ async fn kubectl_shows_the_columns_under_every_name_of_the_kind() {
     }});
     pin(plane, &namespace, "web", &status.to_string()).await;
 
-    let table = |text: &str| -> Vec<Vec<String>> { text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect() };
-    let get = async |arguments: &[&str]| plane.kubectl(&[&["get", "--namespace", &namespace], arguments].concat(), "").await.succeeded();
+    let table = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    };
+    let get =
+        async |arguments: &[&str]| plane.kubectl(&[&["get", "--namespace", &namespace], arguments].concat(), "").await.succeeded();
     for name in ["sg", "sgw", "securitygroup", "securitygroups", SECURITY_GROUPS] {
         let shown = table(&get(&[name]).await);
         assert_eq!(shown[0], ["NAME", "GROUP-ID", "READY", "SYNCED", "DRIFTED", "RULES", "MODE", "AGE"], "{name}");

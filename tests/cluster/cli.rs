@@ -89,7 +89,8 @@ impl Server {
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("sgwarden-server-").tempdir().unwrap().keep();
         let environment: Vec<_> = NOBODY.iter().chain(environment).copied().collect();
-        let process = Supervised::spawn("sgwarden", &folder, StateDir::Remove, Path::new(SGWARDEN), arguments, &environment).unwrap();
+        let process =
+            Supervised::spawn("sgwarden", &folder, StateDir::Remove, Path::new(SGWARDEN), arguments, &environment).unwrap();
         Self { process }
     }
 
@@ -101,8 +102,13 @@ impl Server {
     /// Waits for a line and returns it.
     pub(crate) async fn line(&self, part: &str) -> String {
         until(&format!("'{part}' in the log; {}", self.process.log_tail(5)), async || {
-            let found = self.log().split_inclusive('\n').find(|line| line.ends_with('\n') && line.contains(part)).map(str::to_owned);
-            assert!(found.is_some() || self.process.exit_code().is_none(), "no '{part}', and it has ended; {}", self.process.log_tail(20));
+            let found =
+                self.log().split_inclusive('\n').find(|line| line.ends_with('\n') && line.contains(part)).map(str::to_owned);
+            assert!(
+                found.is_some() || self.process.exit_code().is_none(),
+                "no '{part}', and it has ended; {}",
+                self.process.log_tail(20)
+            );
             found
         })
         .await
@@ -181,7 +187,8 @@ async fn owned(ec2: &Ec2, cluster: &str) -> BTreeMap<String, SecurityGroupId> {
 /// Rules of a group as text, sorted.
 async fn rules(ec2: &Ec2, group: &SecurityGroupId) -> Vec<String> {
     let rules = ec2.read.rules(group).await.unwrap_or_default();
-    let mut lines: Vec<String> = rules.iter().map(|rule| format!("{} \"{}\"", rule.atom, rule.description.as_deref().unwrap_or_default())).collect();
+    let mut lines: Vec<String> =
+        rules.iter().map(|rule| format!("{} \"{}\"", rule.atom, rule.description.as_deref().unwrap_or_default())).collect();
     lines.sort();
     lines
 }
@@ -206,6 +213,9 @@ async fn whatever_is_wrong_with_the_command_line_is_one_line_that_says_what_to_d
         (vec!["controller", "--reread", "0"], &["--reread", "1..=86400"]),
         (vec!["controller", "--concurrency", "many"], &["--concurrency", "'many'"]),
         (vec!["controller", "--log-format", "xml"], &["--log-format", "text, json"]),
+        (with(&["--speedup", "0"]), &["--speedup", "'0'"]),
+        (vec!["demo", "--speedup", "0", "--directory", here], &["--speedup", "'0'"]),
+        (vec!["run", "-f", here, "--state", here, "--cluster-id", "", "--region", "eu-west-1"], &["--cluster-id", "1 to 128"]),
         (with(&["--admin", "8080"]), &["--admin", "<ADDRESS:PORT>"]),
         (vec!["run", "--region", "eu-west-1"], &["--filename <DIR>", "--state <DIR>", "--cluster-id <ID>"]),
         (vec!["controller"], &["no AWS Region", "--region", "AWS_REGION"]),
@@ -213,7 +223,10 @@ async fn whatever_is_wrong_with_the_command_line_is_one_line_that_says_what_to_d
         (vec!["controller", "--region", "eu-west-1,mars"], &["--region", "'mars'", "such as eu-west-1"]),
         (vec!["controller", "--region", "eu-west-1", "--account-id", "12"], &["--account-id", "'12'", "12 digits"]),
         (with(&["--log", "sgwarden=loud"]), &["'sgwarden=loud' is not a log filter", "such as info"]),
-        (vec!["run", "-f", &missing, "--state", here, "--cluster-id", "c", "--region", "eu-west-1"], &["-f", &missing, "no such directory"]),
+        (
+            vec!["run", "-f", &missing, "--state", here, "--cluster-id", "c", "--region", "eu-west-1"],
+            &["-f", &missing, "no such directory"],
+        ),
         (vec!["run", "-f", here, "--state", file, "--cluster-id", "c", "--region", "eu-west-1"], &["state", file, "File exists"]),
         (with(&["--audit-file", "/proc/audit.jsonl"]), &["audit", "/proc/audit.jsonl"]),
         (run.iter().copied().chain(["--admin", taken.as_str()]).collect(), &["--admin", &taken, "Address already in use"]),
@@ -248,7 +261,8 @@ async fn no_cluster_is_one_line() {
     let controller = ["controller", "--region", "eu-west-1", "--admin", "127.0.0.1:0"];
     let nowhere = refused(&controller, &[]).await;
     assert_eq!(nowhere, "no cluster: there is no kubeconfig and this is not a pod; set KUBECONFIG or pass --kubeconfig");
-    let (missing, broken, down) = ("/nonexistent/config".to_owned(), kubeconfig("broken", "clusters: none"), kubeconfig("down", &down));
+    let (missing, broken, down) =
+        ("/nonexistent/config".to_owned(), kubeconfig("broken", "clusters: none"), kubeconfig("down", &down));
     let address = refusing.to_string();
     let cases: [(&[&str], &str, &[&str]); 4] = [
         (&[], &missing, &["no cluster: ", "/nonexistent/config", "No such file"]),
@@ -272,7 +286,8 @@ async fn a_cluster_without_the_crd_is_told_how_to_install_it() {
     // The shared one has the CRD.
     let plane = ControlPlane::private().await;
     let kubeconfig = plane.kubeconfig_path();
-    let controller = ["controller", "--region", "eu-west-1", "--admin", "127.0.0.1:0", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let controller =
+        ["controller", "--region", "eu-west-1", "--admin", "127.0.0.1:0", "--kubeconfig", kubeconfig.to_str().unwrap()];
     let line = refused(&controller, &[]).await;
     assert_eq!(line, "the CRD securitygroups.sgwarden.dev is not installed: kubectl apply --server-side -f crds/");
     // Without any rights of its own it still says what is most likely.
@@ -302,7 +317,7 @@ async fn crds_are_printed_and_written_as_they_are_in_the_repository() {
     assert_eq!(files(&new), files(&repository));
 
     let printed = run(&["crds"], &[]).await;
-    let all: String = files(&repository).values().map(|text| format!("---\n{text}")).collect();
+    let all = files(&repository).values().map(|text| format!("---\n{text}")).collect::<Vec<_>>().concat();
     assert_eq!((printed.code, printed.stdout, printed.stderr.as_str()), (Some(0), all, ""));
 }
 
@@ -339,7 +354,8 @@ fn audited(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ids = |phase: &str| -> Vec<&str> {
-        let mut ids: Vec<&str> = records.iter().filter(|record| record["phase"] == phase).map(|record| record["id"].as_str().unwrap()).collect();
+        let mut ids: Vec<&str> =
+            records.iter().filter(|record| record["phase"] == phase).map(|record| record["id"].as_str().unwrap()).collect();
         ids.sort_unstable();
         ids
     };
@@ -428,7 +444,8 @@ impl Directory {
     async fn as_declared(&self, others: &[&str]) -> BTreeMap<String, SecurityGroupId> {
         until("EC2 is as declared", async || {
             let groups = owned(&self.ec2, "c").await;
-            let mut names: Vec<&str> = ["default/db", "default/web-internal", "default/web-public"].iter().chain(others).copied().collect();
+            let mut names: Vec<&str> =
+                ["default/db", "default/web-internal", "default/web-public"].iter().chain(others).copied().collect();
             names.sort_unstable();
             if !groups.keys().eq(&names) {
                 return None;
@@ -467,7 +484,10 @@ async fn run_makes_and_keeps_the_groups_of_a_directory_whatever_bad_file_lies_be
 
     let second = directory.arguments();
     let second = refused(&second.iter().map(String::as_str).collect::<Vec<_>>(), &directory.sim.exports()).await;
-    assert!(second.contains(directory.path("state").to_str().unwrap()) && second.contains("another sgwarden is using it"), "{second}");
+    assert!(
+        second.contains(directory.path("state").to_str().unwrap()) && second.contains("another sgwarden is using it"),
+        "{second}"
+    );
 
     // A file that cannot be read as what it should be: nothing of the directory changes, and what was good is kept up.
     let (_, least) = ACCEPTED.iter().find(|(name, _)| *name == "least").unwrap();
@@ -478,7 +498,13 @@ async fn run_makes_and_keeps_the_groups_of_a_directory_whatever_bad_file_lies_be
     assert_eq!(directory.as_declared(&[]).await, groups);
 
     // One that can, but makes no sense: its object alone is told of.
-    directory.write("bad.yaml", &least.replace("egressPolicy: DenyAll", "egressPolicy: DenyAll, ingress: [{name: a, protocol: all, from: [{cidr: 10.1.2.3/8}]}]"));
+    directory.write(
+        "bad.yaml",
+        &least.replace(
+            "egressPolicy: DenyAll",
+            "egressPolicy: DenyAll, ingress: [{name: a, protocol: all, from: [{cidr: 10.1.2.3/8}]}]",
+        ),
+    );
     let told = running.line("spec.ingress[0].from[0].cidr").await;
     assert!(told.contains("least") && told.contains("write '10.0.0.0/8'"), "{told}");
     directory.remove_https(&groups["default/web-internal"]).await;

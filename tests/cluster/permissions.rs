@@ -41,11 +41,19 @@ async fn deployed(plane: &ControlPlane) -> PathBuf {
 fn arguments(kubeconfig: &str) -> Vec<String> {
     let deployment = deploy::documents().into_iter().find(|document| document["kind"] == "Deployment").unwrap();
     let given = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap().clone();
-    let given = given.iter().map(|argument| argument.as_str().unwrap().to_owned()).filter(|argument| !argument.starts_with("--admin"));
+    let given =
+        given.iter().map(|argument| argument.as_str().unwrap().to_owned()).filter(|argument| !argument.starts_with("--admin"));
     let quick = ["--admin=127.0.0.1:0", "--reread=1", "--speedup=20"];
     // Refused Events are told to those who want to know everything.
     let ours = ["--log=info,sgwarden=debug".to_owned(), format!("--kubeconfig={kubeconfig}")];
     given.chain(quick.map(str::to_owned)).chain(ours).collect()
+}
+
+/// Holds that no right was missing so far.
+fn refused_nothing(log: &str) {
+    let refusals: Vec<&str> =
+        log.lines().filter(|line| line.to_lowercase().contains("forbidden") || line.contains("may not")).collect();
+    assert!(refusals.is_empty(), "{}", refusals.join("\n"));
 }
 
 fn manifest(peer: &str) -> String {
@@ -73,7 +81,11 @@ async fn the_rights_in_deploy_are_enough_to_create_revert_tell_and_delete() {
         plane.kubectl(&["apply", "--server-side", "--namespace", &namespace, "-f", "-"], &manifest(peer)).await.succeeded();
     };
     let becomes = async |what: &str, is: &(dyn Fn(&SecurityGroup) -> bool + Send + Sync)| -> SecurityGroup {
-        let found = tokio::time::timeout(LIMIT, await_condition(objects.clone(), "web", |object: Option<&SecurityGroup>| object.is_some_and(is))).await;
+        let found = tokio::time::timeout(
+            LIMIT,
+            await_condition(objects.clone(), "web", |object: Option<&SecurityGroup>| object.is_some_and(is)),
+        )
+        .await;
         found.unwrap_or_else(|_| panic!("not {what}: {}", controller.log())).unwrap().unwrap()
     };
     let is_synced = |object: &SecurityGroup| {
@@ -93,7 +105,10 @@ async fn the_rights_in_deploy_are_enough_to_create_revert_tell_and_delete() {
     // Reverts, and tells.
     let rule = NewRule { atom: "ingress tcp 22 from 0.0.0.0/0".parse().unwrap(), description: None };
     ec2.write.authorize(&group, Direction::Ingress, &[rule]).await.unwrap();
-    becomes("put right", &|object| object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")).await;
+    becomes("put right", &|object| {
+        object.status.iter().flat_map(|status| &status.drift).any(|record| record.resolution == "Reverted")
+    })
+    .await;
     assert_eq!(ec2.read.rules(&group).await.unwrap().len(), 2, "the rule and the one of egress");
 
     // A change, without a list: the watch.
@@ -107,7 +122,8 @@ async fn the_rights_in_deploy_are_enough_to_create_revert_tell_and_delete() {
         apply("{cidr: 10.0.0.0/8}").await;
         becomes("whole again", &is_synced).await;
     }
-    let reasons = until("the Events", async || {
+    let reasons = until("a repeated Event", async || {
+        refused_nothing(&controller.log());
         let list = events.list(&ListParams::default()).await.unwrap();
         let folded = list.items.iter().any(|event| event.series.as_ref().is_some_and(|series| series.count >= 2));
         folded.then(|| list.items.into_iter().filter_map(|event| event.reason).collect::<Vec<_>>())
@@ -119,13 +135,13 @@ async fn the_rights_in_deploy_are_enough_to_create_revert_tell_and_delete() {
 
     // Deletes: patch again.
     objects.delete("web", &DeleteParams::default()).await.unwrap();
-    let gone = tokio::time::timeout(LIMIT, await_condition(objects.clone(), "web", |object: Option<&SecurityGroup>| object.is_none())).await;
+    let gone =
+        tokio::time::timeout(LIMIT, await_condition(objects.clone(), "web", |object: Option<&SecurityGroup>| object.is_none()))
+            .await;
     gone.unwrap_or_else(|_| panic!("not deleted: {}", controller.log())).unwrap();
     assert!(ec2.read.groups(&GroupQuery::Ids(vec![group])).await.unwrap().is_empty());
 
-    let log = controller.stopped().await;
-    let refusals: Vec<&str> = log.lines().filter(|line| line.to_lowercase().contains("forbidden") || line.contains("may not")).collect();
-    assert!(refusals.is_empty(), "{}", refusals.join("\n"));
+    refused_nothing(&controller.stopped().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,5 +157,8 @@ async fn the_rights_in_deploy_are_enough_to_say_what_is_wrong_with_the_crd() {
     let (_, crd) = crds::render().pop().unwrap();
     plane.kubectl(&["apply", "--server-side", "-f", "-"], &crd.replace("name: v1alpha1", "name: v1alpha0")).await.succeeded();
     let line = refused(&arguments, &environment).await;
-    assert_eq!(line, "the CRD securitygroups.sgwarden.dev does not serve v1alpha1, only v1alpha0: kubectl apply --server-side -f crds/");
+    assert_eq!(
+        line,
+        "the CRD securitygroups.sgwarden.dev does not serve v1alpha1, only v1alpha0: kubectl apply --server-side -f crds/"
+    );
 }

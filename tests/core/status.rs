@@ -158,8 +158,8 @@ fn the_same_edit_made_again_is_another_drift() {
 fn in_observe_mode_a_drift_is_reported_until_whoever_made_it_takes_it_back() {
     let mut watched = Watched::new(Mode::Observe);
     watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1 });
-    watched.look(Standing::Observing { differences: 1 });
+    watched.look(Standing::Observing { differences: 1, held: vec![] });
+    watched.look(Standing::Observing { differences: 1, held: vec![] });
     assert_eq!(watched.resolutions(), [("Reported", true)]);
     assert_eq!(says(&watched.status, DRIFTED), "True/DriftReported");
     let plan = watched.status.plan.as_ref().expect("what would be done is in status");
@@ -178,7 +178,7 @@ fn in_observe_mode_a_drift_is_reported_until_whoever_made_it_takes_it_back() {
 fn a_drift_first_seen_in_observe_mode_is_pending_once_the_mode_is_enforce() {
     let mut watched = Watched::new(Mode::Observe);
     watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1 });
+    watched.look(Standing::Observing { differences: 1, held: vec![] });
     watched.declaration.mode = Mode::Enforce;
     watched.look(progressing());
     assert_eq!(watched.resolutions(), [("Pending", true)]);
@@ -191,12 +191,12 @@ fn a_drift_first_seen_in_observe_mode_is_pending_once_the_mode_is_enforce() {
 fn a_record_lists_twenty_edits_and_counts_all() {
     let mut watched = Watched::new(Mode::Observe);
     (1..=25).for_each(|port| watched.intrude(&format!("ingress tcp {port} from 0.0.0.0/0")));
-    watched.look(Standing::Observing { differences: 25 });
-    watched.look(Standing::Observing { differences: 25 });
+    watched.look(Standing::Observing { differences: 25, held: vec![] });
+    watched.look(Standing::Observing { differences: 25, held: vec![] });
     let [record] = watched.status.drift.as_slice() else { panic!("one record: {:?}", watched.status.drift) };
     assert_eq!((record.atoms.len(), record.count), (MAX_DRIFT_ATOMS, 25));
     watched.intrude("egress udp 53 to 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 26 });
+    watched.look(Standing::Observing { differences: 26, held: vec![] });
     let newest = &watched.status.drift[0];
     assert!(newest.atoms.iter().any(|atom| atom.after.as_deref() == Some("egress udp 53 to 0.0.0.0/0")), "{newest:?}");
     assert_eq!(watched.status.drift.len(), 2);
@@ -206,13 +206,13 @@ fn a_record_lists_twenty_edits_and_counts_all() {
 fn ten_records_are_kept_and_open_ones_outlive_resolved_ones() {
     let mut watched = Watched::new(Mode::Observe);
     watched.intrude("ingress tcp 1 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1 });
+    watched.look(Standing::Observing { differences: 1, held: vec![] });
     let oldest = watched.status.drift[0].id.clone();
     for _ in 0..15 {
         watched.intrude("ingress tcp 2 from 0.0.0.0/0");
-        watched.look(Standing::Observing { differences: 2 });
+        watched.look(Standing::Observing { differences: 2, held: vec![] });
         watched.world.cloud.rules.retain(|_, rule| rule.atom.to_string() != "ingress tcp 2 from 0.0.0.0/0");
-        watched.look(Standing::Observing { differences: 1 });
+        watched.look(Standing::Observing { differences: 1, held: vec![] });
     }
     assert_eq!(watched.status.drift.len(), MAX_DRIFT);
     let open: Vec<&str> = watched.status.drift.iter().filter(|record| is_open(record)).map(|record| record.id.as_str()).collect();
@@ -227,7 +227,7 @@ fn each_standing_has_the_conditions_that_kstatus_reads() {
     let table = [
         (Standing::Settled, ["True/Succeeded", "True/Succeeded", "True/Succeeded", "absent", "absent", "absent"]),
         (
-            Standing::Observing { differences: 1 },
+            Standing::Observing { differences: 1, held: vec![] },
             ["True/Observing", "False/Observing", "True/Succeeded", "absent", "absent", "absent"],
         ),
         (
@@ -322,8 +322,8 @@ fn a_look_without_news_gives_an_equal_status() {
     }
     let mut watched = Watched::new(Mode::Observe);
     watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1 });
-    let before = watched.look(Standing::Observing { differences: 1 });
+    watched.look(Standing::Observing { differences: 1, held: vec![] });
+    let before = watched.look(Standing::Observing { differences: 1, held: vec![] });
     assert_eq!(watched.status, before, "an open drift is no news either");
 }
 
@@ -350,12 +350,12 @@ fn people_are_told_of_a_reported_drift_and_of_a_new_failure_once() {
     watched.intrude("ingress tcp 22 from 0.0.0.0/0");
     let mut told = Vec::new();
     for standing in [
-        Standing::Observing { differences: 1 },
-        Standing::Observing { differences: 1 },
+        Standing::Observing { differences: 1, held: vec![] },
+        Standing::Observing { differences: 1, held: vec![] },
         failed(Reason::Throttled),
         failed(Reason::Throttled),
         failed(Reason::PermissionDenied),
-        Standing::Observing { differences: 1 },
+        Standing::Observing { differences: 1, held: vec![] },
     ] {
         let before = watched.look(standing);
         told.extend(notices(&before, &watched.status).into_iter().map(|told| told.reason));

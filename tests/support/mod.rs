@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "waiting for real processes needs the real clock")]
 
 pub(crate) mod controlplane;
+pub(crate) mod http;
 mod launch;
 pub(crate) mod moto;
 pub(crate) mod setup;

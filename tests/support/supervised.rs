@@ -127,6 +127,25 @@ impl Supervised {
         }
     }
 
+    /// Waits until the server has printed `before`, and gives what stands behind it on that line, or why it never came.
+    /// Blocking.
+    pub(crate) fn said(&self, before: &str, limit: Duration) -> Result<String, String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            // Asked first: what an ended server has printed is all there is.
+            let ended = self.exit_code().is_some();
+            // Only a whole line: of the last, half may still be to come.
+            let log = self.log();
+            if let Some((line, _)) = log.split_once(before).and_then(|(_, rest)| rest.split_once('\n')) {
+                return Ok(line.trim_end().to_owned());
+            }
+            if ended || Instant::now() >= deadline {
+                return Err(format!("{before:?} never came; {}", self.log_tail(20)));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Asks the server to end (SIGTERM), kills it after `limit`, and returns its
     /// exit code. The state directory stays, whatever was said at the start.
     pub(crate) fn terminate(self, limit: Duration) -> io::Result<u32> {

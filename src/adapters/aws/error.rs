@@ -44,12 +44,12 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> ErrorClass {
         | "InvalidSecurityGroupRuleId.NotFound"
         | "InvalidPermission.NotFound"
         | "InvalidPermission.Duplicate"
-        | "InvalidGroup.Duplicate"
         | "InvalidID"
         // A page token expired: the listing starts again.
         | "InvalidPaginationToken"
         | "InvalidNextToken" => ErrorClass::Stale,
 
+        "InvalidGroup.Duplicate" => ErrorClass::NameTaken,
         "InvalidGroup.InUse" | "DependencyViolation" => ErrorClass::InUse,
 
         "RulesPerSecurityGroupLimitExceeded"
@@ -257,7 +257,7 @@ mod tests {
     /// The table of handbook ec2.md §4, code by code.
     #[test]
     fn every_code_of_the_handbook_has_its_class() {
-        use ErrorClass::{Credentials, InUse, Permission, Quota, Stale, Terminal, Throttled, Unavailable};
+        use ErrorClass::{Credentials, InUse, NameTaken, Permission, Quota, Stale, Terminal, Throttled, Unavailable};
         let table: &[(ErrorClass, u16, &[&str])] = &[
             (Throttled, 503, &["RequestLimitExceeded"]),
             (Throttled, 400, &["Throttling", "ThrottlingException", "ThrottledException", "ThrottlingSomethingNew"]),
@@ -265,7 +265,8 @@ mod tests {
             (Unavailable, 503, &["Unavailable", "ServiceUnavailable"]),
             (Unavailable, 400, &["RetryableError", "ConcurrentTagAccess"]),
             (Stale, 400, &["InvalidGroup.NotFound", "InvalidSecurityGroupID.NotFound", "InvalidSecurityGroupRuleId.NotFound"]),
-            (Stale, 400, &["InvalidPermission.NotFound", "InvalidPermission.Duplicate", "InvalidGroup.Duplicate"]),
+            (Stale, 400, &["InvalidPermission.NotFound", "InvalidPermission.Duplicate"]),
+            (NameTaken, 400, &["InvalidGroup.Duplicate"]),
             (Stale, 400, &["InvalidPaginationToken", "InvalidNextToken"]),
             (
                 Terminal,

@@ -8,8 +8,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion};
+use aws_config::{AppName, BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use http::Uri;
@@ -34,14 +37,16 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// Finds the queue and asks whether it is there. Its Region is the one in an AWS URL, else the environment's.
+    /// Finds the queue and asks whether it is there. Its Region is the one in an AWS URL, else the environment's or the profile's.
     pub async fn open(url: &str) -> Result<Self, CloudError> {
         let place = Place::read(url).map_err(|problem| refused(OPEN, ErrorClass::Terminal, problem.to_owned()))?;
+        // Not the instance's: it would be asked over the network, and a queue elsewhere is more likely meant then.
+        let region = RegionProviderChain::first_try(place.region.map(Region::new))
+            .or_else(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new());
         let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(region)
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(TOTAL).build());
-        if let Some(region) = place.region {
-            config = config.region(aws_config::Region::new(region));
-        }
         if let Ok(name) = AppName::new("sgwarden") {
             config = config.app_name(name);
         }

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kube::core::ObjectMeta;
+
 use crate::api::SecurityGroup;
 use crate::ports::objects::Key;
 
@@ -150,6 +152,10 @@ fn parse(document: &str) -> Result<Option<SecurityGroup>, String> {
         return Ok(None);
     }
     let value: serde_json::Value = serde_yaml::from_str(document).map_err(|error| error.to_string())?;
+    let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default();
+    if matches!(kind, "List" | "SecurityGroupList") {
+        return Err(format!("kind {kind} is not read: write its items as documents of their own"));
+    }
     let field = |name: &str| value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     if field("kind") != "SecurityGroup" || !field("apiVersion").starts_with("sgwarden.dev/") {
         return Ok(None);
@@ -162,12 +168,33 @@ fn parse(document: &str) -> Result<Option<SecurityGroup>, String> {
         return Err(format!("unknown field {}: correct or remove it", unknown.join(", ")));
     }
     let mut object: SecurityGroup = serde_json::from_value(value).map_err(|error| error.to_string())?;
-    if object.metadata.name.is_none() {
-        return Err("metadata.name is required".to_owned());
+    // What a cluster would have written (deletionTimestamp, finalizers, uid) is not the file's to say.
+    let written = std::mem::take(&mut object.metadata);
+    let namespace = written.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    let name = written.name.ok_or_else(|| "metadata.name is required".to_owned())?;
+    for (field, text, longest) in [("metadata.name", &name, 253), ("metadata.namespace", &namespace, 63)] {
+        if !is_name(text, longest) {
+            return Err(format!(
+                "{field} '{text}' is not a Kubernetes name: lower-case letters, digits, '-' and '.', such as web-public"
+            ));
+        }
     }
-    object.metadata.namespace.get_or_insert_with(|| DEFAULT_NAMESPACE.to_owned());
+    object.metadata = ObjectMeta {
+        name: Some(name),
+        namespace: Some(namespace),
+        labels: written.labels,
+        annotations: written.annotations,
+        ..ObjectMeta::default()
+    };
     object.status = None;
     Ok(Some(object))
+}
+
+fn is_name(text: &str, longest: usize) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= longest && bytes.iter().copied().all(inner) && edge(bytes.first()) && edge(bytes.last())
 }
 
 /// Fields below `spec` that typed reading would drop: a misspelt field is an error here, as on the apiserver.
@@ -254,6 +281,25 @@ mod tests {
         assert!(bad.iter().any(|problem| problem.contains("typo.yaml: document 1: unknown field spec.egresPolicy")), "{bad:?}");
         assert!(bad.iter().any(|problem| problem == "twice.yaml: default/web is declared in good.yaml already"), "{bad:?}");
         assert!(bad.iter().any(|problem| problem.starts_with("syntax.yaml: document 1:")), "{bad:?}");
+    }
+
+    #[test]
+    fn names_that_are_none_and_lists_are_refused_and_a_clusters_own_fields_ignored() {
+        for (metadata, word) in [
+            ("{name: ../x}", "metadata.name"),
+            ("{name: web, namespace: a/b}", "metadata.namespace"),
+            ("{}", "metadata.name is required"),
+        ] {
+            let bad = check(&[("a.yaml", &GOOD.replace("{name: web}", metadata))]).unwrap_err();
+            assert!(bad[0].contains(word), "{bad:?}");
+        }
+        assert!(check(&[("a.yaml", "kind: List\napiVersion: v1\nitems: []")]).unwrap_err()[0].contains("kind List is not read"));
+        let text =
+            GOOD.replace("{name: web}", "{name: web, deletionTimestamp: \"2026-01-01T00:00:00Z\", finalizers: [sgwarden.dev/ec2]}");
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.yaml"), text).unwrap();
+        let (object, _) = read_manifests(directory.path()).unwrap().into_values().next().unwrap();
+        assert!(object.metadata.deletion_timestamp.is_none() && object.metadata.finalizers.is_none());
     }
 
     #[test]

@@ -81,10 +81,7 @@ impl Shared {
     fn look(&self) {
         let mut table = self.lock();
         match read_manifests(&self.options.manifests) {
-            Ok(found) => {
-                table.told.clear();
-                table.take(found.into_iter().map(|(key, (object, _))| (key, object)).collect());
-            }
+            Ok(found) => table.take(found.into_iter().map(|(key, (object, _))| (key, object)).collect()),
             Err(problems) => table.tell(&problems),
         }
         if !table.events.is_empty() {
@@ -112,6 +109,18 @@ impl Shared {
 
 impl Table {
     fn take(&mut self, found: BTreeMap<Key, SecurityGroup>) {
+        let known = self.objects.len();
+        let lost = self.objects.keys().filter(|key| !found.contains_key(*key)).count();
+        // An empty or half-gone folder is a checkout under way or a volume that is not there, not a wish.
+        if known > 1 && lost.saturating_mul(2) > known {
+            let line = format!("{lost} of {known} objects are gone from the files at once: taken for a mistake, all stay in force");
+            if self.told != [line.as_str()] {
+                tracing::error!("{line}");
+                self.told = vec![line];
+            }
+            return;
+        }
+        self.told.clear();
         let gone: Vec<Key> = self.objects.keys().filter(|key| !found.contains_key(*key)).cloned().collect();
         for key in gone {
             self.left.insert(key.clone());
@@ -139,7 +148,8 @@ impl Table {
         };
         let Some(mut held) = held else { return self.put(key, object.clone(), Held::new(&object)) };
         // One that is back has been let go of meanwhile: it has to be looked at again, though it reads as before.
-        if held.spec != object.spec || self.left.remove(key) {
+        let is_back = self.left.remove(key);
+        if held.spec != object.spec || is_back {
             held.generation = held.generation.saturating_add(1);
             held.spec = object.spec.clone();
         }
@@ -181,20 +191,22 @@ impl Objects for DirectoryObjects {
     fn watch(&self) -> BoxStream<'static, Result<Event<Guarded>, watcher::Error>> {
         let shared = self.shared.clone();
         shared.lock().listed = false;
-        stream::unfold((shared, true), |(shared, first)| async move {
+        // The time of the next look stands, however often statuses are written meanwhile.
+        let due = shared.options.clock.instant();
+        stream::unfold((shared, due, true), |(shared, mut due, first)| async move {
             if !first {
-                let interval = shared.options.interval;
                 tokio::select! {
                     () = shared.changed.notified() => {}
-                    () = shared.options.clock.sleep(interval) => {
+                    () = tokio::time::sleep_until(due) => {
                         let looker = shared.clone();
                         // Reading files blocks; a slow disk must not hold up reconciles.
                         let _ = tokio::task::spawn_blocking(move || looker.look()).await;
+                        due = shared.options.clock.instant() + shared.options.interval;
                     }
                 }
             }
             let events: Vec<_> = shared.lock().drain().into_iter().map(Ok).collect();
-            Some((stream::iter(events), (shared, false)))
+            Some((stream::iter(events), (shared, due, false)))
         })
         .flatten()
         .boxed()
@@ -290,6 +302,14 @@ mod tests {
         let after = files.object();
         assert_eq!(before.metadata.uid, after.metadata.uid);
         assert!(after.metadata.generation > before.metadata.generation, "a generation seen before starts no reconcile");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_suddenly_half_empty_lets_go_of_nothing() {
+        let files = Files::new(&format!("{MANIFEST}---\n{}", MANIFEST.replace("name: web", "name: db")));
+        std::fs::write(files.path(), "").unwrap();
+        files.store.shared.look();
+        assert_eq!(files.store.shared.lock().objects.len(), 2);
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ pub const AUDIT_TARGET: &str = "audit";
 
 /// What comes before every filter, so that naming the target in a filter brings it back. kube logs each failed request as an
 /// error of its own, with layers of its own; what it means for us is said by whoever asked.
-const QUIET: &str = "kube_client=off,kube_runtime=error";
+const QUIET: &str = "kube_client=off,kube_runtime=error,aws_config=error";
 
 /// What a line of the log looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub(super) struct Args {
     #[arg(long)]
     keep: bool,
     /// Divide every wait by this, for tests
-    #[arg(long, hide = true, default_value_t = 1)]
+    #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     speedup: u32,
 }
 

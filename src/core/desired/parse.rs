@@ -213,10 +213,16 @@ fn parse_traffic(protocol: Protocol, rule: &RuleRef<'_>, path: &str, problems: &
     if !takes_ports && !rule.ports.is_empty() {
         problems.add(
             format!("{path}.ports"),
-            format!(
-                "ports go with protocol tcp or udp only, not with '{}', which is always all ports: remove ports",
-                rule.protocol
-            ),
+            match protocol {
+                Protocol::Icmp | Protocol::Icmpv6 => format!(
+                    "ports go with protocol tcp or udp only, not with '{}', which has types and codes instead: use icmp",
+                    rule.protocol
+                ),
+                Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Other(_) => format!(
+                    "ports go with protocol tcp or udp only, not with '{}', which is always all ports: remove ports",
+                    rule.protocol
+                ),
+            },
         );
     }
     let icmp = match (rule.icmp, protocol) {
@@ -232,7 +238,8 @@ fn parse_traffic(protocol: Protocol, rule: &RuleRef<'_>, path: &str, problems: &
                 | BadTraffic::NoPorts
                 | BadTraffic::Text(_) => problem.to_string(),
             };
-            problems.keep(format!("{path}.icmp.code"), IcmpTypes::new(icmp.type_, icmp.code).map_err(message))
+            let field = if (-1..=255).contains(&icmp.type_) { "code" } else { "type" };
+            problems.keep(format!("{path}.icmp.{field}"), IcmpTypes::new(icmp.type_, icmp.code).map_err(message))
         }
         (Some(_), Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Other(_)) => {
             problems.add(

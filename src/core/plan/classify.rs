@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::model::{
-    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PrefixListWeights, RuleId, RuleName, Space, Tags, Vouched,
-    VouchedRule, Weight,
+    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PeerKind, PrefixListWeights, RuleId, RuleName, Space, Tags,
+    Vouched, VouchedRule, Weight,
 };
 
 use super::PlanInput;
@@ -206,9 +206,11 @@ impl<'a> Sides<'a> {
     /// overlaps what a waiting rule will allow.
     fn held(&self, live: &LiveRule, name: &RuleName) -> Option<RuleName> {
         let direction = live.atom.direction;
+        // A rule may have been renamed while its reference is unknown: which waiting rule a group belongs to cannot be told.
+        let unclear = !matches!(live.atom.peer.kind(), PeerKind::Ipv4 | PeerKind::Ipv6);
         self.input.desired.holds(direction, name).or_else(|| {
             let rests = self.waiting.get(&direction).is_some_and(|waiting| Space::of(&live.atom).overlaps(waiting));
-            rests.then(|| self.input.desired.first_held(direction)).flatten()
+            (rests || unclear).then(|| self.input.desired.first_held(direction)).flatten()
         })
     }
 

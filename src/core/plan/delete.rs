@@ -1,6 +1,8 @@
 //! Plans that delete a group.
 
-use crate::core::model::{Direction, Observed, Peer};
+use std::collections::BTreeSet;
+
+use crate::core::model::{Direction, Observed, Peer, SecurityGroupId};
 
 use super::report::Cause;
 use super::step::{Plan, Purpose, RULES_PER_CALL, Revocation, Step};
@@ -11,21 +13,20 @@ pub fn plan_deletion(observed: &Observed) -> Plan {
     Plan { group: Some(observed.group.id.clone()), steps: vec![Step::DeleteGroup] }
 }
 
-/// Plans the deletion of a group that nothing holds but its own rules: those that refer to the group itself go first. Only for
-/// a group without interfaces, where they allow nobody anything. `None` when there are no such rules.
-pub fn plan_deletion_of_self_referring(observed: &Observed) -> Option<Plan> {
-    let own = Peer::group(observed.group.id.clone());
+/// Plans the deletion of a group that is held by nothing but rules among groups that all go: its own to itself and, in
+/// `partners`, groups that are being deleted too and refer to it. Its rules to them and to itself go first, as theirs to it do.
+/// Only where none of them has an interface, so that these rules allow nobody anything.
+pub fn plan_deletion_of_cycle(observed: &Observed, partners: &BTreeSet<SecurityGroupId>) -> Plan {
+    let id = &observed.group.id;
+    let in_cycle = |peer: &Peer| matches!(peer, Peer::Group { id: peer, account: None } if peer == id || partners.contains(peer));
     let mut steps = Vec::new();
     for direction in Direction::BOTH {
-        let to_itself = observed.rules.values().filter(|rule| rule.atom.direction == direction && rule.atom.peer == own);
+        let rows = observed.rules.values().filter(|rule| rule.atom.direction == direction && in_cycle(&rule.atom.peer));
         let rules: Vec<Revocation> =
-            to_itself.map(|live| Revocation { live: live.clone(), cause: Cause::Deletion, rule: None }).collect();
+            rows.map(|live| Revocation { live: live.clone(), cause: Cause::Deletion, rule: None }).collect();
         let calls = rules.chunks(RULES_PER_CALL);
         steps.extend(calls.map(|chunk| Step::Revoke { direction, purpose: Purpose::Deletion, rules: chunk.to_vec() }));
     }
-    if steps.is_empty() {
-        return None;
-    }
     steps.push(Step::DeleteGroup);
-    Some(Plan { group: Some(observed.group.id.clone()), steps })
+    Plan { group: Some(id.clone()), steps }
 }

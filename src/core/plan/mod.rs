@@ -18,13 +18,13 @@ mod step;
 mod vouch;
 
 pub use check::{Fault, check};
-pub use delete::{plan_deletion, plan_deletion_of_self_referring};
+pub use delete::{plan_deletion, plan_deletion_of_cycle};
 pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
 pub use render::{changes, lines, render, summary};
 pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};
 pub use revert::plan_reverts;
 pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};
-pub use vouch::{born_egress, vouched_after, vouched_before};
+pub use vouch::{born_egress, recognised, vouched_after, vouched_before};
 
 use super::desired::Desired;
 use super::model::{Observed, SecurityGroupId, Tags, Vouched};

@@ -1,68 +1,59 @@
-//! The plan of a group whose manifest cannot be used: what was vouched for stays, what nobody declared goes.
+//! The plan of a group whose manifest cannot be used: what was vouched for stays what is desired (DESIGN §2.1).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use crate::core::model::{Direction, LiveRule, NewRule, Observed, Vouched};
+use crate::core::desired::Desired;
+use crate::core::model::{Declared, Observed, RuleSet, Tags, Vouched};
 
 use super::ownership::{Owner, Ownership};
-use super::report::{Cause, Difference, QuotaUse, Report, What};
-use super::step::{Modification, Plan, Purpose, RULES_PER_CALL, Revocation, Step};
+use super::report::Report;
+use super::step::Plan;
+use super::{PlanInput, plan};
 
-/// Plans the revert of unauthorized edits alone: rows somebody changed in place are set back, rows nobody declared go.
-/// Nothing is authorized or removed on the word of a manifest that has errors, but an error in it must not hold a door open.
-pub fn plan_reverts(owner: &Owner, observed: &Observed, vouched: Option<&Vouched>) -> (Plan, Report) {
-    let ownership = owner.judge(&observed.group.tags);
-    let mut report =
-        Report { ownership: Some(ownership.clone()), differences: Vec::new(), quota: QuotaUse::default(), live_declared: 0 };
-    let mut plan = Plan { group: Some(observed.group.id.clone()), steps: Vec::new() };
-    let (Ownership::Ours | Ownership::Reclaimed { former_uid: _ }, Some(vouched)) = (ownership, vouched) else {
-        return (plan, report);
-    };
-    for direction in Direction::BOTH {
-        let extras = observed.rules.values().filter(|rule| rule.atom.direction == direction && vouched.get(&rule.atom).is_none());
-        let (set_back, revoke) = part(extras, observed, vouched);
-        report.differences.extend(revoke.iter().map(|item| Difference {
-            what: What::Extra { live: item.live.clone(), rule: None, was: None },
-            cause: Cause::Drift,
-            held: None,
-        }));
-        report.differences.extend(set_back.iter().map(|item| Difference {
-            what: What::Extra { live: item.live.clone(), rule: Some(item.rule.clone()), was: Some(item.new.atom.clone()) },
-            cause: Cause::Drift,
-            held: None,
-        }));
-        let chunks = set_back.chunks(RULES_PER_CALL);
-        plan.steps.extend(chunks.map(|chunk| Step::Modify { direction, rules: chunk.to_vec() }));
-        let chunks = revoke.chunks(RULES_PER_CALL);
-        plan.steps.extend(chunks.map(|chunk| Step::Revoke { direction, purpose: Purpose::Revert, rules: chunk.to_vec() }));
+/// The desired state of the last manifest that could be used, as far as it is known: the vouched rules and the applied tags.
+/// Of descriptions only digests are known, so rows keep the text they have.
+fn last_good(observed: &Observed, vouched: &Vouched, tags: &Tags) -> Desired {
+    let live = observed.by_atom();
+    let mut rules = RuleSet::default();
+    for (atom, known) in vouched.iter() {
+        let row = live.get(atom).copied().or_else(|| known.id.as_ref().and_then(|id| observed.rules.get(id)));
+        // An intent that never became live was not in force: nothing rests on it.
+        if known.id.is_none() && row.is_none() {
+            continue;
+        }
+        let description = row.and_then(|row| row.description.clone());
+        let declared = Declared { rule: known.rule.clone(), description, justification: None, also: Vec::new() };
+        rules.declare(atom.clone(), declared);
     }
-    report.live_declared = observed.rules.values().filter(|rule| vouched.get(&rule.atom).is_some()).count();
-    (plan, report)
+    Desired {
+        group_name: observed.group.name.clone(),
+        description: observed.group.description.clone(),
+        vpc: observed.group.vpc.clone(),
+        tags: tags.clone(),
+        rules,
+        held: BTreeMap::new(),
+    }
 }
 
-/// Rows to be set back to what we vouched for, and rows to be revoked.
-fn part<'a>(
-    extras: impl Iterator<Item = &'a LiveRule>,
-    observed: &Observed,
-    vouched: &Vouched,
-) -> (Vec<Modification>, Vec<Revocation>) {
-    let by_id = vouched.by_id();
-    let live: BTreeSet<_> = observed.rules.values().map(|rule| &rule.atom).collect();
-    let (mut set_back, mut revoke) = (Vec::new(), Vec::new());
-    for rule in extras {
-        match by_id.get(&rule.id) {
-            Some((atom, known)) if !live.contains(atom) && atom.peer.kind() == rule.atom.peer.kind() => {
-                set_back.push(Modification {
-                    live: rule.clone(),
-                    // Only the digest of the description is known: the row keeps the text it has.
-                    new: NewRule { atom: (*atom).clone(), description: rule.description.clone() },
-                    cause: Cause::Drift,
-                    rule: known.rule.clone(),
-                    justification: None,
-                });
-            }
-            Some(_) | None => revoke.push(Revocation { live: rule.clone(), cause: Cause::Drift, rule: None }),
-        }
+/// Plans the revert of unauthorized edits, in the same order and with the same care as any plan: an error in the manifest must
+/// neither hold a door open nor cut traffic. Without a baseline there is nothing to go by, and nothing is done.
+pub fn plan_reverts(owner: &Owner, observed: &Observed, vouched: Option<&Vouched>, tags: Option<&Tags>) -> (Plan, Report) {
+    let none = Tags::new();
+    let empty = Vouched::default();
+    let desired = last_good(observed, vouched.unwrap_or(&empty), tags.unwrap_or(&none));
+    let input = PlanInput {
+        owner,
+        desired: &desired,
+        observed: Some(observed),
+        vouched,
+        applied_tags: Some(tags.unwrap_or(&none)),
+        recorded: Some(&observed.group.id),
+    };
+    let (planned, mut report) = plan(input);
+    let ours = matches!(report.ownership, Some(Ownership::Ours | Ownership::Reclaimed { former_uid: _ } | Ownership::Stripped));
+    if vouched.is_none() || !ours {
+        report.differences.clear();
+        return (Plan { group: Some(observed.group.id.clone()), steps: Vec::new() }, report);
     }
-    (set_back, revoke)
+    (planned, report)
 }

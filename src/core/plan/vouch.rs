@@ -61,6 +61,24 @@ pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched>
     Some(set)
 }
 
+/// The group as read, but for owners that EC2 has forgotten: the account of a peer group vanishes from a rule when the peer is
+/// deleted. Nobody changed the rule, and the row is the one we know.
+pub fn recognised(mut observed: Observed, vouched: Option<&Vouched>) -> Observed {
+    let Some(vouched) = vouched else { return observed };
+    let by_id = vouched.by_id();
+    for (id, row) in &mut observed.rules {
+        let Some((known, _)) = by_id.get(id) else { continue };
+        let same_place = known.direction == row.atom.direction && known.traffic == row.atom.traffic;
+        if let (true, Peer::Group { id: was, account: Some(_) }, Peer::Group { id: is, account: None }) =
+            (same_place, &known.peer, &row.atom.peer)
+            && was == is
+        {
+            row.atom = (*known).clone();
+        }
+    }
+    observed
+}
+
 /// The set after a look at the group. `converged`: nothing differs, so that a lost baseline can be set anew.
 pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Observed, converged: bool) -> Option<Vouched> {
     let empty = Vouched::default();

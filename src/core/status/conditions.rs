@@ -20,6 +20,8 @@ pub enum Standing {
     Observing {
         /// How many differences there are.
         differences: usize,
+        /// Each rule that waits for a reference, and for what.
+        held: Vec<String>,
     },
     /// The group is as declared but for rules that wait for a reference.
     Waiting {
@@ -85,12 +87,17 @@ pub(super) fn set(status: &mut SecurityGroupStatus, standing: &Standing, generat
                 resolved(),
             ]
         }
-        Standing::Observing { differences } => {
+        Standing::Observing { differences, held } => {
             let plural = if *differences == 1 { "difference is" } else { "differences are" };
             let message =
                 format!("{differences} {plural} reported and left alone (mode Observe); status.plan lists what would be done");
             let reason = if status.drift.iter().any(is_open) { Reason::DriftReported } else { Reason::Observing };
-            vec![draft(READY, "True", reason, message.clone()), draft(SYNCED, "False", reason, message), resolved()]
+            let references = if held.is_empty() {
+                resolved()
+            } else {
+                draft(REFERENCES_RESOLVED, "False", Reason::ReferencesNotReady, held.join("; "))
+            };
+            vec![draft(READY, "True", reason, message.clone()), draft(SYNCED, "False", reason, message), references]
         }
         Standing::Waiting { held } => {
             let message = held.join("; ");

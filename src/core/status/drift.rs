@@ -94,8 +94,8 @@ fn record(mut atoms: Vec<DriftAtom>, with: Tracking<'_>) -> DriftRecord {
     }
 }
 
-/// Keeps the newest; open ones outlive resolved ones.
-fn evict(records: &mut Vec<DriftRecord>) {
+/// Keeps the newest that status can hold; open ones outlive resolved ones.
+pub fn evict(records: &mut Vec<DriftRecord>) {
     while records.len() > MAX_DRIFT {
         let victim = records.iter().rposition(|record| !is_open(record)).unwrap_or(records.len() - 1);
         records.remove(victim);

@@ -11,7 +11,7 @@ mod notices;
 mod reason;
 
 pub use conditions::{Standing, keep_failure, settled_message};
-pub use drift::{Tracking, applied_tags, cut, describe, is_open, track};
+pub use drift::{Tracking, applied_tags, cut, describe, evict, is_open, track};
 pub use notices::{Told, notices};
 pub use reason::Reason;
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use kube::runtime::reflector::Store;
 
 use crate::api::SecurityGroup;
-use crate::core::model::Region;
+use crate::core::model::{Region, SecurityGroupId};
+use crate::core::status;
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::Connect;
 use crate::ports::metrics::{Health, Metrics};
 use crate::ports::objects::{Guarded, Key, Objects};
 use crate::ports::sinks::AuditSink;
 
+use super::finalize;
 use super::memory::Memories;
 
 /// What the controller is made of.
@@ -54,6 +56,14 @@ impl Context {
         let reference = kube::runtime::reflector::ObjectRef::new(&key.name).within(&key.namespace);
         let found = self.store.get(&reference)?;
         found.0.as_ref().ok().cloned()
+    }
+
+    /// Whether a group belongs to an object that is being deleted together with it.
+    pub(super) fn is_going(&self, group: &SecurityGroupId) -> bool {
+        self.store.state().iter().filter_map(|object| object.0.as_ref().ok()).any(|object| {
+            let recorded = object.status.as_ref().and_then(status::recorded_group);
+            recorded.as_ref() == Some(group) && finalize::takes_its_group(object)
+        })
     }
 
     /// The Region of objects that name none: the only one served.

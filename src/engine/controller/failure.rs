@@ -3,48 +3,97 @@
 use crate::api::SecurityGroupStatus;
 use crate::core::desired::Declaration;
 use crate::core::model::Region;
+use crate::core::plan::{self, PlanInput};
 use crate::core::status::{self, Facts, Reason, Standing};
 use crate::engine::execute::{Execution, Failure};
 use crate::ports::cloud::{CloudError, ErrorClass};
 use crate::ports::metrics::Outcome;
 
+use super::locate::{Located, locate};
+use super::memory::LASTING;
 use super::reconcile::{Next, Pass, Pause, REFETCH, Seen};
 
 impl Pass<'_> {
     pub(super) async fn execution_failed(&mut self, seen: &Seen<'_>, execution: &Execution, failure: &Failure) -> Next {
         let progress = format!("{} of {} calls done", execution.done.len(), execution.planned);
         match failure {
-            Failure::Call(error) if seen.observed.is_none() && error.class == ErrorClass::Terminal && !error.outcome_unknown => {
-                // Nothing was created: let go of the pins, so that the manifest can be corrected.
-                self.note_error(error);
-                let message = error.explain(&seen.ec2.region);
-                let mut next = self.failed_status(
-                    &self.object.status.clone().unwrap_or_default(),
-                    Some(seen.declaration),
-                    Standing::Failed { reason: Reason::Refused, message, seen: false },
-                );
-                status::unpin(&mut next);
-                if let Some(next) = self.store(next).await {
-                    return next;
-                }
-                Next::failed()
-            }
             Failure::Call(error) => {
                 self.note_error(error);
-                let reason = reason_of(error);
-                let message = format!("{}; {progress}", error.explain(&seen.ec2.region));
-                // The world moved on under the plan: look again at once, and say nothing that would be stale in a moment.
-                if error.class == ErrorClass::Stale && self.context.memories.failed(&self.key, &self.uid) < 3 {
+                let lasting = self.context.memories.failed(&self.key, &self.uid) >= LASTING;
+                // The world moved on under the plan: look again at once, and say nothing that would be stale in a moment. A name
+                // that is taken may be our own group's, which its tags do not show yet.
+                if matches!(error.class, ErrorClass::Stale | ErrorClass::NameTaken) && !lasting {
                     return Next::soon(REFETCH);
                 }
-                self.finish(Some(seen.declaration), Standing::Failed { reason, message, seen: true }, Next::failed()).await
+                let reason = if error.class == ErrorClass::Stale { Reason::Refused } else { reason_of(error) };
+                let message = format!("{}; {progress}", error.explain(&seen.ec2.region));
+                if seen.observed.is_none() {
+                    return self.create_failed(seen, error, reason, message).await;
+                }
+                let standing = Standing::Failed { reason, message, seen: true };
+                match self.look_again(seen, standing.clone()).await {
+                    Some(next) => next,
+                    None => self.finish(Some(seen.declaration), standing, Next::failed()).await,
+                }
             }
             Failure::NotVisible { missing } => {
                 let doing = format!("EC2 does not show {missing} as written yet; {progress}");
                 let pause = self.context.parts.timings.visible_poll;
                 self.finish(Some(seen.declaration), Standing::Progressing { doing }, Next::soon(pause)).await
             }
+            Failure::Superseded => Next::soon(REFETCH),
         }
+    }
+
+    /// Where EC2 definitely created nothing, the pins are let go of, so that the manifest can be corrected.
+    async fn create_failed(&mut self, seen: &Seen<'_>, error: &CloudError, reason: Reason, message: String) -> Next {
+        let previous = self.object.status.clone().unwrap_or_default();
+        let standing = Standing::Failed { reason, message, seen: false };
+        let mut next = self.failed_status(&previous, Some(seen.declaration), standing);
+        let refused = match error.class {
+            ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission | ErrorClass::NameTaken => true,
+            ErrorClass::Throttled | ErrorClass::Unavailable | ErrorClass::Stale | ErrorClass::InUse | ErrorClass::Credentials => {
+                false
+            }
+        };
+        if refused && !error.outcome_unknown {
+            status::unpin(&mut next);
+        }
+        self.store(next).await.unwrap_or_else(Next::failed)
+    }
+
+    /// What was done all the same is written down before the pass ends: a failure that lasts must not make us forget, or tell
+    /// our own work from drift no more. `None`: the group cannot be read now.
+    async fn look_again(&mut self, seen: &Seen<'_>, standing: Standing) -> Option<Next> {
+        let recorded = seen.plan.group.as_ref();
+        let Ok(Located::Found(observed)) = locate(seen.ec2, &self.owner, recorded, None).await else { return None };
+        let previous = self.object.status.clone().unwrap_or_default();
+        let vouched = status::baseline(&previous);
+        let observed = plan::recognised(*observed, vouched.as_ref());
+        let owner = self.owner.clone();
+        let (plan, report) = plan::plan(PlanInput {
+            owner: &owner,
+            desired: seen.desired,
+            observed: Some(&observed),
+            vouched: vouched.as_ref(),
+            applied_tags: previous.tags.as_ref(),
+            recorded,
+        });
+        let now_seen = Seen { observed: Some(&observed), vouched: vouched.as_ref(), plan: &plan, report: &report, ..*seen };
+        let next = status::build(Facts {
+            generation: self.generation(),
+            now: self.context.parts.clock.now(),
+            previous: &previous,
+            declaration: Some(seen.declaration),
+            place: Some((&seen.ec2.account, &seen.ec2.region)),
+            desired: Some(seen.desired),
+            observed: Some(&observed),
+            remaining: Some((&plan, &report)),
+            vouched: plan::vouched_after(vouched.as_ref(), seen.desired, &observed, false),
+            drift: self.track(&now_seen, &previous),
+            standing,
+        });
+        Some(self.store(next).await.unwrap_or_else(Next::failed))
     }
 
     /// A call that only read, or found whose credentials these are, failed.
@@ -73,6 +122,15 @@ impl Pass<'_> {
         self.context.parts.metrics.reconcile.error(reason.as_str());
         let next = Next { after: Pause::Usual, outcome: Outcome::Error };
         self.finish(declaration, Standing::Failed { reason, message, seen: false }, next).await
+    }
+
+    /// The same, for an object without a group: what was pinned for the group it never got is let go of.
+    pub(super) async fn stop_unpinned(&mut self, declaration: &Declaration, reason: Reason, message: String) -> Next {
+        self.context.parts.metrics.reconcile.error(reason.as_str());
+        let previous = self.object.status.clone().unwrap_or_default();
+        let mut status = self.failed_status(&previous, Some(declaration), Standing::Failed { reason, message, seen: false });
+        status::unpin(&mut status);
+        self.store(status).await.unwrap_or(Next { after: Pause::Usual, outcome: Outcome::Error })
     }
 
     pub(super) async fn finish(&mut self, declaration: Option<&Declaration>, standing: Standing, next: Next) -> Next {
@@ -111,6 +169,7 @@ fn reason_of(error: &CloudError) -> Reason {
         ErrorClass::Throttled => Reason::Throttled,
         ErrorClass::Unavailable => Reason::CloudUnavailable,
         ErrorClass::Stale => Reason::Progressing,
+        ErrorClass::NameTaken => Reason::GroupNameTaken,
         ErrorClass::InUse => Reason::InUse,
         ErrorClass::Terminal => Reason::Refused,
         ErrorClass::Quota => Reason::QuotaExceeded,

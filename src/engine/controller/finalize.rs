@@ -1,16 +1,23 @@
 //! The end of an object: delete its group, or let go of it, then let the object go.
 
-use crate::api::{DeletionPolicy, Mode, Origin, SecurityGroupStatus};
+use std::collections::BTreeSet;
+
+use crate::api::{DeletionPolicy, Mode, Origin, SecurityGroup, SecurityGroupStatus};
 use crate::core::model::{Observed, Region, SecurityGroupId};
-use crate::core::plan::{self, Ownership, Plan};
+use crate::core::plan::{self, Ownership};
 use crate::core::status::{self, Reason, Standing};
-use crate::engine::execute::{Executor, Failure};
+use crate::engine::execute::Failure;
 use crate::ports::cloud::{Ec2, ErrorClass, GroupQuery};
 
 use super::locate::{Located, locate};
 use super::memory::Absence;
 use super::reconcile::{Next, Pass};
 use super::report;
+
+/// Whether an object goes and takes its group with it.
+pub(super) fn takes_its_group(object: &SecurityGroup) -> bool {
+    object.metadata.deletion_timestamp.is_some() && matches!(fate(object), Fate::Delete)
+}
 
 /// What is to happen to the group.
 enum Fate {
@@ -22,7 +29,7 @@ enum Fate {
 pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
     let status = pass.object.status.clone().unwrap_or_default();
     let region = status.region.as_ref().and_then(|region| region.parse::<Region>().ok());
-    let (Some(region), Fate::Delete) = (region, fate(pass)) else {
+    let (Some(region), Fate::Delete) = (region, fate(&pass.object)) else {
         return let_go(pass, status.group_id.as_ref()).await;
     };
     let ec2 = match pass.context.parts.connect.connect(&region).await {
@@ -59,9 +66,9 @@ async fn absent(pass: &mut Pass<'_>, status: &SecurityGroupStatus) -> Next {
     release(pass).await
 }
 
-fn fate(pass: &Pass<'_>) -> Fate {
-    let spec = &pass.object.spec;
-    let status = pass.object.status.as_ref();
+fn fate(object: &SecurityGroup) -> Fate {
+    let spec = &object.spec;
+    let status = object.status.as_ref();
     // A word nobody knows must not delete anything.
     let Ok(mode) = spec.mode() else { return Fate::Retain("spec.enforcement.mode cannot be read") };
     if mode == Some(Mode::Observe) {
@@ -81,7 +88,7 @@ fn fate(pass: &Pass<'_>) -> Fate {
 }
 
 async fn let_go(pass: &mut Pass<'_>, group: Option<&String>) -> Next {
-    if let (Some(id), Fate::Retain(why)) = (group, fate(pass)) {
+    if let (Some(id), Fate::Retain(why)) = (group, fate(&pass.object)) {
         let told = report::done(Reason::Retained, format!("EC2 group {id} stays: {why}"));
         report::tell(pass.context, &pass.object, told).await;
     }
@@ -110,12 +117,12 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
         report::tell(pass.context, &pass.object, told).await;
         return release(pass).await;
     }
-    let mut failure = carry_out(pass, ec2, &plan::plan_deletion(observed)).await;
+    pass.context.memories.present(&pass.key, &pass.uid);
+    let mut failure = pass.execute(ec2, &plan::plan_deletion(observed)).await.0.failure;
     if is_in_use(failure.as_ref())
-        && let Some(plan) = plan::plan_deletion_of_self_referring(observed)
-        && nothing_else_holds(ec2, observed).await
+        && let Some(partners) = dying_partners(pass, ec2, observed).await
     {
-        failure = carry_out(pass, ec2, &plan).await;
+        failure = pass.execute(ec2, &plan::plan_deletion_of_cycle(observed, &partners)).await.0.failure;
     }
     match failure {
         None => {
@@ -129,29 +136,34 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
             pass.finish(None, Standing::DeletionBlocked { message }, Next::failed()).await
         }
         // Gone meanwhile, or a rule of it is: the next look tells.
-        Some(Failure::Call(error)) if error.class == ErrorClass::Stale => Next::soon(pass.context.parts.timings.visible_poll),
+        Some(Failure::Call(error)) if error.class == ErrorClass::Stale => Next::failed(),
         Some(Failure::Call(error)) => pass.cloud_failed(None, &ec2.region, &error).await,
-        Some(Failure::NotVisible { missing: _ }) => Next::soon(pass.context.parts.timings.visible_poll),
+        Some(Failure::NotVisible { missing: _ } | Failure::Superseded) => Next::soon(pass.context.parts.timings.visible_poll),
     }
-}
-
-async fn carry_out(pass: &Pass<'_>, ec2: &Ec2, plan: &Plan) -> Option<Failure> {
-    let parts = &pass.context.parts;
-    let executor =
-        Executor { ec2, audit: parts.audit.as_ref(), metrics: &parts.metrics, clock: &parts.clock, timings: &parts.timings };
-    executor.execute(plan, &pass.subject()).await.failure
 }
 
 fn is_in_use(failure: Option<&Failure>) -> bool {
     matches!(failure, Some(Failure::Call(error)) if error.class == ErrorClass::InUse)
 }
 
-/// Whether rules of the group itself are all that holds it. What cannot be read counts as held.
-async fn nothing_else_holds(ec2: &Ec2, observed: &Observed) -> bool {
-    let id = &observed.group.id;
-    let interfaces = ec2.read.interfaces(id).await;
-    let referring = ec2.read.groups(&GroupQuery::Referring(id.clone())).await;
-    interfaces.is_ok_and(|all| all.is_empty()) && referring.is_ok_and(|all| all.iter().all(|group| group.id == *id))
+/// The other groups of a cycle that goes as a whole: they refer to this group, are being deleted too, and neither they nor this
+/// one has an interface. `None` when anything else holds the group, or when that cannot be read.
+async fn dying_partners(pass: &Pass<'_>, ec2: &Ec2, observed: &Observed) -> Option<BTreeSet<SecurityGroupId>> {
+    let own = &observed.group.id;
+    if !ec2.read.interfaces(own).await.ok()?.is_empty() {
+        return None;
+    }
+    let mut partners = BTreeSet::new();
+    for group in ec2.read.groups(&GroupQuery::Referring(own.clone())).await.ok()? {
+        if group.id == *own {
+            continue;
+        }
+        if !pass.context.is_going(&group.id) || !ec2.read.interfaces(&group.id).await.ok()?.is_empty() {
+            return None;
+        }
+        partners.insert(group.id);
+    }
+    Some(partners)
 }
 
 /// Who holds the group, as far as it can be read.

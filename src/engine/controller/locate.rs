@@ -2,7 +2,7 @@
 
 use crate::core::desired::Declaration;
 use crate::core::model::{GroupFacts, Observed, SecurityGroupId};
-use crate::core::plan::Owner;
+use crate::core::plan::{Owner, Ownership};
 use crate::ports::cloud::{CloudError, Ec2, GroupQuery};
 
 /// Where the group of an object is.
@@ -47,6 +47,8 @@ pub(super) async fn locate(
     let Some(declaration) = declaration else { return Ok(Located::Nowhere) };
     let by_name = GroupQuery::Name { vpc: declaration.vpc.clone(), name: declaration.group_name.clone() };
     match ec2.read.groups(&by_name).await?.into_iter().next() {
+        // The search by tags may lag behind: the tags of what has our name are looked at too.
+        Some(namesake) if owner.judge(&namesake.tags) == Ownership::Ours => with_rules(ec2, namesake).await,
         Some(namesake) => Ok(Located::NameTaken(namesake.id)),
         None => Ok(Located::Nowhere),
     }

@@ -27,6 +27,8 @@ pub(super) struct Memory {
     written: Option<SecurityGroup>,
 }
 
+/// As many failures in a row do not go away by looking again.
+pub(super) const LASTING: u32 = 3;
 /// How many reads must agree that a group is gone.
 const READS_OF_ABSENCE: u32 = 3;
 
@@ -99,9 +101,17 @@ impl Memories {
         })
     }
 
+    /// Whether the passes before this one failed, several in a row.
+    pub(super) fn is_failing(&self, key: &Key, uid: &str) -> bool {
+        self.with(key, uid, |memory| memory.failures >= LASTING)
+    }
+
     /// We created the group just now.
     pub(super) fn created(&self, key: &Key, uid: &str, now: Instant) {
-        self.with(key, uid, |memory| memory.created = Some(now));
+        self.with(key, uid, |memory| {
+            memory.created = Some(now);
+            memory.missing = None;
+        });
     }
 
     /// The group was there. From now on its absence is no lag of its creation.
@@ -122,7 +132,6 @@ impl Memories {
                 memory.created.map_or(Duration::ZERO, |created| timings.visibility.saturating_sub(now.duration_since(created)));
             let rest = timings.absence.saturating_sub(now.duration_since(since)).max(lag);
             if reads >= READS_OF_ABSENCE && rest.is_zero() {
-                memory.missing = None;
                 return Absence::Confirmed;
             }
             let missing_reads = READS_OF_ABSENCE.saturating_sub(reads).max(1);

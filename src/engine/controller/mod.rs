@@ -16,6 +16,7 @@ mod reconcile;
 mod report;
 mod run;
 mod unusable;
+mod write;
 
 pub use context::{Context, Parts};
 pub use run::run;

@@ -8,7 +8,7 @@ use crate::core::desired::{self, Declaration, Desired, EgressPolicy, Lookup, Loo
 use crate::core::model::{Observed, Region, SecurityGroupId, Vouched};
 use crate::core::plan::{self, Owner, Ownership, Plan, PlanInput, Report};
 use crate::core::status::{self, Facts, Reason, Standing, Tracking};
-use crate::engine::execute::{Executor, Subject};
+use crate::engine::execute::Subject;
 use crate::ports::cloud::Ec2;
 use crate::ports::metrics::{Need, Outcome};
 use crate::ports::objects::{Key, ObjectsError};
@@ -211,14 +211,14 @@ impl Pass<'_> {
             if let Err(next) = self.carry_out(&seen).await {
                 return next;
             }
-            if let Some(Ownership::Reclaimed { former_uid }) = &report.ownership {
+            if let (Some(Ownership::Reclaimed { former_uid }), None) = (&report.ownership, &recorded) {
                 let note = format!("Took over the EC2 group of an earlier object of this name (uid {former_uid})");
                 report::tell(self.context, &self.object, report::done(Reason::Reclaimed, note)).await;
             }
             changes.extend(plan::changes(&plan));
         }
-        // Somebody changes the group as fast as we do, or EC2 shows old reads: go on in a moment, from a fresh look.
-        Next::soon(self.context.parts.timings.visible_poll)
+        // Somebody changes the group as fast as we do, or EC2 shows old reads: go on from a fresh look, less and less often.
+        Next { after: Pause::Backoff, outcome: Outcome::Requeue }
     }
 
     /// What was found, or why the pass ends here.
@@ -226,7 +226,8 @@ impl Pass<'_> {
         match located {
             Located::Found(observed) => {
                 self.context.memories.present(&self.key, &self.uid);
-                Ok(Some(*observed))
+                let vouched = self.object.status.as_ref().and_then(status::baseline);
+                Ok(Some(plan::recognised(*observed, vouched.as_ref())))
             }
             Located::Nowhere => Ok(None),
             Located::RecordedAbsent(id) => {
@@ -246,7 +247,7 @@ impl Pass<'_> {
                 let message = format!(
                     "group {id} of {vpc} is called '{name}' already and is not sgwarden's: choose another spec.groupName, or remove that group"
                 );
-                Err(self.stop(Some(declaration), Reason::GroupNameTaken, message).await)
+                Err(self.stop_unpinned(declaration, Reason::GroupNameTaken, message).await)
             }
         }
     }
@@ -294,115 +295,6 @@ impl Pass<'_> {
         }
     }
 
-    /// Status first, then EC2, then wait until EC2 shows it.
-    async fn carry_out(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
-        tracing::info!(steps = plan::summary(seen.plan), "plan");
-        self.record(seen).await?;
-        let parts = &self.context.parts;
-        let executor = Executor {
-            ec2: seen.ec2,
-            audit: parts.audit.as_ref(),
-            metrics: &parts.metrics,
-            clock: &parts.clock,
-            timings: &parts.timings,
-        };
-        let execution = executor.execute(seen.plan, &self.subject()).await;
-        if let Some(id) = execution.created.clone() {
-            self.context.memories.created(&self.key, &self.uid, parts.clock.instant());
-            self.created(seen, &id).await?;
-        }
-        if let Some(failure) = &execution.failure {
-            return Err(self.execution_failed(seen, &execution, failure).await);
-        }
-        if let Some(group) = &seen.plan.group
-            && let Err(failure) = executor.await_written(group, &execution).await
-        {
-            return Err(self.execution_failed(seen, &execution, &failure).await);
-        }
-        Ok(())
-    }
-
-    /// The status that vouches for what is about to be written.
-    async fn record(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
-        let previous = self.object.status.clone().unwrap_or_default();
-        let vouched =
-            if seen.observed.is_none() { Some(plan::born_egress()) } else { plan::vouched_before(seen.vouched, seen.plan) };
-        let doing = if seen.observed.is_none() { "the group is being created" } else { "changes are being made" };
-        let drift = self.track(seen, &previous);
-        let mut next = status::build(Facts {
-            generation: self.generation(),
-            now: self.context.parts.clock.now(),
-            previous: &previous,
-            declaration: Some(seen.declaration),
-            place: Some((&seen.ec2.account, &seen.ec2.region)),
-            desired: None,
-            observed: seen.observed,
-            remaining: None,
-            vouched,
-            drift: drift.clone(),
-            standing: Standing::Progressing { doing: doing.to_owned() },
-        });
-        status::keep_failure(&mut next, &previous);
-        if seen.observed.is_none() {
-            // The old group is gone for good; a crash from here on finds the new one by its tags.
-            next.group_id = None;
-            next.arn = None;
-        }
-        let written = if seen.plan.only_reverts_additions() {
-            let write = report::write_status(self.context, &self.key, &self.object, next);
-            match tokio::time::timeout(self.context.parts.timings.status_patience, write).await {
-                Ok(Ok(object)) => Ok(object),
-                Ok(Err(error @ (ObjectsError::Conflict | ObjectsError::Gone))) => Err(error),
-                // An open door does not wait for the store of objects; the drift is in the audit, and in status later.
-                Ok(Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_))) | Err(_) => {
-                    tracing::warn!("status not written in time; undeclared rules are revoked all the same");
-                    self.context.memories.keep_unsaved(&self.key, &self.uid, drift);
-                    Ok(self.object.clone())
-                }
-            }
-        } else {
-            report::write_status(self.context, &self.key, &self.object, next).await
-        };
-        match written {
-            Ok(object) => {
-                self.object = object;
-                Ok(())
-            }
-            Err(error) => Err(self.store_failed(&error)),
-        }
-    }
-
-    /// The created group's id, into status at once: until it is there, only tags connect the group to us.
-    async fn created(&mut self, seen: &Seen<'_>, id: &SecurityGroupId) -> Result<(), Next> {
-        let mut next = self.object.status.clone().unwrap_or_default();
-        next.group_id = Some(id.to_string());
-        next.origin = Some(crate::api::Origin::Created.into());
-        match report::write_status(self.context, &self.key, &self.object, next).await {
-            Ok(object) => self.object = object,
-            Err(error) => return Err(self.store_failed(&error)),
-        }
-        let recorded = seen.report.differences.iter().any(|difference| difference.drift().is_some());
-        let (reason, verb) = if recorded { (Reason::Recreated, "Created again as") } else { (Reason::Created, "Created") };
-        let told =
-            report::done(reason, format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));
-        report::tell(self.context, &self.object, told).await;
-        self.wait_for_group(seen.ec2, id).await;
-        Ok(())
-    }
-
-    /// A new group may not show at once; the next round would take that for absence.
-    async fn wait_for_group(&self, ec2: &Ec2, id: &SecurityGroupId) {
-        let parts = &self.context.parts;
-        let since = parts.clock.instant();
-        let query = crate::ports::cloud::GroupQuery::Ids(vec![id.clone()]);
-        while since.elapsed() < parts.timings.visible_limit {
-            match ec2.read.groups(&query).await {
-                Ok(groups) if !groups.is_empty() => return,
-                Ok(_) | Err(_) => parts.clock.sleep(parts.timings.visible_poll).await,
-            }
-        }
-    }
-
     /// Nothing is left to do, or nothing may be done: say how it stands.
     async fn conclude(&mut self, seen: &Seen<'_>, changes: &[String]) -> Next {
         let previous = self.object.status.clone().unwrap_or_default();
@@ -410,7 +302,7 @@ impl Pass<'_> {
         let held: Vec<String> =
             seen.desired.held.iter().map(|((direction, rule), why)| format!("{direction} rule {rule} waits: {why}")).collect();
         let standing = if seen.declaration.mode == Mode::Observe && differences > 0 {
-            Standing::Observing { differences }
+            Standing::Observing { differences, held: held.clone() }
         } else if held.is_empty() {
             Standing::Settled
         } else {
@@ -450,7 +342,7 @@ impl Pass<'_> {
 
     /// `Some`: the status could not be stored, and this is what to do.
     pub(super) async fn store(&mut self, next: SecurityGroupStatus) -> Option<Next> {
-        match report::write_status(self.context, &self.key, &self.object, next).await {
+        match report::write_status(self.context, &self.key, &self.object, next, None).await {
             Ok(object) => {
                 self.object = object;
                 None
@@ -461,7 +353,8 @@ impl Pass<'_> {
 
     pub(super) fn store_failed(&self, error: &ObjectsError) -> Next {
         match error {
-            ObjectsError::Conflict => Next::soon(REFETCH),
+            // Grows with the conflicts in a row: a watch that hangs shows the same old object for a while.
+            ObjectsError::Conflict => Next { after: Pause::Backoff, outcome: Outcome::Requeue },
             ObjectsError::Gone => Next::on_change(),
             ObjectsError::Refused(_) | ObjectsError::Unavailable(_) => {
                 let class = if matches!(error, ObjectsError::Refused(_)) { "StatusRefused" } else { "StoreUnavailable" };
@@ -473,7 +366,7 @@ impl Pass<'_> {
         }
     }
 
-    fn track(&self, seen: &Seen<'_>, previous: &SecurityGroupStatus) -> Vec<DriftRecord> {
+    pub(super) fn track(&self, seen: &Seen<'_>, previous: &SecurityGroupStatus) -> Vec<DriftRecord> {
         let group = seen.plan.group.as_ref().map_or("", |id| id.as_str());
         let tracking =
             Tracking { group, now: self.context.parts.clock.now(), mode: seen.declaration.mode, trace_id: &self.trace_id };
@@ -484,7 +377,9 @@ impl Pass<'_> {
     pub(super) fn records(&self, previous: &SecurityGroupStatus) -> Vec<DriftRecord> {
         let unsaved = self.context.memories.unsaved(&self.key, &self.uid);
         let missing = unsaved.into_iter().filter(|record| previous.drift.iter().all(|known| known.id != record.id));
-        missing.chain(previous.drift.iter().cloned()).collect()
+        let mut records: Vec<DriftRecord> = missing.chain(previous.drift.iter().cloned()).collect();
+        status::evict(&mut records);
+        records
     }
 
     fn region(&self, written: Option<&Region>) -> Option<Region> {

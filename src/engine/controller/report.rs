@@ -1,23 +1,33 @@
 //! Writes what a pass found: status if it says anything new, then Events and counters for what became true.
 
+use std::time::Duration;
+
 use crate::api::{SecurityGroup, SecurityGroupStatus};
 use crate::core::status::{self, Reason, Told};
 use crate::ports::objects::{Key, Notice, ObjectsError};
 
 use super::context::Context;
 
-/// Writes a status unless it says what the object says already. Returns the object as it is then.
+/// Writes a status unless it says what the object says already. Returns the object as it is then. With `patience`, a store that
+/// takes longer counts as silent.
 pub(super) async fn write_status(
     context: &Context,
     key: &Key,
     object: &SecurityGroup,
     next: SecurityGroupStatus,
+    patience: Option<Duration>,
 ) -> Result<SecurityGroup, ObjectsError> {
     let before = object.status.clone().unwrap_or_default();
     if next == before {
         return Ok(object.clone());
     }
-    let written = context.parts.objects.write_status(object, &next).await?;
+    let write = context.parts.objects.write_status(object, &next);
+    let written = match patience {
+        Some(patience) => {
+            tokio::time::timeout(patience, write).await.map_err(|late| ObjectsError::Unavailable(Box::new(late)))??
+        }
+        None => write.await?,
+    };
     context.memories.wrote(key, &written);
     context.memories.saved(key, &written);
     log_flips(&before, &next);

@@ -5,7 +5,6 @@ use crate::core::desired::Problem;
 use crate::core::model::Region;
 use crate::core::plan;
 use crate::core::status::{self, Reason, Standing, Tracking};
-use crate::engine::execute::Executor;
 
 use super::locate::{Located, locate};
 use super::reconcile::{Next, Pass};
@@ -23,7 +22,7 @@ impl Pass<'_> {
         self.stop(None, Reason::InvalidSpec, message).await
     }
 
-    /// `None`: nothing to revert.
+    /// `None`: nothing to revert, or nothing that may be.
     async fn revert_only(&mut self, message: &str) -> Option<Next> {
         let status = self.object.status.clone().unwrap_or_default();
         let recorded = status::recorded_group(&status)?;
@@ -32,48 +31,45 @@ impl Pass<'_> {
         if self.object.spec.mode() != Ok(None) && self.object.spec.mode() != Ok(Some(Mode::Enforce)) {
             return None;
         }
-        let ec2 = self.context.parts.connect.connect(&region).await.ok()?;
-        if self.wrong_account(&ec2, None).await.is_some() {
-            return None;
+        let ec2 = match self.context.parts.connect.connect(&region).await {
+            Ok(ec2) => ec2,
+            Err(error) => return Some(self.cloud_failed(None, &region, &error).await),
+        };
+        if let Some(next) = self.wrong_account(&ec2, None).await {
+            return Some(next);
         }
-        let Ok(Located::Found(observed)) = locate(&ec2, &self.owner, Some(&recorded), None).await else { return None };
+        let observed = match locate(&ec2, &self.owner, Some(&recorded), None).await {
+            Ok(Located::Found(observed)) => observed,
+            Ok(Located::RecordedAbsent(_) | Located::Nowhere | Located::Ambiguous(_) | Located::NameTaken(_)) => return None,
+            Err(error) => return Some(self.cloud_failed(None, &region, &error).await),
+        };
         let vouched = status::baseline(&status);
-        let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref());
+        let observed = plan::recognised(*observed, vouched.as_ref());
+        let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref(), status.tags.as_ref());
         let tracking = Tracking {
             group: recorded.as_str(),
             now: self.context.parts.clock.now(),
             mode: Mode::Enforce,
             trace_id: &self.trace_id,
         };
-        let mut next = status.clone();
-        next.drift = status::track(&self.records(&status), &report, tracking);
-        if plan.is_empty() && next.drift == status.drift {
+        let drift = status::track(&self.records(&status), &report, tracking);
+        if plan.is_empty() && drift == status.drift {
             return None;
         }
-        let next = self.failed_status(
-            &next,
-            None,
-            Standing::Failed { reason: Reason::InvalidSpec, message: message.to_owned(), seen: false },
-        );
-        if let Some(next) = self.store(next).await {
+        let standing = Standing::Failed { reason: Reason::InvalidSpec, message: message.to_owned(), seen: false };
+        let mut next = self.failed_status(&status, None, standing);
+        next.drift.clone_from(&drift);
+        if let Err(next) = self.store_before(next, drift, &plan).await {
             return Some(next);
         }
         if plan.is_empty() {
             return None;
         }
-        let parts = &self.context.parts;
-        let executor = Executor {
-            ec2: &ec2,
-            audit: parts.audit.as_ref(),
-            metrics: &parts.metrics,
-            clock: &parts.clock,
-            timings: &parts.timings,
-        };
-        let execution = executor.execute(&plan, &self.subject()).await;
-        if let Some(failure) = &execution.failure {
+        let (execution, shown) = self.execute(&ec2, &plan).await;
+        if let Some(failure) = execution.failure.or(shown) {
             tracing::warn!(%failure, "revert failed");
             return Some(Next::failed());
         }
-        Some(Next::soon(parts.timings.visible_poll))
+        Some(Next::soon(self.context.parts.timings.visible_poll))
     }
 }

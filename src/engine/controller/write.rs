@@ -1,0 +1,134 @@
+//! From a plan to EC2: the status that vouches for it, the execution, and the wait until EC2 shows it.
+
+use crate::api::{DriftRecord, SecurityGroupStatus};
+use crate::core::model::SecurityGroupId;
+use crate::core::plan::{self, Plan};
+use crate::core::status::{self, Facts, Reason, Standing};
+use crate::engine::execute::{Execution, Executor, Failure};
+use crate::ports::cloud::{Ec2, GroupQuery};
+use crate::ports::objects::ObjectsError;
+
+use super::reconcile::{Next, Pass, Seen};
+use super::report;
+
+impl Pass<'_> {
+    /// Status first, then EC2, then wait until EC2 shows it.
+    pub(super) async fn carry_out(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
+        tracing::info!(steps = plan::summary(seen.plan), "plan");
+        self.record(seen).await?;
+        let (execution, shown) = self.execute(seen.ec2, seen.plan).await;
+        if let Some(id) = execution.created.clone() {
+            self.context.memories.created(&self.key, &self.uid, self.context.parts.clock.instant());
+            self.created(seen, &id).await?;
+        }
+        match execution.failure.as_ref().or(shown.as_ref()) {
+            Some(failure) => Err(self.execution_failed(seen, &execution, failure).await),
+            None => Ok(()),
+        }
+    }
+
+    /// Executes a plan and, where it went well, waits until reads show what it wrote.
+    pub(super) async fn execute(&self, ec2: &Ec2, plan: &Plan) -> (Execution, Option<Failure>) {
+        let parts = &self.context.parts;
+        let generation = self.object.metadata.generation;
+        let current = || self.context.look_up(&self.key).is_none_or(|object| object.metadata.generation <= generation);
+        let executor = Executor {
+            ec2,
+            audit: parts.audit.as_ref(),
+            metrics: &parts.metrics,
+            clock: &parts.clock,
+            timings: &parts.timings,
+            current: &current,
+            lasting: self.context.memories.is_failing(&self.key, &self.uid),
+        };
+        let execution = executor.execute(plan, &self.subject()).await;
+        let shown = match (&plan.group, &execution.failure) {
+            (Some(group), None) => executor.await_written(group, &execution).await.err(),
+            (None, _) | (_, Some(_)) => None,
+        };
+        (execution, shown)
+    }
+
+    /// The status that vouches for what is about to be written.
+    async fn record(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
+        let previous = self.object.status.clone().unwrap_or_default();
+        let creating = seen.observed.is_none();
+        let vouched = if creating { Some(plan::born_egress()) } else { plan::vouched_before(seen.vouched, seen.plan) };
+        let doing = if creating { "the group is being created" } else { "changes are being made" };
+        let drift = self.track(seen, &previous);
+        let mut next = status::build(Facts {
+            generation: self.generation(),
+            now: self.context.parts.clock.now(),
+            previous: &previous,
+            declaration: Some(seen.declaration),
+            place: Some((&seen.ec2.account, &seen.ec2.region)),
+            desired: None,
+            observed: seen.observed,
+            remaining: None,
+            vouched,
+            drift: drift.clone(),
+            standing: Standing::Progressing { doing: doing.to_owned() },
+        });
+        status::keep_failure(&mut next, &previous);
+        if creating {
+            // The old group is gone for good; a crash from here on finds the new one by its tags.
+            next.group_id = None;
+            next.arn = None;
+        }
+        self.store_before(next, drift, seen.plan).await
+    }
+
+    /// Stores the status that has to be there before `plan` is executed. A plan that only closes doors does not wait for a
+    /// store that is silent: its records are kept and stored later.
+    pub(super) async fn store_before(
+        &mut self,
+        next: SecurityGroupStatus,
+        drift: Vec<DriftRecord>,
+        plan: &Plan,
+    ) -> Result<(), Next> {
+        let urgent = plan.only_reverts_additions();
+        let patience = urgent.then_some(self.context.parts.timings.status_patience);
+        match report::write_status(self.context, &self.key, &self.object, next, patience).await {
+            Ok(object) => {
+                self.object = object;
+                Ok(())
+            }
+            Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_)) if urgent => {
+                tracing::warn!("status not written in time; undeclared rules are revoked all the same");
+                self.context.memories.keep_unsaved(&self.key, &self.uid, drift);
+                Ok(())
+            }
+            Err(error) => Err(self.store_failed(&error)),
+        }
+    }
+
+    /// The created group's id, into status at once: until it is there, only tags connect the group to us.
+    async fn created(&mut self, seen: &Seen<'_>, id: &SecurityGroupId) -> Result<(), Next> {
+        let mut next = self.object.status.clone().unwrap_or_default();
+        next.group_id = Some(id.to_string());
+        next.origin = Some(crate::api::Origin::Created.into());
+        if let Some(next) = self.store(next).await {
+            return Err(next);
+        }
+        let again = seen.report.differences.iter().any(|difference| difference.drift().is_some());
+        let (reason, verb) = if again { (Reason::Recreated, "Created again as") } else { (Reason::Created, "Created") };
+        let told =
+            report::done(reason, format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));
+        report::tell(self.context, &self.object, told).await;
+        self.wait_for_group(seen.ec2, id).await;
+        Ok(())
+    }
+
+    /// A new group may not show at once; the next round would take that for absence.
+    async fn wait_for_group(&self, ec2: &Ec2, id: &SecurityGroupId) {
+        let parts = &self.context.parts;
+        let since = parts.clock.instant();
+        let query = GroupQuery::Ids(vec![id.clone()]);
+        while since.elapsed() < parts.timings.visible_limit {
+            match ec2.read.groups(&query).await {
+                Ok(groups) if !groups.is_empty() => return,
+                Ok(_) | Err(_) => parts.clock.sleep(parts.timings.visible_poll).await,
+            }
+        }
+    }
+}
