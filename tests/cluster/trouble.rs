@@ -239,3 +239,59 @@ async fn asked_to_stop_it_finishes_what_is_under_way_and_goes_on_when_started_ag
     rig.settled("web").await;
     assert_eq!(rig.sim.count("CreateSecurityGroup"), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_groups_that_refer_to_each_other_go_together() {
+    let rig = Rig::start("mutual").await;
+    let pair = |name: &str, other: &str, direction: &str, peers: &str| {
+        let egress = if direction == "egress" { "" } else { "  egressPolicy: DenyAll\n" };
+        format!(
+            "---\napiVersion: sgwarden.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: {name}}}\nspec:\n  vpc: {{id: {VPC}}}\n{egress}  {direction}:\n    - {{name: a, protocol: tcp, ports: [5432], {peers}: [{{securityGroup: {{name: {other}}}}}]}}\n"
+        )
+    };
+    rig.apply(&format!("{}{}", pair("web", "db", "egress", "to"), pair("db", "web", "ingress", "from"))).await;
+    rig.settled("web").await;
+    rig.settled("db").await;
+    rig.delete("web").await;
+    rig.until("web", "blocked", |object| condition(object, "DeletionBlocked").is_some()).await;
+    let db = rig.settled("db").await;
+    assert_eq!(rig.rules(&db).await.len(), 1, "while one stays, nothing of it is touched");
+    rig.delete("db").await;
+    rig.gone("db").await;
+    rig.gone("web").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn observe_creates_nothing_and_says_what_it_would_do() {
+    let rig = Rig::start("observe-new").await;
+    rig.apply(&manifest("web").replace("  egressPolicy", "  enforcement: {mode: Observe}\n  egressPolicy")).await;
+    let object = rig.until("web", "observed", |object| object.status.as_ref().is_some_and(|status| status.plan.is_some())).await;
+    let steps = &object.status.as_ref().unwrap().plan.as_ref().unwrap().steps;
+    assert_eq!(steps, &[format!("create group web-group in {VPC}")]);
+    assert_eq!(rig.writes().values().sum::<u64>(), 0);
+    // Enforced, it is created as if nothing had been.
+    rig.apply(&manifest("web")).await;
+    rig.settled("web").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_observe_mode_a_deleted_group_is_told_once_and_stays_deleted() {
+    let rig = Rig::start("observe-gone").await;
+    rig.apply(&manifest("web")).await;
+    rig.settled("web").await;
+    rig.apply(&manifest("web").replace("  egressPolicy", "  enforcement: {mode: Observe}\n  egressPolicy")).await;
+    let object = rig.settled("web").await;
+    rig.intruder.write.delete_group(&group_id(&object)).await.unwrap();
+    let told = rig
+        .until("web", "told", |object| {
+            object.status.iter().flat_map(|status| &status.drift).any(|record| record.atoms[0].kind == "GroupDeleted")
+        })
+        .await;
+    rig.sim.clear_calls();
+    while rig.sim.count("DescribeSecurityGroups") < 6 {
+        tokio::task::yield_now().await;
+    }
+    let later = rig.get("web").await;
+    assert_eq!(told.metadata.resource_version, later.metadata.resource_version, "no news, no write");
+    assert_eq!(rig.writes().values().sum::<u64>(), 0);
+}
