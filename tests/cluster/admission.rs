@@ -194,7 +194,7 @@ fn what_the_apiserver_refuses_is_refused_without_one_at_the_same_field() {
                     (Some(_), _) => tell(case, format!("is refused: take it off the list: {problems:?}")),
                     (None, _) if problems.is_empty() => tell(case, "is accepted".to_owned()),
                     (None, _) if here.is_empty() => {
-                        tell(case, format!("is refused elsewhere than at {}: {problems:?}", case.field))
+                        tell(case, format!("is refused elsewhere than at {}: {problems:?}", case.field));
                     }
                     (None, Some(_)) if worded => tell(case, "says the same: take it off the list".to_owned()),
                     (None, None) if !worded => tell(case, format!("does not say '{}': {here:?}", case.remedy)),

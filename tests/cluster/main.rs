@@ -15,8 +15,13 @@ mod judge_tests;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admission;
 mod case;
+mod cli;
+mod deploy;
 mod doors;
 mod drift;
+mod permissions;
+mod rejected;
 mod rig;
 mod trouble;

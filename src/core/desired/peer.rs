@@ -68,8 +68,10 @@ fn parse_range(text: &str) -> Result<IpNet, String> {
         let bits = if addr.is_ipv4() { 32 } else { 128 };
         return Err(format!("'{text}' is an address, not a range: write '{text}/{bits}'"));
     }
-    let plain_length = text.rsplit_once('/').is_none_or(|(_, bits)| bits == "0" || !bits.starts_with('0'));
-    let Some(net) = text.parse::<IpNet>().ok().filter(|_| plain_length) else {
+    // Zeros in front, which the parser takes, are octal to some readers: the schema refuses them too.
+    let plain =
+        text.rsplit_once('/').is_some_and(|(addr, bits)| addr.parse::<IpAddr>().is_ok() && (bits == "0" || !bits.starts_with('0')));
+    let Some(net) = text.parse::<IpNet>().ok().filter(|_| plain) else {
         return Err(format!("'{text}' is not a CIDR block: write it like 10.0.0.0/8 or 2001:db8::/32"));
     };
     if net.trunc() != net {
