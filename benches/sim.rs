@@ -4,7 +4,7 @@
 //! release build without the AWS SDK, which it does not use: it speaks HTTP to the stand-in by itself, so that what is measured
 //! is the stand-in and not a client.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark that cannot go on may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark panics when it cannot go on, and prints what it found")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::json;
 use sgwarden::adapters::sim::{Config, Sim, VpcSeed, serve};
 
-const GROUPS: u32 = 2000;
+const GROUPS: u32 = 2_000;
 const RULES: u32 = 20;
 const KEY: &str = "AKIA111122223333BENCH";
 const REGION: &str = "eu-west-1";
@@ -36,14 +36,14 @@ fn memory() {
     };
     let ids: Vec<String> = (0..GROUPS).map(|number| between(&call(&group(number)), "groupId").to_owned()).collect();
     let Some(before) = resident() else {
-        println("rule_bytes", &json!(null), "bytes", 200.0, None);
+        figure("rule_bytes", &json!(null), "bytes", 200.0, None);
         return;
     };
     for (number, id) in (0..).zip(&ids) {
         call(&rules(number, id, false));
     }
     let bytes = (resident().unwrap() - before) / f64::from(GROUPS * RULES);
-    println("rule_bytes", &json!(bytes.round()), "bytes", 200.0, Some(bytes <= 200.0));
+    figure("rule_bytes", &json!(bytes.round()), "bytes", 200.0, Some(bytes <= 200.0));
 }
 
 /// Creating and describing over a socket, one call after the other on one connection.
@@ -62,11 +62,11 @@ fn wire() {
     seconds("create", begun, 60.0);
     let begun = now();
     // Besides ours: the default groups of the two VPCs.
-    assert_eq!(client.pages("DescribeSecurityGroups", "<groupName>"), (3, GROUPS as usize + 2));
+    assert_eq!(client.pages("DescribeSecurityGroups", "<groupName>"), (3, GROUPS + 2));
     seconds("describe_groups", begun, 1.0);
     let begun = now();
     let (pages, rows) = client.pages("DescribeSecurityGroupRules", "<securityGroupRuleId>");
-    assert!(pages > 40 && rows >= (GROUPS * (RULES + 1)) as usize, "{pages} pages, {rows} rules");
+    assert!(pages > 40 && rows >= GROUPS * (RULES + 1), "{pages} pages, {rows} rules");
     seconds("describe_rules", begun, 1.0);
 }
 
@@ -154,12 +154,12 @@ impl Client {
     }
 
     /// Asks for pages of 1000 to the last: how many there were, and how often `mark` stood in them.
-    fn pages(&mut self, action: &str, mark: &str) -> (usize, usize) {
+    fn pages(&mut self, action: &str, mark: &str) -> (u32, u32) {
         let (mut pages, mut marks) = (0, 0);
         let mut call = parameters(&[("Action", action), ("MaxResults", "1000")]);
         loop {
             let body = self.call(&call);
-            (pages, marks) = (pages + 1, marks + body.matches(mark).count());
+            (pages, marks) = (pages + 1, marks + u32::try_from(body.matches(mark).count()).unwrap());
             match between(&body, "nextToken") {
                 "" => return (pages, marks),
                 token => {
@@ -191,13 +191,13 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn seconds(figure: &str, begun: Instant, goal: f64) {
+fn seconds(name: &str, begun: Instant, goal: f64) {
     let seconds = begun.elapsed().as_secs_f64();
-    println(figure, &json!((seconds * 1000.0).round() / 1000.0), "seconds", goal, Some(seconds <= goal));
+    figure(name, &json!((seconds * 1000.0).round() / 1000.0), "seconds", goal, Some(seconds <= goal));
 }
 
-fn println(figure: &str, value: &serde_json::Value, unit: &str, goal: f64, met: Option<bool>) {
+fn figure(name: &str, value: &serde_json::Value, unit: &str, goal: f64, met: Option<bool>) {
     let size = format!("{GROUPS} groups of {RULES} rules");
-    let line = json!({ "bench": "sim", "figure": figure, "value": value, "unit": unit, "goal": goal, "met": met, "of": size });
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    let line = json!({ "bench": "sim", "figure": name, "value": value, "unit": unit, "goal": goal, "met": met, "of": size });
+    println!("{line}");
 }

@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Keep the world in this file: read at the start, when it then takes the place of --seed, and written as it changes
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Send the CloudTrail event of every write to this SQS queue, as EventBridge would; with the usual AWS credentials
+    /// Send an event for every write to this SQS queue, as AWS would; with the usual AWS credentials
     #[arg(long, value_name = "URL")]
     events_queue: Option<String>,
     /// From a call to the delivery of its event, in seconds
@@ -149,7 +149,7 @@ fn announce(address: SocketAddr) -> std::io::Result<()> {
     let reached = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "not on loopback: whoever reaches this address may do everything here");

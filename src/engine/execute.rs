@@ -109,7 +109,8 @@ impl Course {
             | Step::Modify { direction: _, rules: _ }
             | Step::Describe { direction: _, rules: _ } => false,
         };
-        !self.ended && !(waits && self.unfinished)
+        let held_up = waits && self.unfinished;
+        !self.ended && !held_up
     }
 
     fn failed(&mut self, step: &Step, failure: &Failure, lasting: bool) {

@@ -12,7 +12,7 @@ pub(crate) fn signature(access_key: &str, region: &str, service: &str) -> String
 
 /// Sends a request: status and body of its answer.
 pub(crate) async fn send(address: SocketAddr, request_line: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
     let length = body.len();
     let request = format!(
         "{request_line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
@@ -29,8 +29,8 @@ pub(crate) async fn send(address: SocketAddr, request_line: &str, headers: &[(&s
 pub(crate) async fn query(address: SocketAddr, signature: &str, version: &str, parameters: &[(&str, &str)]) -> (u16, String) {
     let mut form = format!("Version={version}");
     for (name, value) in parameters {
-        let escaped: String = value.bytes().map(escaped).collect();
-        form.push_str(&format!("&{name}={escaped}"));
+        form.extend(["&", name, "="]);
+        form.extend(value.bytes().map(escaped));
     }
     let headers = [("authorization", signature), ("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
     send(address, "POST /", &headers, &form).await

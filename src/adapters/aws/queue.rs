@@ -95,7 +95,7 @@ impl Place {
         if uri.path().trim_matches('/').is_empty() {
             return Err(FORM);
         }
-        if uri.path().ends_with(".fifo") {
+        if uri.path().rsplit_once('.').is_some_and(|(_, end)| end == "fifo") {
             return Err("it is a FIFO queue; events have no order and go to standard queues");
         }
         let host = uri.host().unwrap_or_default();

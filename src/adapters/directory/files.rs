@@ -151,7 +151,7 @@ fn parse(document: &str) -> Result<Option<SecurityGroup>, String> {
     if document.lines().all(blank) {
         return Ok(None);
     }
-    let value: serde_json::Value = serde_yaml::from_str(document).map_err(|error| error.to_string())?;
+    let value: serde_json::Value = serde_yaml::from_str(document).map_err(|error| first_line(&error.to_string()))?;
     let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default();
     if matches!(kind, "List" | "SecurityGroupList") {
         return Err(format!("kind {kind} is not read: write its items as documents of their own"));
@@ -188,6 +188,11 @@ fn parse(document: &str) -> Result<Option<SecurityGroup>, String> {
     };
     object.status = None;
     Ok(Some(object))
+}
+
+/// The parser draws a picture of the place below its first line, which says it already.
+fn first_line(text: &str) -> String {
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
 }
 
 fn is_name(text: &str, longest: usize) -> bool {

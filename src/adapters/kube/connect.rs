@@ -90,12 +90,12 @@ pub async fn connect(options: &ClusterOptions) -> Result<Cluster, ConnectError> 
 
 async fn config(options: &ClusterOptions) -> Result<Config, ConnectError> {
     let kubeconfig = match &options.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path).map_err(|error| ConnectError::Kubeconfig(one_line(&error)))?,
+        Some(path) => Kubeconfig::read_from(path).map_err(|error| ConnectError::Kubeconfig(unusable(&error)))?,
         None => match Kubeconfig::read() {
             Ok(kubeconfig) => kubeconfig,
             // A context is a thing of kubeconfigs: with one asked for, the pod is not what is meant.
             Err(error) if is_absent(&error) && options.context.is_none() => return pod(),
-            Err(error) => return Err(ConnectError::Kubeconfig(one_line(&error))),
+            Err(error) => return Err(ConnectError::Kubeconfig(unusable(&error))),
         },
     };
     if let Some(wanted) = &options.context {
@@ -107,6 +107,14 @@ async fn config(options: &ClusterOptions) -> Result<Config, ConnectError> {
     }
     let choice = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &choice).await.map_err(|error| ConnectError::Kubeconfig(one_line(&error)))
+}
+
+/// The parser's own words quote the lines around a fault, and in a kubeconfig these may hold a token.
+fn unusable(error: &KubeconfigError) -> String {
+    if matches!(error, KubeconfigError::Parse(_)) {
+        return "it is not the YAML of a kubeconfig; kubectl config view says where".to_owned();
+    }
+    one_line(error)
 }
 
 fn pod() -> Result<Config, ConnectError> {
@@ -168,6 +176,16 @@ pub(super) fn one_line(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_broken_kubeconfig_is_not_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        std::fs::write(&path, "users:\n- name: me\n  user: {token: very-secret\n").unwrap();
+        let options = ClusterOptions { kubeconfig: Some(path), context: None };
+        let line = connect(&options).await.err().unwrap().to_string();
+        assert!(!line.contains("very-secret") && line.contains("kubectl config view"), "{line}");
+    }
+
     const KUBECONFIG: &str = r#"
 apiVersion: v1
 kind: Config
@@ -199,7 +217,7 @@ users:
         assert!(fails(&options).await.contains("No such file or directory"));
 
         std::fs::write(&path, "apiVersion: v1\nclusters: {").unwrap();
-        assert!(fails(&options).await.contains("failed to parse kubeconfig YAML"));
+        assert!(fails(&options).await.contains("it is not the YAML of a kubeconfig"));
 
         std::fs::write(&path, KUBECONFIG).unwrap();
         options.context = Some("three".to_owned());

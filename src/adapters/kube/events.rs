@@ -1,6 +1,7 @@
 //! Kubernetes Events: news for whoever looks at an object. Never the record of anything; that is status and the audit trail.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -21,11 +22,16 @@ const ACTION: usize = 128;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Records Events through one recorder, kept because it folds repetitions into a series.
-pub(super) struct Events(Recorder);
+pub(super) struct Events {
+    recorder: Recorder,
+    /// Whether the log was told that Events are not taken: once is enough to look at the rights.
+    warned: AtomicBool,
+}
 
 impl Events {
     pub(super) fn new(client: Client, instance: Option<String>) -> Self {
-        Self(Recorder::new(client, Reporter { controller: CONTROLLER.to_owned(), instance }))
+        let recorder = Recorder::new(client, Reporter { controller: CONTROLLER.to_owned(), instance });
+        Self { recorder, warned: AtomicBool::new(false) }
     }
 
     /// Records a notice, or tells the log why not. `limit` is the limit of calls.
@@ -41,8 +47,15 @@ impl Events {
             action: cut(action, ACTION, &format!("~{:016x}", hash(action))),
             secondary: None,
         };
-        match tokio::time::timeout(limit.min(PATIENCE), self.0.publish(&event, &regarding)).await {
+        match tokio::time::timeout(limit.min(PATIENCE), self.recorder.publish(&event, &regarding)).await {
             Ok(Ok(())) => {}
+            Ok(Err(error)) if !self.warned.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(
+                    reason = notice.reason,
+                    error = words(&error),
+                    "Kubernetes does not take an Event; this is said once"
+                );
+            }
             Ok(Err(error)) => tracing::debug!(reason = notice.reason, error = words(&error), "event not recorded"),
             Err(elapsed) => tracing::debug!(reason = notice.reason, %elapsed, "event not recorded in time"),
         }
