@@ -45,7 +45,7 @@ rust-tests:
 		SGWARDEN_CRD_JUDGE="$$(tests/controlplane/oldest/build.sh --where)" \
 		SGWARDEN_PYTHON_BIN="$$(tests/setup/python.sh --where)" \
 		SGWARDEN_MOTO_BIN="$$(tests/setup/moto.sh --where)"; \
-	cargo test --locked
+	RUST_TEST_THREADS="$${RUST_TEST_THREADS:-6}" cargo test --locked
 
 fmt: ## format all Rust and Go files
 	cargo fmt

@@ -199,6 +199,35 @@ async fn a_queue_that_is_not_there_is_said_in_one_line() {
     assert!(said.contains("does not exist"), "{said}");
 }
 
+/// Every request of the page's examples, and every path in it.
+#[tokio::test]
+async fn the_page_says_what_is_so() {
+    let page = include_str!("../../docs/sim.md");
+    let folder = tempfile::tempdir().unwrap();
+    let seed = page.split_once("```yaml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    std::fs::write(folder.path().join("seed.yaml"), seed).unwrap();
+    let standing = Standing::start(folder.path(), &["--seed", folder.path().join("seed.yaml").to_str().unwrap()]);
+    let examples: Vec<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("curl -X "))
+        .map(|line| line.split_once(" -d ").unwrap_or((line, "''")))
+        .collect();
+    assert!(examples.len() > 10, "{examples:?}");
+    for (request, body) in examples {
+        let request = request.replace("127.0.0.1:4510", "");
+        let (status, answer) = http::send(standing.address, &request, &[], body.trim_matches('\'')).await;
+        assert_eq!(status, 200, "{request} {body}: {answer}");
+    }
+    let paths = standing.control("GET /_sim/", &Value::Null).await;
+    for path in paths["paths"].as_array().unwrap() {
+        assert!(page.contains(&format!("`{}`", path.as_str().unwrap())), "{path} is not on the page");
+    }
+    for line in standing.server.log().lines() {
+        let line = line.replace(&standing.address.to_string(), "127.0.0.1:4510");
+        assert!(page.contains(&line), "{line} is not on the page");
+    }
+}
+
 async fn queue(moto: &Lease) -> String {
     moto.sqs("CreateQueue", &json!({ "QueueName": "events" })).await["QueueUrl"].as_str().unwrap().to_owned()
 }

@@ -1,10 +1,11 @@
-//! What the engine may rely on, at three doors: the sim in process, the sim over a socket, and moto as a second opinion. What
-//! moto gets wrong is in the one table of `departures`. Contracts that need the sim's faults or records run against it alone.
+//! What the engine may rely on, at four doors: the sim in process, the sim over a socket, the sim called as the ports (without
+//! the SDK), and moto as a second opinion. What moto gets wrong is in the one table of `departures`. Contracts that need the
+//! sim's faults or records run against it alone.
 
 use std::time::Duration;
 
-use sgwarden::adapters::aws::{AwsConnector, AwsOptions, CallLimits};
-use sgwarden::adapters::sim::{Config, Effect, Fault, Faults, Latency, Quotas, Sim, VpcSeed, serve};
+use sgwarden::adapters::aws::{AwsConnector, CallLimits};
+use sgwarden::adapters::sim::{Config, Effect, Fault, Faults, Latency, Quotas, Sim, SimConnector, VpcSeed, serve};
 use sgwarden::core::model::{Direction, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcId};
 use sgwarden::ports::cloud::{CloudError, Connect, Ec2, ErrorClass, GroupQuery, NewGroup};
 
@@ -17,6 +18,7 @@ use crate::support::{ACCOUNT, account, limits, options, region};
 enum Door {
     Process,
     Socket,
+    Ports,
     Moto,
 }
 
@@ -51,26 +53,33 @@ impl World {
             Door::Process => {
                 let sim = sim();
                 let mounted = sim.clone();
-                Self::of(Backend::Sim(sim), options.in_process(move |request| mounted.handle(request)), vpc, vpc_with_ipv6).await
+                let connector = AwsConnector::new(options.in_process(move |request| mounted.handle(request)));
+                Self::of(Backend::Sim(sim), connector, vpc, vpc_with_ipv6).await
             }
             Door::Socket => {
                 let sim = sim();
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let url = format!("http://{}", listener.local_addr().unwrap());
                 tokio::spawn(serve(sim.clone(), listener, std::future::pending()));
-                Self::of(Backend::Sim(sim), options.endpoint(url), vpc, vpc_with_ipv6).await
+                Self::of(Backend::Sim(sim), AwsConnector::new(options.endpoint(url)), vpc, vpc_with_ipv6).await
+            }
+            Door::Ports => {
+                let sim = sim();
+                let connector = SimConnector::new(sim.clone(), "AKIDTEST", vec![region()]).patience(limits.write);
+                Self::of(Backend::Sim(sim), connector, vpc, vpc_with_ipv6).await
             }
             Door::Moto => {
                 let moto = Moto::open().await;
                 let (vpc, vpc_with_ipv6) = (moto.vpc.clone(), moto.vpc_with_ipv6.clone());
-                let options = options.endpoint(moto.url());
-                Self::of(Backend::Moto(moto), options, &vpc, &vpc_with_ipv6).await
+                let connector = AwsConnector::new(options.endpoint(moto.url()));
+                Self::of(Backend::Moto(moto), connector, &vpc, &vpc_with_ipv6).await
             }
         }
     }
 
-    async fn of(backend: Backend, options: AwsOptions, vpc: &str, vpc_with_ipv6: &str) -> Self {
-        let ec2 = AwsConnector::new(options).connect(&region()).await.unwrap();
+    async fn of(backend: Backend, connector: impl Connect, vpc: &str, vpc_with_ipv6: &str) -> Self {
+        let ec2 = connector.connect(&region()).await.unwrap();
+        assert_eq!((&ec2.account, &ec2.region), (&account(), &region()));
         Self { backend, ec2, vpc: vpc.parse().unwrap(), vpc_with_ipv6: vpc_with_ipv6.parse().unwrap() }
     }
 
@@ -129,6 +138,7 @@ macro_rules! contracts {
     ($($name:ident),* $(,)?) => {
         mod process { $(#[tokio::test] async fn $name() { super::$name(super::Door::Process).await; })* }
         mod socket { $(#[tokio::test] async fn $name() { super::$name(super::Door::Socket).await; })* }
+        mod ports { $(#[tokio::test] async fn $name() { super::$name(super::Door::Ports).await; })* }
         mod moto {
             $(#[tokio::test] async fn $name() {
                 super::departures::judge(stringify!($name), super::$name(super::Door::Moto)).await;
@@ -172,6 +182,7 @@ macro_rules! contracts_of_the_sim {
     ($($name:ident),* $(,)?) => {
         mod process_of_the_sim { $(#[tokio::test] async fn $name() { super::$name(super::Door::Process).await; })* }
         mod socket_of_the_sim { $(#[tokio::test] async fn $name() { super::$name(super::Door::Socket).await; })* }
+        mod ports_of_the_sim { $(#[tokio::test] async fn $name() { super::$name(super::Door::Ports).await; })* }
     };
 }
 
@@ -518,10 +529,19 @@ async fn a_write_that_took_effect_before_its_error_is_unknown(door: Door) {
     assert_eq!(world.sim().count("AuthorizeSecurityGroupIngress"), 1, "and was sent once");
 }
 
-/// What only a socket can do: break, and keep silent.
+/// What the SDK's in-process client cannot do: break, and keep silent.
 #[tokio::test]
-async fn a_write_without_an_answer_is_unknown() {
-    let world = World::with(Door::Socket, Quotas::default(), CallLimits { write: Duration::from_millis(300), ..limits() }).await;
+async fn a_write_without_an_answer_over_a_socket_is_unknown() {
+    a_write_without_an_answer_is_unknown(Door::Socket).await;
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_through_the_ports_is_unknown() {
+    a_write_without_an_answer_is_unknown(Door::Ports).await;
+}
+
+async fn a_write_without_an_answer_is_unknown(door: Door) {
+    let world = World::with(door, Quotas::default(), CallLimits { write: Duration::from_millis(300), ..limits() }).await;
     let group = world.group("web").await;
     let slow = Latency { action: "writes".into(), min_ms: 2000, ..Latency::default() };
     let gone = |effect| Fault { effect, ..Fault::drop_connection("writes").after_applying() };

@@ -1,6 +1,6 @@
-//! The adapter over AWS's SDK: `canned` against answers written down here, `contract` against the sim (in process and over a
-//! socket) and moto. `wire` holds the same two to facts about EC2 that the adapter never asks for, and `departures` is the one
-//! place that says where moto is wrong. `queue` and `command` are `sgwarden sim` as people run it.
+//! The adapter over AWS's SDK: `canned` against answers written down here, `contract` against the sim (in process, over a
+//! socket and called as the ports) and moto. `doors` compares the sim's two doors call by call. `wire` holds the same two to facts about EC2 that the adapter never asks for, and `departures` is the one
+//! place that says where moto is wrong. `command` is `sgwarden sim` as people run it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@ mod canned;
 mod command;
 mod contract;
 mod departures;
+mod doors;
 mod second_opinion;
 #[path = "../support/mod.rs"]
 mod servers;

@@ -178,6 +178,16 @@ contracts![
     a_group_that_is_not_there_fails_a_call_that_names_it,
     a_dry_run_fails_with_412,
     an_answer_has_the_id_of_its_request,
+    all_traffic_has_no_ports_in_describe_groups,
+    values_of_filters_may_have_wildcards,
+    a_page_leads_to_the_next,
+    revoke_says_what_it_revoked,
+    a_rule_of_the_other_direction_is_not_there,
+    a_modified_rule_keeps_its_kind_of_peer,
+    a_group_of_an_interface_is_in_use,
+    a_rule_has_tags_of_its_own,
+    a_tag_of_aws_cannot_be_set,
+    a_resource_has_fifty_tags_at_most,
 ];
 
 async fn protocol_numbers_that_have_a_name_are_shown_by_it(door: Door) {
@@ -311,4 +321,107 @@ async fn an_answer_has_the_id_of_its_request(door: Door) {
     let world = World::open(door).await;
     let ids = [world.call("DescribeVpcs", &[]).await.text("requestId"), world.call("DescribeVpcs", &[]).await.text("requestId")];
     assert_ne!(ids[0], ids[1]);
+}
+
+async fn all_traffic_has_no_ports_in_describe_groups(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let seen = world.call("DescribeSecurityGroups", &[("Filter.1.Name", "group-id"), ("Filter.1.Value.1", &group)]).await;
+    assert_eq!((seen.texts("ipProtocol"), seen.texts("fromPort").len()), (vec!["-1"], 0), "{}", seen.1);
+}
+
+async fn values_of_filters_may_have_wildcards(door: Door) {
+    let world = World::open(door).await;
+    for name in ["web-1", "web-22", "db"] {
+        world.create(&world.vpc, name, "d").await.text("groupId");
+    }
+    for (pattern, count) in [("web-*", 2), ("web-?", 1), ("WEB-*", 0)] {
+        let filters = [("Filter.1.Name", "group-name"), ("Filter.1.Value.1", pattern)];
+        let seen = world.call("DescribeSecurityGroups", &filters).await;
+        assert_eq!(seen.texts("groupName").len(), count, "{pattern}: {}", seen.1);
+    }
+}
+
+async fn a_page_leads_to_the_next(door: Door) {
+    let world = World::open(door).await;
+    for number in 0..6 {
+        world.create(&world.vpc, &format!("web-{number}"), "d").await.text("groupId");
+    }
+    let filter = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", world.vpc.as_str()), ("MaxResults", "5")];
+    let first = world.call("DescribeSecurityGroups", &filter).await;
+    let token = first.text("nextToken");
+    let second = world.call("DescribeSecurityGroups", &[&filter[..], &[("NextToken", &token)]].concat()).await;
+    let names: BTreeSet<&str> = first.texts("groupName").into_iter().chain(second.texts("groupName")).collect();
+    assert_eq!((first.texts("groupName").len(), names.len(), second.texts("nextToken").concat().as_str()), (5, 7, ""));
+}
+
+async fn revoke_says_what_it_revoked(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let made = world.allow(&group, &["tcp 80-80 10.0.0.0/8"]).await.text("securityGroupRuleId");
+    let answer = world.permissions("RevokeSecurityGroupIngress", &group, &["tcp 80-80 10.0.0.0/8"]).await;
+    assert_eq!((answer.text("return").as_str(), answer.texts("securityGroupRuleId")), ("true", vec![made.as_str()]));
+}
+
+async fn a_rule_of_the_other_direction_is_not_there(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let made = world.allow(&group, &["tcp 80-80 10.0.0.0/8"]).await.text("securityGroupRuleId");
+    let answer = world.call("RevokeSecurityGroupEgress", &[("GroupId", &group), ("SecurityGroupRuleId.1", &made)]).await;
+    answer.fails(400, "InvalidSecurityGroupRuleId.NotFound");
+    World::assert_rules(&world.rules(&group).await, &["tcp 80-80 10.0.0.0/8"]);
+}
+
+async fn a_modified_rule_keeps_its_kind_of_peer(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let made = world.allow(&group, &["tcp 80-80 10.0.0.0/8"]).await.text("securityGroupRuleId");
+    let rule = "SecurityGroupRule.1.SecurityGroupRule";
+    let names = ["IpProtocol", "FromPort", "ToPort", "CidrIpv6"].map(|name| format!("{rule}.{name}"));
+    let parameters = [
+        ("GroupId", group.as_str()),
+        ("SecurityGroupRule.1.SecurityGroupRuleId", &made),
+        (&names[0], "tcp"),
+        (&names[1], "80"),
+        (&names[2], "80"),
+        (&names[3], "2001:db8::/32"),
+    ];
+    let answer = world.call("ModifySecurityGroupRules", &parameters).await;
+    assert_eq!(answer.0, 400, "{}", answer.1);
+}
+
+async fn a_group_of_an_interface_is_in_use(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let subnet = world.call("CreateSubnet", &[("VpcId", &world.vpc), ("CidrBlock", "10.0.1.0/24")]).await.text("subnetId");
+    let interface = [("SubnetId", subnet.as_str()), ("SecurityGroupId.1", &group)];
+    world.call("CreateNetworkInterface", &interface).await.text("networkInterfaceId");
+    world.call("DeleteSecurityGroup", &[("GroupId", &group)]).await.fails(400, "DependencyViolation");
+}
+
+async fn a_rule_has_tags_of_its_own(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let made = world.allow(&group, &["tcp 80-80 10.0.0.0/8"]).await.text("securityGroupRuleId");
+    world.call("CreateTags", &[("ResourceId.1", &made), ("Tag.1.Key", "team"), ("Tag.1.Value", "shop")]).await.text("return");
+    let seen = world.call("DescribeSecurityGroupRules", &[("SecurityGroupRuleId.1", &made)]).await;
+    assert_eq!((seen.texts("key"), seen.texts("value")), (vec!["team"], vec!["shop"]), "{}", seen.1);
+}
+
+async fn a_tag_of_aws_cannot_be_set(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let tag = [("ResourceId.1", group.as_str()), ("Tag.1.Key", "aws:x"), ("Tag.1.Value", "y")];
+    world.call("CreateTags", &tag).await.fails(400, "InvalidParameterValue");
+}
+
+async fn a_resource_has_fifty_tags_at_most(door: Door) {
+    let world = World::open(door).await;
+    let group = world.group().await;
+    let names: Vec<(String, String)> = (1..=51).map(|n| (format!("Tag.{n}.Key"), format!("k{n}"))).collect();
+    let mut tags: Vec<(&str, &str)> = names.iter().map(|(name, key)| (name.as_str(), key.as_str())).collect();
+    tags.push(("ResourceId.1", &group));
+    world.call("CreateTags", &tags).await.fails(400, "TagLimitExceeded");
+    let seen = world.call("DescribeSecurityGroups", &[("Filter.1.Name", "group-id"), ("Filter.1.Value.1", &group)]).await;
+    assert!(seen.texts("key").is_empty(), "{}", seen.1);
 }

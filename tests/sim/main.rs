@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects by failing")]
 
+#[path = "../support/setup.rs"]
+#[allow(dead_code, reason = "this tier needs only a part of what the set-up made")]
+mod setup;
 mod support;
 
 mod canonical;
@@ -22,4 +25,5 @@ mod rules;
 mod state;
 mod sts;
 mod tags;
+mod tours;
 mod wire;

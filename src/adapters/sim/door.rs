@@ -147,7 +147,7 @@ fn travel<T>(mut response: Response<Bytes>, outcome: &Outcome<T>) -> Response<By
     response
 }
 
-fn log_other(
+pub(crate) fn log_other(
     inner: &mut Inner,
     now: Timestamp,
     caller: &Caller,
@@ -169,7 +169,7 @@ fn log_other(
 }
 
 /// The fault that strikes a call of STS or `CloudTrail`: these are hit by name only, not by `*`.
-fn struck(inner: &mut Inner, caller: &Caller, action: &str) -> Option<(Effect, ApiError)> {
+pub(crate) fn struck(inner: &mut Inner, caller: &Caller, action: &str) -> Option<(Effect, ApiError)> {
     let named = inner.faults.errors.iter().any(|Fault { action: target, .. }| target == action);
     let strike = if named { inner.faults.strike(action, caller, &mut inner.mint) } else { None }?;
     let message = strike.message.unwrap_or_else(|| usual_message(&strike.code, action));

@@ -2,8 +2,9 @@
 //! other people's CI.
 //!
 //! Entry point: [`Sim`]. [`Sim::handle`] answers HTTP requests without a socket, [`serve`] answers them on one; both speak
-//! the protocols that the AWS SDKs and the AWS CLI speak, so that these work unchanged. Faults, the clock and the record of
-//! calls are reached by methods of [`Sim`] and by `/_sim/…` (see [`control`]).
+//! the protocols that the AWS SDKs and the AWS CLI speak, so that these work unchanged. [`SimConnector`] calls it as the
+//! project's ports instead. Faults, the clock and the record of calls are reached by methods of [`Sim`] and by `/_sim/…` (see
+//! [`control`]).
 //!
 //! Where documents are silent or disagree, it does the following, and says so here: a `DryRun` is answered before anything is
 //! looked up; `ModifySecurityGroupRules` clears a description that is left out; a group counts once in either family's quota;
@@ -16,7 +17,7 @@
 //!
 //! Invariant: one state machine, two doors: no rule of EC2's is written twice, and none outside `world`.
 //! Invariant: nothing here is shared with the project's own model of security groups: this is a second, independent reading
-//! of the same documents.
+//! of the same documents. Only `ports` sees both, and translates.
 //! Invariant: signatures are not verified and nothing is secret here; it must never be reachable by strangers.
 
 mod activity;
@@ -30,6 +31,7 @@ mod handle;
 mod identity;
 mod log;
 mod pipeline;
+mod ports;
 mod server;
 mod wire;
 mod world;
@@ -41,5 +43,6 @@ pub use faults::{Effect, Fault, Faults, Latency, StaleReads, StopAfter, When};
 pub use handle::Sim;
 pub use identity::Principal;
 pub use log::CallRecord;
+pub use ports::SimConnector;
 pub use server::serve;
 pub use world::error::ApiError;
