@@ -55,6 +55,12 @@ const DEPARTURES: &[(&str, &str, &str)] = &[
     ("the_name_default_is_reserved", "the name is only taken, not reserved", "InvalidGroup.Duplicate"),
     ("the_default_group_cannot_be_deleted", "it is deleted", "left: (200, [])"),
     ("an_answer_has_the_id_of_its_request", "every answer of EC2 has the same id in its body", "request-id"),
+    ("a_page_leads_to_the_next", "DescribeSecurityGroups has one page, whatever MaxResults says", "no nextToken"),
+    ("revoke_says_what_it_revoked", "only that it did", "(\"true\", [])"),
+    ("a_rule_of_the_other_direction_is_not_there", "the code is that of a revoke by properties", "InvalidPermission.NotFound"),
+    ("a_modified_rule_keeps_its_kind_of_peer", "it is taken and forgotten", "left: 200"),
+    ("a_group_of_an_interface_is_in_use", "it is deleted", "left: (200, [])"),
+    ("a_tag_of_aws_cannot_be_set", "any key is taken", "left: (200, [])"),
 ];
 
 /// Runs a contract at moto's door: it holds, or it fails in the way that the table has for it.

@@ -270,7 +270,9 @@ async fn both_doors_of_the_sim_are_one_ec2() {
     let events = |sim: &Sim| {
         let mut events = sim.take_events();
         // Who says to be calling is the one thing that tells the doors apart.
-        events.iter_mut().for_each(|event| event["detail"]["userAgent"] = "".into());
+        for event in &mut events {
+            event["detail"]["userAgent"] = "".into();
+        }
         events
     };
     let (sdk, ports) = (events(&one), events(&two));

@@ -403,7 +403,7 @@ async fn a_rule_has_tags_of_its_own(door: Door) {
     let world = World::open(door).await;
     let group = world.group().await;
     let made = world.allow(&group, &["tcp 80-80 10.0.0.0/8"]).await.text("securityGroupRuleId");
-    world.call("CreateTags", &[("ResourceId.1", &made), ("Tag.1.Key", "team"), ("Tag.1.Value", "shop")]).await.text("return");
+    world.call("CreateTags", &[("ResourceId.1", &made), ("Tag.1.Key", "team"), ("Tag.1.Value", "shop")]).await.text("requestId");
     let seen = world.call("DescribeSecurityGroupRules", &[("SecurityGroupRuleId.1", &made)]).await;
     assert_eq!((seen.texts("key"), seen.texts("value")), (vec!["team"], vec!["shop"]), "{}", seen.1);
 }
@@ -418,8 +418,9 @@ async fn a_tag_of_aws_cannot_be_set(door: Door) {
 async fn a_resource_has_fifty_tags_at_most(door: Door) {
     let world = World::open(door).await;
     let group = world.group().await;
-    let names: Vec<(String, String)> = (1..=51).map(|n| (format!("Tag.{n}.Key"), format!("k{n}"))).collect();
-    let mut tags: Vec<(&str, &str)> = names.iter().map(|(name, key)| (name.as_str(), key.as_str())).collect();
+    let names: Vec<[String; 3]> = (1..=51).map(|n| [format!("Tag.{n}.Key"), format!("k{n}"), format!("Tag.{n}.Value")]).collect();
+    let mut tags: Vec<(&str, &str)> =
+        names.iter().flat_map(|[name, key, value]| [(name.as_str(), key.as_str()), (value.as_str(), "v")]).collect();
     tags.push(("ResourceId.1", &group));
     world.call("CreateTags", &tags).await.fails(400, "TagLimitExceeded");
     let seen = world.call("DescribeSecurityGroups", &[("Filter.1.Name", "group-id"), ("Filter.1.Value.1", &group)]).await;
