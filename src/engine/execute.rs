@@ -307,7 +307,14 @@ impl Executor<'_> {
                 | Step::AwaitVisible { atoms: _ }
                 | Step::Settle,
                 _,
-            ) => Ok(Receipt::default()),
+            ) => Err(CloudError {
+                operation: step.operation().unwrap_or("none"),
+                class: ErrorClass::Terminal,
+                code: None,
+                message: "a defect of sgwarden: the step does not fit its plan; nothing was sent".to_owned(),
+                request_id: None,
+                outcome_unknown: false,
+            }),
         }
     }
 }
