@@ -44,7 +44,7 @@ enum Command {
     /// Watch it work, in a minute, with nothing but this binary: a simulated AWS account and an intruder
     #[cfg(all(feature = "aws", feature = "sim"))]
     Demo(demo::Args),
-    /// Serve a stand-in for EC2 and STS, for tests and trials
+    /// Serve a stand-in for EC2, STS and CloudTrail, for tests and trials
     #[cfg(feature = "sim")]
     Sim(sim::Args),
     /// Write the CustomResourceDefinitions
