@@ -1,6 +1,7 @@
 //! The adapter over AWS's SDK: `canned` against answers written down here, `contract` against the sim (in process, over a
-//! socket and called as the ports) and moto. `doors` compares the sim's two doors call by call. `wire` holds the same two to facts about EC2 that the adapter never asks for, and `departures` is the one
-//! place that says where moto is wrong. `command` is `sgwarden sim` as people run it.
+//! socket and called as the ports) and moto. `doors` compares the sim's two doors call by call. `wire` holds sim and moto to
+//! facts about EC2 that the adapter never asks for, and `departures` is the one place that says where moto is wrong. `command`
+//! is `sgwarden sim` as people run it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

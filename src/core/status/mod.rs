@@ -149,11 +149,3 @@ pub fn recorded_group(status: &SecurityGroupStatus) -> Option<SecurityGroupId> {
 pub fn recorded_tags(status: &SecurityGroupStatus) -> Option<Tags> {
     status.tags.clone()
 }
-
-/// Whether two statuses say the same: what is read back may differ in nothing but its times.
-pub fn same(a: &SecurityGroupStatus, b: &SecurityGroupStatus) -> bool {
-    a == b
-}
-
-#[cfg(test)]
-mod tests;
