@@ -210,11 +210,10 @@ async fn an_unusable_manifest_holds_no_door_open_but_observe_stays_observe() {
                 tokio::task::yield_now().await;
             }
         } else {
-            let looks = rig.sim.calls().len();
-            rig.patch("web", serde_json::json!({"metadata": {"annotations": {"look": "once more"}}})).await;
-            rig.until("web", "seen", |object| object.metadata.annotations.as_ref().is_some_and(|all| all["look"] == "once more"))
-                .await;
-            assert!(rig.sim.calls().len() >= looks);
+            let passes = rig.passes();
+            while rig.passes() < passes + 3 {
+                tokio::task::yield_now().await;
+            }
             assert_eq!(rig.writes().values().sum::<u64>(), 1, "only the intruder writes in Observe: {:?}", rig.writes());
         }
     }

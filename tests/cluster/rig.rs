@@ -83,6 +83,11 @@ pub(crate) async fn install_crds(plane: &ControlPlane) {
         .kubectl(&["wait", "--for=condition=Established", "crd/securitygroups.sgwarden.dev", "--timeout=60s"], "")
         .await
         .succeeded();
+    // The apiserver publishes what it serves a moment after it serves it, and kubectl goes by what is published.
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    while !plane.kubectl(&["explain", "securitygroups.sgwarden.dev.spec.egressPolicy"], "").await.success {
+        assert!(tokio::time::Instant::now() < deadline, "the kind is never published");
+    }
 }
 
 impl Rig {
@@ -273,6 +278,14 @@ impl Rig {
     pub(crate) fn writes(&self) -> BTreeMap<String, u64> {
         let write = |action: &str| !action.starts_with("Describe") && !action.starts_with("Get");
         self.sim.counts().into_iter().filter(|(action, count)| write(action) && *count > 0).collect()
+    }
+
+    /// Reconciles that have ended so far.
+    pub(crate) fn passes(&self) -> u64 {
+        let mut exposition = String::new();
+        prometheus_client::encoding::text::encode(&mut exposition, &self.metrics.registry()).unwrap();
+        let counts = exposition.lines().filter(|line| line.starts_with("sgwarden_reconcile_total{"));
+        counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 
     /// Reasons and notes of the Events about an object.

@@ -20,6 +20,7 @@ fn a_group_on_an_interface_cannot_be_deleted_until_the_interface_lets_go() {
     let made = interface(&world, &subnet(&world, VPC, "10.0.1.0/24"), &[&web]).ok();
     let eni = made.text("networkInterface/networkInterfaceId").to_owned();
     assert_eq!(made.text("networkInterface/status"), "available");
+    assert_eq!(made.text("networkInterface/availabilityZoneId"), "euw1-az1");
     world.call("DeleteSecurityGroup", &[("GroupId", &web)]).fails("DependencyViolation");
     world.call("ModifyNetworkInterfaceAttribute", &[("NetworkInterfaceId", &eni), ("SecurityGroupId.1", &db)]).ok();
     world.call("DeleteSecurityGroup", &[("GroupId", &web)]).ok();
@@ -41,6 +42,9 @@ fn the_usage_of_a_group_is_found_by_filter() {
     assert_eq!(find("group-id", &web), [eni.as_str()]);
     assert_eq!(find("group-name", "default").len(), 1);
     assert_eq!(find("subnet-id", &subnet).len(), 2);
+    assert_eq!(find("availability-zone", "eu-west-1a").len(), 2);
+    assert_eq!(find("availability-zone-id", "euw1-az1").len(), 2);
+    assert_eq!(find("availability-zone-id", "euw1-az2").len(), 0);
     let both = [("NetworkInterfaceId.1", eni.as_str()), ("MaxResults", "5")];
     world.call("DescribeNetworkInterfaces", &both).fails("InvalidParameterCombination");
 }

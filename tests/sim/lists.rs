@@ -111,3 +111,15 @@ fn unknown_and_malformed_lists_are_told_apart_and_users_are_listed() {
     world.revoke(&web, &[&format!("tcp/1 {list}")]).ok();
     world.call("DeleteManagedPrefixList", &[("PrefixListId", &list)]).ok();
 }
+
+#[test]
+fn lists_take_the_three_filters_that_are_documented_and_no_tags() {
+    let world = World::new();
+    let list = list(&world, "5");
+    let find = |name, value| world.call("DescribeManagedPrefixLists", &[("Filter.1.Name", name), ("Filter.1.Value.1", value)]);
+    for (name, value) in [("owner-id", "111122223333"), ("prefix-list-id", list.as_str()), ("prefix-list-name", "off?ce")] {
+        assert_eq!(find(name, value).ok().texts("prefixListSet", "prefixListId"), [list.as_str()], "{name}");
+    }
+    find("tag-key", "Name").fails("InvalidFilter");
+    find("tag:Name", "web").fails("InvalidFilter");
+}

@@ -119,3 +119,19 @@ fn neither_default_groups_nor_the_default_vpc_take_part_in_associations() {
     let vpc = world.sim.default_vpc("111122223333", "eu-west-1").unwrap();
     assert_eq!(world.call("AssociateSecurityGroupVpc", &[("GroupId", &web), ("VpcId", &vpc)]).status, 400);
 }
+
+#[test]
+fn groups_for_a_vpc_take_the_five_filters_that_are_documented_and_no_tags() {
+    let world = World::new();
+    let web = world.group(VPC, "web");
+    let find = |name, value| {
+        world.call("GetSecurityGroupsForVpc", &[("VpcId", VPC), ("Filter.1.Name", name), ("Filter.1.Value.1", value)])
+    };
+    for (name, value) in [("group-id", web.as_str()), ("group-name", "w?b"), ("owner-id", "111122223333"), ("primary-vpc-id", VPC)]
+    {
+        let found = find(name, value).ok().texts("securityGroupForVpcSet", "groupId");
+        assert!(found.contains(&web), "{name}: {found:?}");
+    }
+    find("tag-key", "Name").fails("InvalidFilter");
+    find("tag:Name", "web").fails("InvalidFilter");
+}

@@ -79,8 +79,10 @@ impl Shared {
 
     /// One look at the files.
     fn look(&self) {
+        // Read first: a disk that hangs must not keep the lock that status writes need.
+        let found = read_manifests(&self.options.manifests);
         let mut table = self.lock();
-        match read_manifests(&self.options.manifests) {
+        match found {
             Ok(found) => table.take(found.into_iter().map(|(key, (object, _))| (key, object)).collect()),
             Err(problems) => table.tell(&problems),
         }
@@ -110,18 +112,20 @@ impl Shared {
 impl Table {
     fn take(&mut self, found: BTreeMap<Key, SecurityGroup>) {
         let known = self.objects.len();
-        let lost = self.objects.keys().filter(|key| !found.contains_key(*key)).count();
+        let mut gone: Vec<Key> = self.objects.keys().filter(|key| !found.contains_key(*key)).cloned().collect();
         // An empty or half-gone folder is a checkout under way or a volume that is not there, not a wish.
-        if known > 1 && lost.saturating_mul(2) > known {
-            let line = format!("{lost} of {known} objects are gone from the files at once: taken for a mistake, all stay in force");
+        let doubtful = !gone.is_empty() && (found.is_empty() || gone.len().saturating_mul(2) > known);
+        let line =
+            format!("{} of {known} objects are gone from the files at once: taken for a mistake, they stay in force", gone.len());
+        if doubtful {
+            gone.clear();
             if self.told != [line.as_str()] {
                 tracing::error!("{line}");
                 self.told = vec![line];
             }
-            return;
+        } else {
+            self.told.clear();
         }
-        self.told.clear();
-        let gone: Vec<Key> = self.objects.keys().filter(|key| !found.contains_key(*key)).cloned().collect();
         for key in gone {
             self.left.insert(key.clone());
             if let Some((manifest, held)) = self.objects.remove(&key) {
@@ -148,13 +152,15 @@ impl Table {
         };
         let Some(mut held) = held else { return self.put(key, object.clone(), Held::new(&object)) };
         // One that is back has been let go of meanwhile: it has to be looked at again, though it reads as before.
-        let is_back = self.left.remove(key);
+        let is_back = self.left.contains(key);
         if held.spec != object.spec || is_back {
             held.generation = held.generation.saturating_add(1);
             held.spec = object.spec.clone();
         }
         held.version = held.version.saturating_add(1);
-        self.put(key, object, held)
+        self.put(key, object, held)?;
+        self.left.remove(key);
+        Ok(())
     }
 
     fn put(&mut self, key: &Key, manifest: SecurityGroup, held: Held) -> Result<(), StateError> {
@@ -293,13 +299,25 @@ mod tests {
 
     #[tokio::test]
     async fn an_object_that_comes_back_is_looked_at_again() {
-        let files = Files::new(MANIFEST);
-        let before = files.object();
-        std::fs::remove_file(files.path()).unwrap();
+        let others = ["aa", "bb"].map(|name| MANIFEST.replace("name: web", &format!("name: {name}"))).join("---\n");
+        let files = Files::new(&format!("{MANIFEST}---\n{others}"));
+        let web = |files: &Files| {
+            files
+                .store
+                .shared
+                .lock()
+                .objects
+                .iter()
+                .find(|(key, _)| key.name == "web")
+                .map(|(_, (manifest, held))| held.dress(manifest))
+        };
+        let before = web(&files).unwrap();
+        std::fs::write(files.path(), &others).unwrap();
         files.store.shared.look();
-        std::fs::write(files.path(), MANIFEST).unwrap();
+        assert!(web(&files).is_none(), "one of three may go");
+        std::fs::write(files.path(), format!("{MANIFEST}---\n{others}")).unwrap();
         files.store.shared.look();
-        let after = files.object();
+        let after = web(&files).unwrap();
         assert_eq!(before.metadata.uid, after.metadata.uid);
         assert!(after.metadata.generation > before.metadata.generation, "a generation seen before starts no reconcile");
     }
@@ -310,6 +328,14 @@ mod tests {
         std::fs::write(files.path(), "").unwrap();
         files.store.shared.look();
         assert_eq!(files.store.shared.lock().objects.len(), 2);
+        // What is there still counts: the stop button works also then.
+        let three = ["cc", "dd"].map(|name| MANIFEST.replace("name: web", &format!("name: {name}"))).join("---\n");
+        let files = Files::new(&format!("{MANIFEST}---\n{three}"));
+        std::fs::write(files.path(), MANIFEST.replace("DenyAll", "AllowAll")).unwrap();
+        files.store.shared.look();
+        let table = files.store.shared.lock();
+        assert_eq!(table.objects.len(), 3);
+        assert!(table.objects.values().any(|(manifest, _)| manifest.spec.egress_policy.as_deref() == Some("AllowAll")));
     }
 
     #[tokio::test]

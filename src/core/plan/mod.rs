@@ -24,7 +24,7 @@ pub use render::{changes, lines, render, summary};
 pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};
 pub use revert::plan_reverts;
 pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};
-pub use vouch::{born_egress, recognised, vouched_after, vouched_before};
+pub use vouch::{born_egress, recognised, vouched_after, vouched_before, vouched_before_reverts};
 
 use super::desired::Desired;
 use super::model::{Observed, SecurityGroupId, Tags, Vouched};

@@ -8,7 +8,7 @@ use crate::core::model::{Declared, Observed, RuleSet, Tags, Vouched};
 use super::ownership::{Owner, Ownership};
 use super::report::Report;
 use super::step::Plan;
-use super::{PlanInput, plan};
+use super::{PlanInput, check, plan};
 
 /// The desired state of the last manifest that could be used, as far as it is known: the vouched rules and the applied tags.
 /// Of descriptions only digests are known, so rows keep the text they have.
@@ -19,6 +19,10 @@ fn last_good(observed: &Observed, vouched: &Vouched, tags: &Tags) -> Desired {
         let row = live.get(atom).copied().or_else(|| known.id.as_ref().and_then(|id| observed.rules.get(id)));
         // An intent that never became live was not in force: nothing rests on it.
         if known.id.is_none() && row.is_none() {
+            continue;
+        }
+        // The row became what we meant it to become: that line stands for it, this one is of yesterday.
+        if row.is_some_and(|row| row.atom != *atom && vouched.get(&row.atom).is_some()) {
             continue;
         }
         let description = row.and_then(|row| row.description.clone());
@@ -51,9 +55,68 @@ pub fn plan_reverts(owner: &Owner, observed: &Observed, vouched: Option<&Vouched
     };
     let (planned, mut report) = plan(input);
     let ours = matches!(report.ownership, Some(Ownership::Ours | Ownership::Reclaimed { former_uid: _ } | Ownership::Stripped));
-    if vouched.is_none() || !ours {
+    if vouched.is_none() || !ours || !check(input, &planned).is_empty() {
         report.differences.clear();
         return (Plan { group: Some(observed.group.id.clone()), steps: Vec::new() }, report);
     }
     (planned, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::{DescriptionHash, GroupFacts, LiveRule, VouchedRule};
+
+    fn owner() -> Owner {
+        Owner { cluster: "c1".into(), namespace: "shop".into(), name: "web".into(), uid: "u1".into() }
+    }
+
+    fn observed(rows: &[(&str, &str)]) -> Observed {
+        let group = GroupFacts {
+            id: "sg-0a1b2c3d".parse().unwrap(),
+            arn: None,
+            owner: "111122223333".parse().unwrap(),
+            vpc: "vpc-0a1b2c3d".parse().unwrap(),
+            name: "web".into(),
+            description: "web".into(),
+            tags: owner().tags("Created"),
+        };
+        let row = |(id, atom): &(&str, &str)| LiveRule { id: id.parse().unwrap(), atom: atom.parse().unwrap(), description: None };
+        Observed::new(group, rows.iter().map(row))
+    }
+
+    fn vouched(lines: &[(Option<&str>, &str)]) -> Vouched {
+        let mut set = Vouched::default();
+        for (id, atom) in lines {
+            let id = id.map(|id| id.parse().unwrap());
+            let rule = VouchedRule { id, rule: "a".parse().unwrap(), description: DescriptionHash::of(None) };
+            set.insert(atom.parse().unwrap(), rule);
+        }
+        set
+    }
+
+    const ROW: &str = "sgr-0a1b2c3d4e5f67890";
+
+    #[test]
+    fn a_rule_we_changed_ourselves_just_before_is_not_taken_back() {
+        // The change in place was made, its status not written: the old line has the row's id, the new one is an intent.
+        let vouched = vouched(&[(Some(ROW), "ingress tcp 22 from 0.0.0.0/0"), (None, "ingress tcp 22 from 10.0.0.0/8")]);
+        let observed = observed(&[(ROW, "ingress tcp 22 from 10.0.0.0/8")]);
+        let (plan, report) = plan_reverts(&owner(), &observed, Some(&vouched), None);
+        assert!(plan.is_empty() && report.differences.is_empty(), "{plan:?} {report:?}");
+    }
+
+    #[test]
+    fn traffic_that_rests_on_an_addition_is_restored_before_it_goes() {
+        let vouched = vouched(&[(Some(ROW), "ingress tcp 443 from 10.0.0.0/8")]);
+        let observed = observed(&[("sgr-0a1b2c3d4e5f67891", "ingress tcp 443 from 0.0.0.0/0")]);
+        let (plan, _) = plan_reverts(&owner(), &observed, Some(&vouched), None);
+        assert_eq!(super::super::summary(&plan), "authorize 1 → revoke 1 (drift)");
+    }
+
+    #[test]
+    fn without_a_baseline_nothing_is_done() {
+        let observed = observed(&[(ROW, "ingress tcp 22 from 0.0.0.0/0")]);
+        assert!(plan_reverts(&owner(), &observed, None, None).0.is_empty());
+    }
 }

@@ -61,6 +61,22 @@ pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched>
     Some(set)
 }
 
+/// The set to be in status before reverts are made without a usable manifest: what is restored has no description then, as its
+/// text is not known, and that is our doing.
+pub fn vouched_before_reverts(vouched: &Vouched, plan: &Plan) -> Vouched {
+    let mut set = vouched.clone();
+    for step in &plan.steps {
+        let Step::Authorize { direction: _, rules } = step else { continue };
+        for item in rules {
+            if let Some(known) = set.get(&item.new.atom).cloned() {
+                let description = DescriptionHash::of(item.new.description.as_deref());
+                set.insert(item.new.atom.clone(), VouchedRule { description, ..known });
+            }
+        }
+    }
+    set
+}
+
 /// The group as read, but for owners that EC2 has forgotten: the account of a peer group vanishes from a rule when the peer is
 /// deleted. Nobody changed the rule, and the row is the one we know.
 pub fn recognised(mut observed: Observed, vouched: Option<&Vouched>) -> Observed {

@@ -25,7 +25,12 @@ pub struct Tracking<'a> {
 /// The records after a look at the group: drift that is new gets one, drift that is gone is resolved.
 pub fn track(records: &[DriftRecord], report: &Report, with: Tracking<'_>) -> Vec<DriftRecord> {
     let current: Vec<DriftAtom> = report.drifts().filter_map(atom_of).collect();
-    let mut next: Vec<DriftRecord> = records.iter().cloned().map(|record| follow(record, &current, with)).collect();
+    let incomplete = report.ownership.is_none()
+        || report
+            .differences
+            .iter()
+            .any(|d| d.held.is_none() && matches!(d.what, What::Missing { atom: _, declared: _, last_id: _ }));
+    let mut next: Vec<DriftRecord> = records.iter().cloned().map(|record| follow(record, &current, incomplete, with)).collect();
     let known: BTreeSet<String> =
         next.iter().filter(|record| is_open(record)).flat_map(|record| &record.atoms).map(identity).collect();
     // A record that lists only a part stands for the rest too, until there is more than it counted.
@@ -48,11 +53,15 @@ fn as_count(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
 
-fn follow(mut record: DriftRecord, current: &[DriftAtom], with: Tracking<'_>) -> DriftRecord {
+/// `incomplete`: there is no group, or not all of its rules are in: one that was deleted is not restored yet.
+fn follow(mut record: DriftRecord, current: &[DriftAtom], incomplete: bool, with: Tracking<'_>) -> DriftRecord {
     if !is_open(&record) {
         return record;
     }
-    let still = |atom: &DriftAtom| current.iter().any(|seen| identity(seen) == identity(atom));
+    let still = |atom: &DriftAtom| {
+        let seen = current.iter().any(|seen| identity(seen) == identity(atom));
+        seen || (incomplete && atom.kind == api::DriftKind::GroupDeleted.as_str())
+    };
     if record.atoms.iter().any(still) {
         record.resolution = open_resolution(with.mode).into();
     } else {

@@ -101,16 +101,20 @@ fn pin(status: &mut SecurityGroupStatus, declaration: &Declaration, account: &Ac
     fix(&mut status.description, declaration.description.clone());
 }
 
-/// Lets go of what was pinned for a group that was never created, so that the manifest can be corrected.
-pub fn unpin(status: &mut SecurityGroupStatus) {
-    if status.group_id.is_none() {
+/// Lets go of what was pinned for a group that was never created, so that the manifest can be corrected. With `keep_place`,
+/// account and Region stay: a group of ours may exist there all the same, and its deletion has to look for it.
+pub fn unpin(status: &mut SecurityGroupStatus, keep_place: bool) {
+    if status.group_id.is_some() {
+        return;
+    }
+    status.vpc_id = None;
+    status.group_name = None;
+    status.description = None;
+    status.rules = None;
+    if !keep_place {
         status.account = None;
         status.owner_id = None;
         status.region = None;
-        status.vpc_id = None;
-        status.group_name = None;
-        status.description = None;
-        status.rules = None;
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::api::SecurityGroupStatus;
 use crate::core::desired::Declaration;
 use crate::core::model::Region;
-use crate::core::plan::{self, PlanInput};
+use crate::core::plan::{self, Ownership, PlanInput};
 use crate::core::status::{self, Facts, Reason, Standing};
 use crate::engine::execute::{Execution, Failure};
 use crate::ports::cloud::{CloudError, ErrorClass};
@@ -13,17 +13,23 @@ use super::locate::{Located, locate};
 use super::memory::LASTING;
 use super::reconcile::{Next, Pass, Pause, REFETCH, Seen};
 
+/// As many tries, with pauses that double from a second, until a name that is taken is believed to be somebody else's: a
+/// minute.
+const NAME_TAKEN: u32 = 6;
+
 impl Pass<'_> {
     pub(super) async fn execution_failed(&mut self, seen: &Seen<'_>, execution: &Execution, failure: &Failure) -> Next {
         let progress = format!("{} of {} calls done", execution.done.len(), execution.planned);
         match failure {
             Failure::Call(error) => {
                 self.note_error(error);
-                let lasting = self.context.memories.failed(&self.key, &self.uid) >= LASTING;
-                // The world moved on under the plan: look again at once, and say nothing that would be stale in a moment. A name
-                // that is taken may be our own group's, which its tags do not show yet.
-                if matches!(error.class, ErrorClass::Stale | ErrorClass::NameTaken) && !lasting {
+                // The world moved on under the plan: look again at once, and say nothing that would be stale in a moment.
+                if error.class == ErrorClass::Stale && self.context.memories.refetched(&self.key, &self.uid) < LASTING {
                     return Next::soon(REFETCH);
+                }
+                // A name that is taken may be our own group's, which does not show yet: that may last minutes.
+                if error.class == ErrorClass::NameTaken && self.context.memories.refetched(&self.key, &self.uid) < NAME_TAKEN {
+                    return Next::failed();
                 }
                 let reason = if error.class == ErrorClass::Stale { Reason::Refused } else { reason_of(error) };
                 let message = format!("{}; {progress}", error.explain(&seen.ec2.region));
@@ -57,7 +63,7 @@ impl Pass<'_> {
             }
         };
         if refused && !error.outcome_unknown {
-            status::unpin(&mut next);
+            status::unpin(&mut next, error.class == ErrorClass::NameTaken);
         }
         self.store(next).await.unwrap_or_else(Next::failed)
     }
@@ -70,6 +76,9 @@ impl Pass<'_> {
         let previous = self.object.status.clone().unwrap_or_default();
         let vouched = status::baseline(&previous);
         let observed = plan::recognised(*observed, vouched.as_ref());
+        if !matches!(self.owner.judge(&observed.group.tags), Ownership::Ours) {
+            return None;
+        }
         let owner = self.owner.clone();
         let (plan, report) = plan::plan(PlanInput {
             owner: &owner,
@@ -129,7 +138,7 @@ impl Pass<'_> {
         self.context.parts.metrics.reconcile.error(reason.as_str());
         let previous = self.object.status.clone().unwrap_or_default();
         let mut status = self.failed_status(&previous, Some(declaration), Standing::Failed { reason, message, seen: false });
-        status::unpin(&mut status);
+        status::unpin(&mut status, true);
         self.store(status).await.unwrap_or(Next { after: Pause::Usual, outcome: Outcome::Error })
     }
 

@@ -54,7 +54,7 @@ pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
 
 /// The group does not show. One read proves nothing: a group created moments ago would be left behind for good.
 async fn absent(pass: &mut Pass<'_>, status: &SecurityGroupStatus) -> Next {
-    let may_exist = status.group_id.is_some() || status.group_name.is_some();
+    let may_exist = status.group_id.is_some() || status.region.is_some();
     if may_exist {
         let now = pass.context.parts.clock.instant();
         if let Absence::Suspected { reads: _, pause } =
@@ -80,7 +80,7 @@ fn fate(object: &SecurityGroup) -> Fate {
         Ok(None) => match status.and_then(|status| status.origin.as_deref()) {
             Some(origin) if origin == Origin::Created.as_str() => Fate::Delete,
             // Pinned but not recorded: we may have created it a moment ago.
-            None if status.is_some_and(|status| status.group_id.is_none() && status.group_name.is_some()) => Fate::Delete,
+            None if status.is_some_and(|status| status.group_id.is_none() && status.region.is_some()) => Fate::Delete,
             Some(_) | None => Fate::Retain("it was not created here"),
         },
         Err(_) => Fate::Retain("spec.deletionPolicy cannot be read"),
@@ -121,8 +121,11 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
     let mut failure = pass.execute(ec2, &plan::plan_deletion(observed)).await.0.failure;
     if is_in_use(failure.as_ref())
         && let Some(partners) = dying_partners(pass, ec2, observed).await
+        && let plan = plan::plan_deletion_of_cycle(observed, &partners)
+        // Without rules to take out of the way, the same call would only be refused again.
+        && plan.steps.len() > 1
     {
-        failure = pass.execute(ec2, &plan::plan_deletion_of_cycle(observed, &partners)).await.0.failure;
+        failure = pass.execute(ec2, &plan).await.0.failure;
     }
     match failure {
         None => {

@@ -15,8 +15,10 @@ use crate::ports::objects::Key;
 pub(super) struct Memory {
     /// Its uid; another one is another object of the same name.
     uid: String,
-    /// Failures in a row.
-    pub(super) failures: u32,
+    /// Failures in a row: what the pause before the next pass is made from.
+    failures: u32,
+    /// Looks in a row that found EC2 other than planned.
+    refetches: u32,
     /// Since when its group is missing, and how many reads said so.
     missing: Option<(Instant, u32)>,
     /// When we created its group, until a read has shown it.
@@ -27,7 +29,7 @@ pub(super) struct Memory {
     written: Option<SecurityGroup>,
 }
 
-/// As many failures in a row do not go away by looking again.
+/// What is still so after as many looks does not go away by looking again.
 pub(super) const LASTING: u32 = 3;
 /// How many reads must agree that a group is gone.
 const READS_OF_ABSENCE: u32 = 3;
@@ -90,7 +92,10 @@ impl Memories {
 
     /// A pass went well.
     pub(super) fn succeeded(&self, key: &Key, uid: &str) {
-        self.with(key, uid, |memory| memory.failures = 0);
+        self.with(key, uid, |memory| {
+            memory.failures = 0;
+            memory.refetches = 0;
+        });
     }
 
     /// A pass failed; how many did in a row.
@@ -101,9 +106,17 @@ impl Memories {
         })
     }
 
-    /// Whether the passes before this one failed, several in a row.
-    pub(super) fn is_failing(&self, key: &Key, uid: &str) -> bool {
-        self.with(key, uid, |memory| memory.failures >= LASTING)
+    /// EC2 is other than planned once more; how often in a row.
+    pub(super) fn refetched(&self, key: &Key, uid: &str) -> u32 {
+        self.with(key, uid, |memory| {
+            memory.refetches = memory.refetches.saturating_add(1);
+            memory.refetches
+        })
+    }
+
+    /// Whether looking again has not helped several times in a row.
+    pub(super) fn is_lasting(&self, key: &Key, uid: &str) -> bool {
+        self.with(key, uid, |memory| memory.refetches >= LASTING)
     }
 
     /// We created the group just now.
@@ -135,7 +148,7 @@ impl Memories {
                 return Absence::Confirmed;
             }
             let missing_reads = READS_OF_ABSENCE.saturating_sub(reads).max(1);
-            let pause = (rest / missing_reads).max(Duration::from_millis(1));
+            let pause = (rest / missing_reads).max(timings.visible_poll);
             Absence::Suspected { reads, pause }
         })
     }

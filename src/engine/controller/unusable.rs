@@ -1,6 +1,6 @@
 //! An object whose manifest cannot be used: said as a condition, while edits nobody authorized are still reverted.
 
-use crate::api::Mode;
+use crate::api::{DriftRecord, Mode};
 use crate::core::desired::Problem;
 use crate::core::model::Region;
 use crate::core::plan;
@@ -27,7 +27,11 @@ impl Pass<'_> {
         let status = self.object.status.clone().unwrap_or_default();
         let recorded = status::recorded_group(&status)?;
         let region: Region = status.region.as_ref()?.parse().ok()?;
-        // Observe writes nothing whatever else is wrong, and a mode that cannot be read is taken for it.
+        // Observe writes nothing whatever else is wrong, and a mode that cannot be read is taken for it. So is one that was the
+        // last good word and is only missing now.
+        if status.mode.as_deref() == Some(Mode::Observe.as_str()) {
+            return None;
+        }
         if self.object.spec.mode() != Ok(None) && self.object.spec.mode() != Ok(Some(Mode::Enforce)) {
             return None;
         }
@@ -43,6 +47,7 @@ impl Pass<'_> {
             Ok(Located::RecordedAbsent(_) | Located::Nowhere | Located::Ambiguous(_) | Located::NameTaken(_)) => return None,
             Err(error) => return Some(self.cloud_failed(None, &region, &error).await),
         };
+        self.context.memories.present(&self.key, &self.uid);
         let vouched = status::baseline(&status);
         let observed = plan::recognised(*observed, vouched.as_ref());
         let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref(), status.tags.as_ref());
@@ -52,13 +57,19 @@ impl Pass<'_> {
             mode: Mode::Enforce,
             trace_id: &self.trace_id,
         };
-        let drift = status::track(&self.records(&status), &report, tracking);
+        let before = self.records(&status);
+        // Descriptions cannot be judged without the manifest: what is open about them stays open.
+        let (undecided, judged): (Vec<DriftRecord>, Vec<DriftRecord>) = before.into_iter().partition(is_about_descriptions);
+        let mut drift = status::track(&judged, &report, tracking);
+        drift.extend(undecided);
+        status::evict(&mut drift);
         if plan.is_empty() && drift == status.drift {
             return None;
         }
         let standing = Standing::Failed { reason: Reason::InvalidSpec, message: message.to_owned(), seen: false };
         let mut next = self.failed_status(&status, None, standing);
         next.drift.clone_from(&drift);
+        next.rules = vouched.as_ref().map(|vouched| plan::vouched_before_reverts(vouched, &plan).to_lines()).or(next.rules);
         if let Err(next) = self.store_before(next, drift, &plan).await {
             return Some(next);
         }
@@ -72,4 +83,8 @@ impl Pass<'_> {
         }
         Some(Next::soon(self.context.parts.timings.visible_poll))
     }
+}
+
+fn is_about_descriptions(record: &DriftRecord) -> bool {
+    status::is_open(record) && record.atoms.iter().any(|atom| atom.kind == plan::DriftKind::DescriptionChanged.to_string())
 }

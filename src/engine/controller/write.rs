@@ -39,7 +39,7 @@ impl Pass<'_> {
             clock: &parts.clock,
             timings: &parts.timings,
             current: &current,
-            lasting: self.context.memories.is_failing(&self.key, &self.uid),
+            lasting: self.context.memories.is_lasting(&self.key, &self.uid),
         };
         let execution = executor.execute(plan, &self.subject()).await;
         let shown = match (&plan.group, &execution.failure) {
@@ -110,7 +110,13 @@ impl Pass<'_> {
         if let Some(next) = self.store(next).await {
             return Err(next);
         }
-        let again = seen.report.differences.iter().any(|difference| difference.drift().is_some());
+        let deleted = plan::DriftKind::GroupDeleted.to_string();
+        let again = self
+            .object
+            .status
+            .iter()
+            .flat_map(|status| &status.drift)
+            .any(|record| status::is_open(record) && record.atoms.iter().any(|atom| atom.kind == deleted));
         let (reason, verb) = if again { (Reason::Recreated, "Created again as") } else { (Reason::Created, "Created") };
         let told =
             report::done(reason, format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));

@@ -82,6 +82,7 @@ fn interface(xml: &mut Xml, view: &InterfaceView) {
     xml.text("subnetId", &view.subnet);
     xml.text("vpcId", &view.vpc);
     xml.text("availabilityZone", &view.zone);
+    xml.text("availabilityZoneId", &view.zone_id);
     xml.text("description", &view.description);
     xml.text("ownerId", &view.owner);
     xml.maybe("requesterId", view.requester.as_ref());

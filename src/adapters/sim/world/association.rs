@@ -85,7 +85,7 @@ impl World {
     pub(crate) fn groups_for_vpc(&self, place: &Place, vpc: &str, describe: &Describe) -> Result<Reply, ApiError> {
         let Describe { filters, paging, ids: _ } = describe;
         let vpc = self.own_vpc(place, vpc)?;
-        let checked = Filters::checked(filters, GROUP_FILTERS, TagFilters::All)?;
+        let checked = Filters::checked(filters, GROUP_FILTERS, TagFilters::None)?;
         let pager = Pager::new(paging, &(5..=1000), &format!("groups for {vpc} {place:?} {filters:?}"))?;
         let region = self.region(place);
         let usable = region.groups.values().filter(|group| group.vpc == vpc || region.associated(&group.id, &vpc));

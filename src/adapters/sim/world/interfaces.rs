@@ -9,6 +9,7 @@ use super::ids::{self, GroupId, InterfaceId, VpcId};
 use super::page::Pager;
 use super::reply::{AttachmentView, InterfaceView, Reply};
 use super::state::{Attachment, Interface, Place, Subnet};
+use super::subnets::zone_id;
 use super::{World, tags, text, view};
 use jiff::Timestamp;
 use std::borrow::Cow;
@@ -88,7 +89,7 @@ impl World {
             tags,
         };
         self.region_mut(place).interfaces.insert(id.clone(), interface.clone());
-        Ok(Reply::Interface(self.interface_view(place, &id, &interface)))
+        Ok(Reply::Interface(Box::new(self.interface_view(place, &id, &interface))))
     }
 
     /// The groups of an interface: those asked for, or the VPC's default one.
@@ -255,6 +256,7 @@ impl World {
             subnet: interface.subnet.to_string(),
             vpc: interface.vpc.clone(),
             zone: format!("{}{zone}", place.region),
+            zone_id: zone_id(place, zone),
             owner: place.account.clone(),
             description: interface.description.clone(),
             interface_type: interface.kind.clone(),
@@ -298,6 +300,7 @@ fn field_of<'v>(view: &'v InterfaceView, field: &str) -> Vec<Cow<'v, str>> {
         "attachment.instance-owner-id" => held(|a| Some(&a.owner)),
         "attachment.status" => held(|_| Some("attached")),
         "availability-zone" => vec![Cow::Borrowed(&view.zone)],
+        "availability-zone-id" => vec![Cow::Borrowed(&view.zone_id)],
         "description" => vec![Cow::Borrowed(&view.description)],
         "group-id" => view.groups.iter().map(|(id, _)| Cow::Borrowed(id.as_str())).collect(),
         "group-name" => view.groups.iter().map(|(_, name)| Cow::Borrowed(name.as_str())).collect(),

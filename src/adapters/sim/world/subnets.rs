@@ -140,7 +140,7 @@ impl World {
 }
 
 /// Zone ids abbreviate the Region: `eu-west-1a` is `euw1-az1`.
-fn zone_id(place: &Place, zone: char) -> String {
+pub(super) fn zone_id(place: &Place, zone: char) -> String {
     let parts: Vec<&str> = place.region.as_str().split('-').collect();
     let first = |n: usize, length: usize| parts.get(n).and_then(|part| part.get(..length)).unwrap_or_default();
     let number = u32::from(zone).saturating_sub(u32::from('a')) + 1;
