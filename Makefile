@@ -70,6 +70,6 @@ bench: ## measure what the EC2 stand-in costs: seconds and bytes, as JSON lines
 	cargo bench --locked --no-default-features --features sim --bench sim
 
 crds: ## write crds/ from the Rust types
-	cargo run --locked --quiet -- crds --directory crds
+	cargo run --locked --quiet -- crds
 
 verify: test ## everything: what a release has to pass

@@ -9,21 +9,23 @@ use super::error::CliError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Write each to a file here; without it, all go to standard output
-    #[arg(long, short, value_name = "DIR")]
-    directory: Option<PathBuf>,
+    /// Where to write them, each to a file
+    #[arg(long, short, default_value = "crds", value_name = "DIR")]
+    directory: PathBuf,
+    /// Print them instead, as one stream for kubectl
+    #[arg(long, conflicts_with = "directory")]
+    print: bool,
 }
 
 pub(super) fn main(args: &Args) -> Result<(), CliError> {
     for (name, text) in crds::render() {
-        match &args.directory {
-            Some(directory) => {
-                let path = directory.join(&name);
-                let written = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, text));
-                written.map_err(|error| CliError::new(format!("{} cannot be written", path.display())).because(error))?;
-            }
-            None => write!(std::io::stdout(), "---\n{text}").map_err(|error| CliError::new("standard output").because(error))?,
+        if args.print {
+            write!(std::io::stdout(), "---\n{text}").map_err(|error| CliError::new("standard output").because(error))?;
+            continue;
         }
+        let path = args.directory.join(&name);
+        let written = std::fs::create_dir_all(&args.directory).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|error| CliError::new(format!("{} cannot be written", path.display())).because(error))?;
     }
     Ok(())
 }

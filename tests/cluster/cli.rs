@@ -316,7 +316,7 @@ async fn crds_are_printed_and_written_as_they_are_in_the_repository() {
     };
     assert_eq!(files(&new), files(&repository));
 
-    let printed = run(&["crds"], &[]).await;
+    let printed = run(&["crds", "--print"], &[]).await;
     let all = files(&repository).values().map(|text| format!("---\n{text}")).collect::<Vec<_>>().concat();
     assert_eq!((printed.code, printed.stdout, printed.stderr.as_str()), (Some(0), all, ""));
 }
