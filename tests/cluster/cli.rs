@@ -532,6 +532,14 @@ async fn run_killed_while_it_creates_and_started_again_makes_no_second_group() {
     for (owner, id) in &early {
         assert_eq!(groups.get(owner), Some(id), "{owner} keeps its group");
     }
+    // EC2 is as declared a moment before the status says so; until then an edit could not be told from our own plan.
+    until("what is known of web-public is kept", async || {
+        let text = std::fs::read_to_string(directory.path("state").join("default+web-public.json")).ok()?;
+        let held: Value = serde_json::from_str(&text).ok()?;
+        let rules = held["status"]["rules"].as_array()?;
+        (rules.len() == 3 && rules.iter().all(|line| line.as_str().is_some_and(|line| line.contains(" sgr-")))).then_some(())
+    })
+    .await;
     let (code, _) = second.signalled("KILL").await;
     assert_eq!(code, 137);
 
