@@ -308,3 +308,19 @@ async fn stripped_owner_tags_are_given_back_and_another_owners_stop_every_write(
     assert_eq!(rig.writes().values().sum::<u64>(), 1, "the group is somebody else's now: {:?}", rig.writes());
     assert_eq!(rig.intruder.read.groups(&GroupQuery::Ids(vec![group])).await.unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_observe_mode_a_removed_rule_is_told_and_stays_removed() {
+    let rig = Rig::start("observe-removed").await;
+    rig.apply(&manifest("Enforce")).await;
+    rig.settled("web").await;
+    rig.apply(&manifest("Observe")).await;
+    let object = rig.settled("web").await;
+    rig.sim.clear_calls();
+    Edit::RemoveRule.perform(&rig, &object).await;
+    let told = rig.until("web", "told", |object| object.status.as_ref().is_some_and(|status| !status.drift.is_empty())).await;
+    let status = told.status.as_ref().unwrap();
+    assert_eq!((status.drift[0].atoms[0].kind.as_str(), status.drift[0].resolution.as_str()), ("Removed", "Reported"));
+    assert_eq!(status.plan.as_ref().unwrap().steps, ["authorize ingress tcp 443 from 0.0.0.0/0 (Drift)"]);
+    assert_eq!(rig.writes().values().sum::<u64>(), 1, "only the intruder writes: {:?}", rig.writes());
+}
