@@ -15,24 +15,36 @@
 #![allow(clippy::doc_markdown, reason = "doc comments on fields are what kubectl explain prints, without markup")]
 #![allow(unreachable_pub, reason = "derive(KubeSchema) copies each struct, its `pub` included, into a function")]
 
+mod account;
+mod cidr_set;
 pub mod conditions;
 pub mod crds;
 mod peer;
+mod reference;
 mod rule;
 mod scalar;
 mod security_group;
 mod status;
 
-pub use peer::{Peer, SecurityGroupReference};
+pub use account::{
+    ACCOUNT_ANNOTATION, AccountDefaults, AccountLimits, AccountNamespaces, AwsAccount, AwsAccountSpec, AwsAccountStatus,
+    DEFAULT_ACCOUNT, DefaultEnforcement, EnforcementCeiling, MassChange, RegionStatus,
+};
+pub use cidr_set::{CidrEntry, CidrSet, CidrSetSpec, CidrSetStatus, MAX_CIDRS, MAX_USERS, UsedBy};
+pub use peer::{ObjectReference, Peer};
+pub use reference::{AllowedNamespaces, GrantFrom, GrantTo, ReferenceGrant, ReferenceGrantSpec};
 pub use rule::{Direction, EgressRule, Icmp, IngressRule, MAX_PAIRS, MAX_PEERS, MAX_PORTS, MAX_RULES, RuleRef};
-pub use scalar::{Cidr, DeletionPolicy, EgressPolicy, Mode, Port, Protocol, RuleName, UnknownWord};
+pub use scalar::{
+    Adoption, Approval, Cidr, DeletionPolicy, EgressPolicy, Mode, NamespacesFrom, Port, Protocol, RuleName, UndeclaredRules,
+    UnknownWord,
+};
 pub use security_group::{
-    DEFAULT_DESCRIPTION, Enforcement, MAX_TAGS, MAX_TEXT_PER_DIRECTION, SecurityGroup, SecurityGroupSpec, VpcReference,
-    default_group_name,
+    Adopt, DEFAULT_DESCRIPTION, Enforcement, MAX_TAGS, MAX_TEXT_PER_DIRECTION, SecurityGroup, SecurityGroupSpec, Suspend,
+    Toleration, VpcReference, default_group_name,
 };
 pub use status::{
-    Actor, DriftAtom, DriftKind, DriftRecord, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED,
-    MAX_VOUCHED_LINE, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus,
+    Actor, Approved, DriftAtom, DriftKind, DriftRecord, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_EXPIRED, MAX_PINS,
+    MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED, MAX_VOUCHED_LINE, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus, Usage,
 };
 
 /// The API group of every kind.
@@ -44,6 +56,13 @@ pub const SECURITY_GROUPS: &str = "securitygroups.sgwarden.dev";
 
 /// Holds an object until its group in EC2 is dealt with.
 pub const FINALIZER: &str = "sgwarden.dev/ec2";
+
+/// Tag on a group that a person sets to let an object take it over: `<cluster id>/<namespace>`.
+pub const TAG_ADOPT: &str = "sgwarden.dev/adopt";
+/// Annotation that approves the plan in status: `<hash> <user>`.
+pub const APPROVE_ANNOTATION: &str = "sgwarden.dev/approve";
+/// Annotation that suspends like `enforcement.suspend`: `<until> <reason>`; a GitOps tool's self-heal leaves it alone.
+pub const SUSPEND_ANNOTATION: &str = "sgwarden.dev/suspend";
 
 /// Prefix of the tags that are sgwarden's own.
 pub const TAG_PREFIX: &str = "sgwarden.dev/";

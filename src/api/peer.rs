@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::scalar::{AWS_TEXT, Cidr};
 
-/// One peer: exactly one of cidr, securityGroup, securityGroupId, prefixListId, self. Such as {cidr: 10.0.0.0/8} or
+/// One peer: exactly one of cidr, cidrSet, securityGroup, securityGroupId, prefixListId, prefixListName, self. Such as {cidr: 10.0.0.0/8} or
 /// {securityGroup: {name: db}, description: the database}.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
-    "[has(self.cidr), has(self.securityGroup), has(self.securityGroupId), has(self.prefixListId), has(self.self)].exists_one(x, x)"
+    "[has(self.cidr), has(self.cidrSet), has(self.securityGroup), has(self.securityGroupId), has(self.prefixListId), has(self.prefixListName), has(self.self)].exists_one(x, x)"
 ).message(
-    "a peer is exactly one of cidr, securityGroup, securityGroupId, prefixListId, self (one list entry per peer)"
+    "a peer is exactly one of cidr, cidrSet, securityGroup, securityGroupId, prefixListId, prefixListName, self (one list entry per peer)"
 ).reason(Reason::FieldValueInvalid))]
 #[x_kube(validation = Rule::new("!has(self.accountId) || has(self.securityGroupId)")
     .message("accountId goes with securityGroupId only: remove it, or name the group by its id in securityGroupId")
@@ -30,9 +30,13 @@ pub struct Peer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cidr: Option<Cidr>,
 
-    /// A SecurityGroup object of this namespace, such as {name: db}. Its group in EC2 is used, once it has one.
+    /// A CidrSet object, such as {name: office}: every range in it is a peer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub security_group: Option<SecurityGroupReference>,
+    pub cidr_set: Option<ObjectReference>,
+
+    /// A SecurityGroup object, such as {name: db}. Its group in EC2 is used, once it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_group: Option<ObjectReference>,
 
     /// A security group by its id in EC2, such as sg-0123456789abcdef0, managed by sgwarden or not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +62,11 @@ pub struct Peer {
         .reason(Reason::FieldValueInvalid))]
     pub prefix_list_id: Option<String>,
 
+    /// A prefix list by its name, such as com.amazonaws.global.cloudfront.origin-facing. The id behind it is pinned in status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub prefix_list_name: Option<String>,
+
     /// This group itself: its members may talk to each other. Only true can be written; leave the peer out otherwise.
     #[serde(rename = "self", skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self")
@@ -81,15 +90,21 @@ impl Peer {
 
     /// A peer that is a SecurityGroup object of the same namespace.
     pub fn security_group(name: impl Into<String>) -> Self {
-        Self { security_group: Some(SecurityGroupReference { name: name.into() }), ..Self::default() }
+        Self { security_group: Some(ObjectReference { name: name.into(), namespace: None }), ..Self::default() }
     }
 }
 
-/// A SecurityGroup object of the same namespace.
+/// An object that a peer stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline, extend("x-kubernetes-map-type" = "atomic"))]
-pub struct SecurityGroupReference {
-    /// Name of the SecurityGroup object (metadata.name, not the name of the group in EC2).
+pub struct ObjectReference {
+    /// Name of the object (metadata.name, not the name of a group in EC2).
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
     pub name: String,
+
+    /// Its namespace; default: this one. An object of another namespace has to allow it (allowedNamespaces there, or a
+    /// ReferenceGrant).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
 }

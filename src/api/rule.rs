@@ -59,6 +59,8 @@ pub struct RuleRef<'a> {
     /// Why, for people; never sent to AWS.
     pub justification: Option<&'a str>,
     /// As written.
+    pub expires_at: Option<&'a str>,
+    /// As written.
     pub protocol: &'a Protocol,
     /// As written; empty when absent.
     pub ports: &'a [Port],
@@ -126,6 +128,11 @@ macro_rules! rule {
             #[schemars(length(max = 1024))]
             pub justification: Option<String>,
 
+            /// From then on the rule is no longer desired, such as 2026-12-24T18:00:00Z.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            #[schemars(length(max = 35))]
+            pub expires_at: Option<String>,
+
             /// tcp, udp, icmp, icmpv6, all, or the number of a protocol without a name here, in quotes: "50" (ESP).
             /// all means every protocol and every port.
             pub protocol: Protocol,
@@ -159,6 +166,7 @@ macro_rules! rule {
                     name: &self.name,
                     description: self.description.as_deref(),
                     justification: self.justification.as_deref(),
+                    expires_at: self.expires_at.as_deref(),
                     protocol: &self.protocol,
                     ports: &self.ports,
                     icmp: self.icmp,

@@ -353,6 +353,50 @@ words! {
     }
 }
 
+words! {
+    /// What becomes of live rules that nobody declared.
+    UndeclaredRules {
+        /// They are revoked.
+        Revoke,
+        /// They are reported as drift and stay.
+        Report,
+        /// They stay, and are nobody's drift.
+        Keep,
+    }
+}
+
+words! {
+    /// Whether changes wait for a person.
+    Approval {
+        /// They do not.
+        Automatic,
+        /// They wait until somebody approves the plan.
+        Required,
+    }
+}
+
+words! {
+    /// Whether namespaces may take over groups that nobody tagged for it in AWS.
+    Adoption {
+        /// Only groups that carry the tag of consent.
+        Consent,
+        /// Any group without tags of somebody else.
+        Allowed,
+    }
+}
+
+words! {
+    /// Which namespaces something is open to.
+    NamespacesFrom {
+        /// The object's own.
+        Same,
+        /// All of them.
+        All,
+        /// Those whose labels match.
+        Selector,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,8 +15,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::reference::AllowedNamespaces;
 use super::rule::{EgressRule, IngressRule, MAX_PAIRS, MAX_RULES, RuleRef};
-use super::scalar::{AWS_DESCRIPTION_MESSAGE, AWS_NAME_MESSAGE, AWS_TEXT_RULE, DeletionPolicy, EgressPolicy, Mode, UnknownWord};
+use super::scalar::{
+    AWS_DESCRIPTION_MESSAGE, AWS_NAME_MESSAGE, AWS_TEXT_RULE, Approval, Cidr, DeletionPolicy, EgressPolicy, Mode, Port, Protocol,
+    UndeclaredRules, UnknownWord,
+};
 use super::status::SecurityGroupStatus;
 
 /// The description of a group in EC2 when the spec has none.
@@ -32,7 +36,7 @@ const TAG_REFUSED: &str =
     "(k.lowerAscii().startsWith('aws:') || k.startsWith('sgwarden.dev/') || k.startsWith('kubernetes.io/cluster/'))";
 
 /// What the security group should be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "sgwarden.dev",
     version = "v1alpha1",
@@ -79,6 +83,12 @@ const TAG_REFUSED: &str =
     .reason(Reason::FieldValueForbidden)
     .field_path(".egressPolicy"))]
 pub struct SecurityGroupSpec {
+    /// The AwsAccount the group is in. Default: the annotation sgwarden.dev/account of the namespace, else default. Cannot be
+    /// changed once the group exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub account: Option<String>,
+
     /// AWS Region, such as eu-west-1. Default: the Region the controller runs for. Cannot be changed once the group
     /// exists.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,6 +160,14 @@ pub struct SecurityGroupSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
 
+    /// An existing group to take over, such as {groupId: sg-0123456789abcdef0} or {byName: true}. It needs consent on AWS's side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<Adopt>,
+
+    /// Which namespaces may refer to this group. Default: its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+
     /// What becomes of the group in EC2 when this object is deleted: Delete or Retain. Default: Delete if sgwarden
     /// created the group, else Retain.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,16 +175,40 @@ pub struct SecurityGroupSpec {
     pub deletion_policy: Option<String>,
 }
 
-/// The VPC of a group.
+/// The VPC of a group: exactly one of its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct VpcReference {
     /// Id of the VPC, such as vpc-0123456789abcdef0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 21))]
     #[x_kube(validation = Rule::new("self.matches('^vpc-([0-9a-f]{8}|[0-9a-f]{17})$')")
         .message("a VPC id looks like vpc-0123456789abcdef0 (vpc- and 8 or 17 of 0-9 a-f)")
         .reason(Reason::FieldValueInvalid))]
-    pub id: String,
+    pub id: Option<String>,
+
+    /// The tag Name of the VPC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub name: Option<String>,
+
+    /// Tags of the VPC, all of which it has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// An existing group to take over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Adopt {
+    /// The group by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub group_id: Option<String>,
+    /// The group of the VPC that is called groupName.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_name: Option<bool>,
 }
 
 /// How far sgwarden goes with a group.
@@ -179,6 +221,72 @@ pub struct Enforcement {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Enforce", "Observe"]))]
     pub mode: Option<String>,
+
+    /// What becomes of live rules that nobody declared. Revoke: they are revoked. Report: they are reported as drift and stay.
+    /// Keep: they stay. Default: Revoke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Revoke", "Report", "Keep"]))]
+    pub undeclared_rules: Option<String>,
+
+    /// Undeclared rules that belong to somebody else, such as a load balancer controller, and stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub tolerate: Vec<Toleration>,
+
+    /// Break-glass: until then nothing is reverted; changes of the spec still apply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<Suspend>,
+
+    /// Required: changes wait in status.plan until somebody approves them; reverts never wait. Default: Automatic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Automatic", "Required"]))]
+    pub approval: Option<String>,
+}
+
+/// An undeclared rule that stays: direction and (peer or ports) are required, the description only narrows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Toleration {
+    /// Ingress or Egress.
+    #[schemars(extend("enum" = ["Ingress", "Egress"]))]
+    pub direction: String,
+    /// Rules whose peer is this range, exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<Cidr>,
+    /// Rules whose peer is this group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub security_group_id: Option<String>,
+    /// Rules whose peer is this prefix list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub prefix_list_id: Option<String>,
+    /// The protocol, with ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// Rules whose ports are within these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub ports: Vec<Port>,
+    /// Only rules whose description begins with this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub description_prefix: Option<String>,
+}
+
+/// Break-glass.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Suspend {
+    /// When it ends, such as 2026-12-24T18:00:00Z; the account's maxSuspend may end it earlier.
+    #[schemars(length(max = 35))]
+    pub until: String,
+    /// Why, such as incident 4711.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
 }
 
 impl SecurityGroupSpec {
@@ -191,6 +299,18 @@ impl SecurityGroupSpec {
     pub fn mode(&self) -> Result<Option<Mode>, UnknownWord> {
         let mode = self.enforcement.as_ref().and_then(|enforcement| enforcement.mode.as_deref());
         mode.map(Mode::parse).transpose()
+    }
+
+    /// `enforcement.undeclaredRules`, if it is written.
+    pub fn undeclared_rules(&self) -> Result<Option<UndeclaredRules>, UnknownWord> {
+        let word = self.enforcement.as_ref().and_then(|enforcement| enforcement.undeclared_rules.as_deref());
+        word.map(UndeclaredRules::parse).transpose()
+    }
+
+    /// `enforcement.approval`, if it is written.
+    pub fn approval(&self) -> Result<Option<Approval>, UnknownWord> {
+        let word = self.enforcement.as_ref().and_then(|enforcement| enforcement.approval.as_deref());
+        word.map(Approval::parse).transpose()
     }
 
     /// `egressPolicy`, if it is written.

@@ -29,6 +29,10 @@ pub const MAX_DRIFT: usize = 10;
 pub const MAX_DRIFT_ATOMS: usize = 20;
 /// The most steps in [`PlanSummary::steps`]; `count` tells how many there are.
 pub const MAX_PLAN_STEPS: usize = 50;
+/// The most entries in [`SecurityGroupStatus::expired`]: every rule of both directions, and every range of a set.
+pub const MAX_EXPIRED: usize = 1024;
+/// The most entries in [`SecurityGroupStatus::pins`].
+pub const MAX_PINS: usize = 512;
 /// The most characters in a free text of the status: a step, a before or after, what is known of an actor.
 pub const MAX_TEXT: usize = 512;
 
@@ -71,8 +75,12 @@ words! {
         Pending,
         /// Put right in EC2.
         Reverted,
-        /// Left alone, because sgwarden observes only.
+        /// Left alone, because sgwarden observes only or undeclared rules are only reported.
         Reported,
+        /// Left alone, because the spec tolerates it.
+        Tolerated,
+        /// Left alone for now, because reverts are suspended.
+        Suspended,
     }
 }
 
@@ -155,7 +163,36 @@ pub struct SecurityGroupStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
 
-    /// What sgwarden would do next; present while it observes only.
+    /// The ids behind names in AWS that rules use, such as "prefix-list corp pl-0123456789abcdef0", as they were when first
+    /// looked up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PINS), inner(length(max = MAX_TEXT)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub pins: Vec<String>,
+
+    /// Expiries that were acted on, such as "ingress https 2026-12-24T18:00:00Z"; a clock set back does not open them again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_EXPIRED), inner(length(max = MAX_TEXT)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub expired: Vec<String>,
+
+    /// Since when reverts are suspended, such as 2026-12-24T18:00:00Z. Survives the end of a suspend for an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 35), extend("format" = "date-time"))]
+    pub suspended_since: Option<String>,
+
+    /// When the suspend ends, or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 35), extend("format" = "date-time"))]
+    pub suspended_until: Option<String>,
+
+    /// The plan that was approved last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+
+    /// Who uses the group; read when it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+
+    /// What sgwarden would do next; present while it observes only, or waits for approval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
 
@@ -190,6 +227,37 @@ pub struct Quota {
     /// The most AWS allows of each of the four, as far as is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<i32>,
+}
+
+/// A plan that somebody approved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct Approved {
+    /// Hash of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub hash: Option<String>,
+    /// Who approved it, as the annotation says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub by: Option<String>,
+    /// The metadata.generation it was spent on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+}
+
+/// Who uses a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct Usage {
+    /// Network interfaces that are members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_interfaces: Option<i32>,
+    /// Groups with rules that refer to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referenced_by: Option<i32>,
 }
 
 /// A plan, as far as it fits.

@@ -1,11 +1,14 @@
 //! EC2 as the engine sees it: reads and writes apart, errors with the class that decides what to do next.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 pub use crate::core::model::NewGroup;
 
 use crate::core::model::{
-    AccountId, Direction, GroupFacts, LiveRule, NewRule, Region, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId,
+    AccountId, Direction, GroupFacts, ListedGroup, LiveRule, NewRule, PrefixListFacts, PrefixListId, Region, RuleId,
+    SecurityGroupId, Tags, VpcFacts, VpcId,
 };
 
 /// Which groups to read. Filters, never plain ids: an unknown id fails the whole call, a filter returns nothing.
@@ -28,17 +31,53 @@ pub enum GroupQuery {
     All,
 }
 
+/// Which VPCs to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VpcQuery {
+    /// This id.
+    Id(VpcId),
+    /// Every VPC that has all of these tags; a name is the tag `Name`.
+    Tagged(Tags),
+}
+
+/// Which managed prefix lists to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrefixListQuery {
+    /// These ids.
+    Ids(Vec<PrefixListId>),
+    /// All lists of this name that the account can use.
+    Name(String),
+}
+
 /// Reads. Each call pages through to the end.
 #[async_trait]
 pub trait Ec2Read: Send + Sync {
-    /// Groups without their rules.
-    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError>;
-    /// Both directions' rules of one group. Empty also when the group is gone.
-    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError>;
-    /// A VPC, or `None` when there is none of that id.
-    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError>;
+    /// Groups with what their rules allow, without the rules' ids (`DescribeSecurityGroups`).
+    async fn listing(&self, query: &GroupQuery) -> Result<Vec<ListedGroup>, CloudError>;
+    /// Both directions' rules, with their ids, of each of these groups (`DescribeSecurityGroupRules`). A group that is gone has
+    /// no entry or an empty one.
+    async fn rules_of(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, Vec<LiveRule>>, CloudError>;
+    /// VPCs.
+    async fn vpcs(&self, query: &VpcQuery) -> Result<Vec<VpcFacts>, CloudError>;
+    /// Managed prefix lists, the customer's and AWS's.
+    async fn prefix_lists(&self, query: &PrefixListQuery) -> Result<Vec<PrefixListFacts>, CloudError>;
     /// The network interfaces that are members of a group.
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError>;
+
+    /// Groups without their rules.
+    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
+        Ok(self.listing(query).await?.into_iter().map(|listed| listed.group).collect())
+    }
+
+    /// Both directions' rules of one group. Empty also when the group is gone.
+    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
+        Ok(self.rules_of(std::slice::from_ref(group)).await?.remove(group).unwrap_or_default())
+    }
+
+    /// A VPC, or `None` when there is none of that id.
+    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
+        Ok(self.vpcs(&VpcQuery::Id(id.clone())).await?.into_iter().find(|vpc| vpc.id == *id))
+    }
 }
 
 /// A network interface, as far as it holds a group.
@@ -102,13 +141,40 @@ pub struct Ec2 {
     pub write: std::sync::Arc<dyn Ec2Write>,
 }
 
-/// Gives the ports of a Region. Checks whose credentials they are before the first use.
+/// The way into an account: as whom, and where to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    /// The Region.
+    pub region: Region,
+    /// The account it must lead to; with any other, nothing is touched.
+    pub account: Option<AccountId>,
+    /// The role to assume; without one, the credentials this process runs with.
+    pub role: Option<Role>,
+    /// Endpoint of EC2 and STS in place of AWS's.
+    pub endpoint: Option<String>,
+}
+
+/// A role of another account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<String>,
+}
+
+impl Route {
+    /// By the credentials of this process, into whichever account they are of.
+    pub fn own(region: Region) -> Self {
+        Self { region, account: None, role: None, endpoint: None }
+    }
+}
+
+/// Gives the ports of an account and Region. Checks whose credentials they are before the first use.
 #[async_trait]
 pub trait Connect: Send + Sync {
-    /// The Regions served.
-    fn regions(&self) -> Vec<Region>;
-    /// Ports of one Region; cheap after the first call.
-    async fn connect(&self, region: &Region) -> Result<Ec2, CloudError>;
+    /// Ports of one account and Region; cheap after the first call with the same route.
+    async fn connect(&self, route: &Route) -> Result<Ec2, CloudError>;
 }
 
 /// What an error asks for (handbook ec2.md §4).

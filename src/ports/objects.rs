@@ -1,15 +1,20 @@
-//! Where `SecurityGroup` objects live: a cluster, or files. The engine sees one stream of objects and writes back status,
-//! finalizer and Events.
+//! Where objects live: a cluster, or files. The engine sees one stream of objects a kind and writes back status, finalizer and
+//! Events.
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 
-use crate::api::{SecurityGroup, SecurityGroupStatus};
+use crate::api::{
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
+};
 
 /// An object of the watch; one that cannot be read is told apart instead of stopping the watch of the others.
 pub type Guarded = DeserializeGuard<SecurityGroup>;
+/// Every object of a kind, then every change, for as long as the stream is held. Errors are told and then recovered from.
+pub type Watch<K> = BoxStream<'static, Result<watcher::Event<DeserializeGuard<K>>, watcher::Error>>;
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,8 +71,20 @@ pub enum ObjectsError {
 /// A store of objects.
 #[async_trait]
 pub trait Objects: Send + Sync {
-    /// Every object, then every change, for as long as the stream is held. Errors are told and then recovered from.
-    fn watch(&self) -> BoxStream<'static, Result<watcher::Event<Guarded>, watcher::Error>>;
+    /// The `SecurityGroup` objects.
+    fn watch(&self) -> Watch<SecurityGroup>;
+
+    /// The `CidrSet` objects.
+    fn watch_cidr_sets(&self) -> Watch<CidrSet>;
+
+    /// The `AwsAccount` objects.
+    fn watch_accounts(&self) -> Watch<AwsAccount>;
+
+    /// The namespaces: their labels and annotations, nothing else of them.
+    fn watch_namespaces(&self) -> Watch<Namespace>;
+
+    /// Gateway API's `ReferenceGrant` objects. Where the kind is not installed there are none: the stream says so and goes on.
+    fn watch_grants(&self) -> Watch<ReferenceGrant>;
 
     /// Writes the status of `object` if the object is still at its resource version. Returns the object as it is then.
     async fn write_status(&self, object: &SecurityGroup, status: &SecurityGroupStatus) -> Result<SecurityGroup, ObjectsError>;
@@ -77,6 +94,15 @@ pub trait Objects: Send + Sync {
 
     /// Removes our finalizer: nothing of the object is left to be cleaned up.
     async fn remove_finalizer(&self, object: &SecurityGroup) -> Result<(), ObjectsError>;
+
+    /// Writes the status of a set if the set is still at its resource version.
+    async fn write_cidr_set_status(&self, set: &CidrSet, status: &CidrSetStatus) -> Result<(), ObjectsError>;
+
+    /// Writes the status of an account if the account is still at its resource version.
+    async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError>;
+
+    /// Adds or removes our finalizer on an account: it has to stay while groups of it are kept.
+    async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError>;
 
     /// Records an Event. Never fails a reconcile: an Event is news, not the record.
     async fn record_event(&self, object: &SecurityGroup, notice: &Notice);

@@ -6,7 +6,7 @@ use crate::api::{self, DeletionPolicy, Mode, RuleRef, SecurityGroup};
 use crate::core::model::{BadTraffic, Direction, IcmpTypes, PortRange, Protocol, Traffic, is_ec2_text};
 
 use super::peer;
-use super::{Declaration, DeclaredPeer, DeclaredRule, MAX_ATOMS, Problem, Who};
+use super::{Declaration, DeclaredEnforcement, DeclaredPeer, DeclaredRule, DeclaredVpc, MAX_ATOMS, Problem, Who};
 
 #[derive(Default)]
 struct Problems(Vec<Problem>);
@@ -27,7 +27,7 @@ pub fn parse(object: &SecurityGroup) -> Result<Declaration, Vec<Problem>> {
     let spec = &object.spec;
     let mut problems = Problems::default();
     let region = spec.region.as_ref().and_then(|region| problems.keep("spec.region", region.parse()));
-    let vpc = problems.keep("spec.vpc.id", spec.vpc.id.parse());
+    let vpc = spec.vpc.id.as_ref().and_then(|id| problems.keep("spec.vpc.id", id.parse())).map(DeclaredVpc::Id);
     let group_name = object.desired_group_name();
     check_group_name(&group_name, spec.group_name.is_some(), &mut problems);
     let description = object.desired_description().to_owned();
@@ -35,10 +35,12 @@ pub fn parse(object: &SecurityGroup) -> Result<Declaration, Vec<Problem>> {
         problems.add("spec.description", bad_text("a description"));
     }
     check_tags(spec, &mut problems);
-    let rules = parse_rules(spec, &mut problems);
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let rules = parse_rules(namespace, spec, &mut problems);
     let egress_policy = problems.keep("spec.egressPolicy", spec.egress_policy()).flatten();
     check_egress_policy(spec, &mut problems);
-    let mode = problems.keep("spec.enforcement.mode", spec.mode()).flatten().unwrap_or(Mode::Enforce);
+    let mode: Option<Mode> = problems.keep("spec.enforcement.mode", spec.mode()).flatten();
+    let enforcement = DeclaredEnforcement { mode, ..DeclaredEnforcement::default() };
     let deletion: Option<DeletionPolicy> = problems.keep("spec.deletionPolicy", spec.deletion_policy()).flatten();
     check_pins(object, &group_name, &description, &mut problems);
     let Some(vpc) = vpc.filter(|_| problems.0.is_empty()) else {
@@ -46,7 +48,21 @@ pub fn parse(object: &SecurityGroup) -> Result<Declaration, Vec<Problem>> {
         return Err(problems.0);
     };
     let name = object.metadata.name.clone().unwrap_or_default();
-    Ok(Declaration { name, region, vpc, group_name, description, tags: spec.tags.clone(), rules, egress_policy, mode, deletion })
+    Ok(Declaration {
+        namespace: namespace.to_owned(),
+        name,
+        account: spec.account.clone(),
+        region,
+        vpc,
+        group_name,
+        description,
+        tags: spec.tags.clone(),
+        rules,
+        egress_policy,
+        enforcement,
+        adopt: None,
+        deletion,
+    })
 }
 
 /// What to say of a text AWS would refuse.
@@ -114,7 +130,7 @@ fn check_pins(object: &SecurityGroup, group_name: &str, description: &str, probl
     let id = status.group_id.as_deref().unwrap_or("(being created)");
     let pins = [
         ("region", object.spec.region.as_deref(), status.region.as_deref()),
-        ("vpc", Some(object.spec.vpc.id.as_str()), status.vpc_id.as_deref()),
+        ("vpc", object.spec.vpc.id.as_deref(), status.vpc_id.as_deref()),
         ("groupName", Some(group_name), status.group_name.as_deref()),
         ("description", Some(description), status.description.as_deref()),
     ];
@@ -132,7 +148,7 @@ fn check_pins(object: &SecurityGroup, group_name: &str, description: &str, probl
     }
 }
 
-fn parse_rules(spec: &api::SecurityGroupSpec, problems: &mut Problems) -> Vec<DeclaredRule> {
+fn parse_rules(namespace: &str, spec: &api::SecurityGroupSpec, problems: &mut Problems) -> Vec<DeclaredRule> {
     let mut parsed = Vec::new();
     for (direction, rules) in [
         (Direction::Ingress, spec.ingress.iter().map(api::IngressRule::as_rule).collect::<Vec<_>>()),
@@ -150,7 +166,7 @@ fn parse_rules(spec: &api::SecurityGroupSpec, problems: &mut Problems) -> Vec<De
                 );
             }
             atoms = atoms.saturating_add(rule.peers.len().saturating_mul(rule.ports.len().max(1)));
-            parsed.extend(parse_rule(direction, rule, &path, problems));
+            parsed.extend(parse_rule(namespace, direction, rule, &path, problems));
         }
         if atoms > MAX_ATOMS {
             problems.add(
@@ -162,7 +178,13 @@ fn parse_rules(spec: &api::SecurityGroupSpec, problems: &mut Problems) -> Vec<De
     parsed
 }
 
-fn parse_rule(direction: Direction, rule: &RuleRef<'_>, path: &str, problems: &mut Problems) -> Option<DeclaredRule> {
+fn parse_rule(
+    namespace: &str,
+    direction: Direction,
+    rule: &RuleRef<'_>,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<DeclaredRule> {
     let name = problems.keep(format!("{path}.name"), rule.name.as_str().parse());
     if let Some(text) = rule.description
         && !is_ec2_text(text)
@@ -172,12 +194,13 @@ fn parse_rule(direction: Direction, rule: &RuleRef<'_>, path: &str, problems: &m
     let protocol = parse_protocol(rule.protocol.as_str()).map_err(|problem| problems.add(format!("{path}.protocol"), problem)).ok();
     let traffic = protocol.map(|protocol| parse_traffic(protocol, rule, path, problems));
     let field = direction.preposition();
-    let peers = parse_peers(rule, &format!("{path}.{field}"), protocol, problems);
+    let peers = parse_peers(namespace, rule, &format!("{path}.{field}"), protocol, problems);
     Some(DeclaredRule {
         direction,
         name: name?,
         description: rule.description.filter(|text| !text.is_empty()).map(str::to_owned),
         justification: rule.justification.map(str::to_owned),
+        expires_at: None,
         traffic: traffic?,
         peers,
     })
@@ -270,13 +293,19 @@ fn parse_traffic(protocol: Protocol, rule: &RuleRef<'_>, path: &str, problems: &
 const BAD_PORT: &str =
     "must be a port (443) or a range from lower to higher (\"8000-8100\") within 0 to 65535, without leading zeros";
 
-fn parse_peers(rule: &RuleRef<'_>, path: &str, protocol: Option<Protocol>, problems: &mut Problems) -> Vec<DeclaredPeer> {
+fn parse_peers(
+    namespace: &str,
+    rule: &RuleRef<'_>,
+    path: &str,
+    protocol: Option<Protocol>,
+    problems: &mut Problems,
+) -> Vec<DeclaredPeer> {
     if rule.peers.is_empty() {
         problems.add(path, "a rule needs at least one peer: 0.0.0.0/0 and ::/0 are written out");
     }
     let mut parsed = Vec::new();
     for (index, peer) in rule.peers.iter().enumerate() {
-        match peer::parse(peer) {
+        match peer::parse(namespace, peer) {
             Ok(peer) => parsed.push(peer),
             Err(faults) => faults.into_iter().for_each(|(field, message)| problems.add(format!("{path}[{index}]{field}"), message)),
         }

@@ -6,18 +6,36 @@ use ipnet::IpNet;
 
 use crate::api;
 
-use super::{DeclaredPeer, Who};
+use super::{DeclaredPeer, Referent, ReferentKind, Who};
 
 /// What is wrong with a peer: the field below it (empty: the peer itself) and what to do.
 pub(super) type PeerProblem = (&'static str, String);
 
 /// The peer, or everything wrong with it.
-pub(super) fn parse(peer: &api::Peer) -> Result<DeclaredPeer, Vec<PeerProblem>> {
-    let api::Peer { cidr, security_group, security_group_id, account_id, prefix_list_id, this, description } = peer;
+pub(super) fn parse(namespace: &str, peer: &api::Peer) -> Result<DeclaredPeer, Vec<PeerProblem>> {
+    let api::Peer {
+        cidr,
+        cidr_set,
+        security_group,
+        security_group_id,
+        account_id,
+        prefix_list_id,
+        prefix_list_name,
+        this,
+        description,
+    } = peer;
     let mut problems: Vec<PeerProblem> = Vec::new();
-    let given = [cidr.is_some(), security_group.is_some(), security_group_id.is_some(), prefix_list_id.is_some(), this.is_some()];
+    let given = [
+        cidr.is_some(),
+        cidr_set.is_some(),
+        security_group.is_some(),
+        security_group_id.is_some(),
+        prefix_list_id.is_some(),
+        prefix_list_name.is_some(),
+        this.is_some(),
+    ];
     if given.into_iter().filter(|given| *given).count() != 1 {
-        let message = "a peer is exactly one of cidr, securityGroup, securityGroupId, prefixListId, self (one list entry per peer)";
+        let message = "a peer is exactly one of cidr, cidrSet, securityGroup, securityGroupId, prefixListId, prefixListName, self (one list entry per peer)";
         return Err(vec![("", message.to_owned())]);
     }
     if account_id.is_some() && security_group_id.is_none() {
@@ -33,7 +51,11 @@ pub(super) fn parse(peer: &api::Peer) -> Result<DeclaredPeer, Vec<PeerProblem>> 
     let who = if let Some(cidr) = cidr {
         parse_range(cidr.as_str()).map(Who::Range).map_err(|problem| keep(".cidr", problem)).ok()
     } else if let Some(reference) = security_group {
-        Some(Who::Object(reference.name.clone()))
+        Some(referent(namespace, ReferentKind::SecurityGroup, reference))
+    } else if let Some(reference) = cidr_set {
+        Some(referent(namespace, ReferentKind::CidrSet, reference))
+    } else if let Some(name) = prefix_list_name {
+        Some(Who::PrefixListName(name.clone()))
     } else if let Some(id) = security_group_id {
         let account = account_id.as_ref().map(|account| account.parse()).transpose();
         let account = account.map_err(|problem: crate::core::model::BadId| keep(".accountId", problem.to_string())).ok();
@@ -55,6 +77,11 @@ pub(super) fn parse(peer: &api::Peer) -> Result<DeclaredPeer, Vec<PeerProblem>> 
         }
         Some(_) | None => Err(problems),
     }
+}
+
+fn referent(namespace: &str, kind: ReferentKind, reference: &api::ObjectReference) -> Who {
+    let namespace = reference.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+    Who::Object(Referent { kind, namespace, name: reference.name.clone() })
 }
 
 /// A CIDR block without host bits, in any spelling of its address.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ids::{AccountId, RuleId, SecurityGroupId, VpcId};
+use super::ids::{AccountId, PrefixListId, RuleId, SecurityGroupId, VpcId};
+use super::quota::Weight;
 use super::rule::{Atom, Direction, LiveRule};
 
 /// Tags by key.
@@ -38,6 +39,30 @@ pub struct NewGroup {
     pub vpc: VpcId,
     /// Its tags, set in the same call.
     pub tags: Tags,
+}
+
+/// A group with its rules as a listing shows them: without their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedGroup {
+    /// The group.
+    pub group: GroupFacts,
+    /// What each live rule allows, with its description.
+    pub rules: BTreeMap<Atom, Option<String>>,
+}
+
+/// A managed prefix list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrefixListFacts {
+    /// EC2's id.
+    pub id: PrefixListId,
+    /// Its name: unique only for AWS's own.
+    pub name: String,
+    /// The account that owns it; `None` for AWS's own.
+    pub owner: Option<AccountId>,
+    /// What a rule that names it counts against the quota of rules.
+    pub weight: Weight,
+    /// Version of its content; AWS's own have none.
+    pub version: Option<i64>,
 }
 
 /// A VPC, as far as it matters here.

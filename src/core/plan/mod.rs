@@ -13,6 +13,7 @@ mod order;
 mod ownership;
 mod render;
 mod report;
+mod restraint;
 mod revert;
 mod step;
 mod vouch;
@@ -22,6 +23,7 @@ pub use delete::{plan_deletion, plan_deletion_of_cycle};
 pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
 pub use render::{changes, lines, render, summary};
 pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};
+pub use restraint::Restraint;
 pub use revert::plan_reverts;
 pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};
 pub use vouch::{born_egress, recognised, vouched_after, vouched_before, vouched_before_reverts};
@@ -44,6 +46,10 @@ pub struct PlanInput<'a> {
     pub applied_tags: Option<&'a Tags>,
     /// The id recorded for the group, if it was created or found before.
     pub recorded: Option<&'a SecurityGroupId>,
+    /// What may be done at all.
+    pub restraint: &'a Restraint,
+    /// Whether the manifest is the one of the last status: what differs then comes from a reference, a policy or an expiry.
+    pub same_spec: bool,
 }
 
 /// Plans one pass over one group. The group's tags decide first: over a group that is not ours the plan has no step.

@@ -1,14 +1,14 @@
 //! The plan of a group whose manifest cannot be used: what was vouched for stays what is desired (DESIGN §2.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::desired::Desired;
-use crate::core::model::{Declared, Observed, RuleSet, Tags, Vouched};
+use crate::core::model::{Declared, Observed, PrefixListWeights, RuleSet, Tags, Vouched};
 
 use super::ownership::{Owner, Ownership};
 use super::report::Report;
 use super::step::Plan;
-use super::{PlanInput, check, plan};
+use super::{PlanInput, Restraint, check, plan};
 
 /// The desired state of the last manifest that could be used, as far as it is known: the vouched rules and the applied tags.
 /// Of descriptions only digests are known, so rows keep the text they have.
@@ -36,6 +36,11 @@ fn last_good(observed: &Observed, vouched: &Vouched, tags: &Tags) -> Desired {
         tags: tags.clone(),
         rules,
         held: BTreeMap::new(),
+        refused: BTreeMap::new(),
+        expired: BTreeSet::new(),
+        latched: BTreeSet::new(),
+        next_expiry: None,
+        weights: PrefixListWeights::new(),
     }
 }
 
@@ -52,6 +57,8 @@ pub fn plan_reverts(owner: &Owner, observed: &Observed, vouched: Option<&Vouched
         vouched,
         applied_tags: Some(tags.unwrap_or(&none)),
         recorded: Some(&observed.group.id),
+        restraint: &Restraint::default(),
+        same_spec: true,
     };
     let (planned, mut report) = plan(input);
     let ours = matches!(report.ownership, Some(Ownership::Ours | Ownership::Reclaimed { former_uid: _ } | Ownership::Stripped));

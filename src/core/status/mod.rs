@@ -19,11 +19,21 @@ use jiff::Timestamp;
 
 use crate::api::{DriftRecord, MAX_APPLIED_TAGS, MAX_PLAN_STEPS, MAX_TEXT, Mode, Origin, PlanSummary, Quota, SecurityGroupStatus};
 use crate::core::desired::{Declaration, Desired};
-use crate::core::model::{AccountId, DEFAULT_RULES_PER_GROUP, Observed, Region, SecurityGroupId, Tags, Vouched};
+use crate::core::model::{AccountId, DEFAULT_RULES_PER_GROUP, Observed, Region, SecurityGroupId, Tags, Vouched, VpcId};
 use crate::core::plan::{self, Plan, Report};
 
-/// Name of the only account while there is no `AwsAccount` kind: the controller's own credentials.
-pub const DEFAULT_ACCOUNT: &str = "default";
+/// Where a group is, once everything about that was looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Name of the `AwsAccount`.
+    pub name: &'a str,
+    /// The account.
+    pub account: &'a AccountId,
+    /// The Region.
+    pub region: &'a Region,
+    /// The VPC.
+    pub vpc: &'a VpcId,
+}
 
 /// Everything a pass knows about its object when it writes the status. What it does not know stays as it was.
 #[derive(Clone, Debug)]
@@ -36,8 +46,10 @@ pub struct Facts<'a> {
     pub previous: &'a SecurityGroupStatus,
     /// The manifest, if it could be used.
     pub declaration: Option<&'a Declaration>,
+    /// The mode in effect.
+    pub mode: Mode,
     /// Where the group is: set once everything about it was looked up.
-    pub place: Option<(&'a AccountId, &'a Region)>,
+    pub place: Option<Place<'a>>,
     /// The desired state.
     pub desired: Option<&'a Desired>,
     /// The group as last read.
@@ -57,9 +69,9 @@ pub fn build(facts: Facts<'_>) -> SecurityGroupStatus {
     let mut status = facts.previous.clone();
     status.observed_generation = Some(facts.generation);
     if let Some(declaration) = facts.declaration {
-        status.mode = Some(declaration.mode.into());
-        if let Some((account, region)) = facts.place {
-            pin(&mut status, declaration, account, region);
+        status.mode = Some(facts.mode.into());
+        if let Some(place) = facts.place {
+            pin(&mut status, declaration, place);
         }
     }
     if let Some(observed) = facts.observed {
@@ -79,7 +91,7 @@ pub fn build(facts: Facts<'_>) -> SecurityGroupStatus {
         if facts.desired.is_some() {
             status.quota = Some(quota(report));
         }
-        let observing = facts.declaration.is_some_and(|declaration| declaration.mode == Mode::Observe);
+        let observing = facts.mode == Mode::Observe;
         status.plan = (observing && !plan.is_empty()).then(|| summarise(plan));
     }
     status.rules = facts.vouched.as_ref().map(Vouched::to_lines);
@@ -89,14 +101,15 @@ pub fn build(facts: Facts<'_>) -> SecurityGroupStatus {
 }
 
 /// Fixes what EC2 fixes at creation. The first pass that looked everything up decides, later ones agree or are refused.
-fn pin(status: &mut SecurityGroupStatus, declaration: &Declaration, account: &AccountId, region: &Region) {
+fn pin(status: &mut SecurityGroupStatus, declaration: &Declaration, place: Place<'_>) {
+    let Place { name, account, region, vpc } = place;
     let fix = |slot: &mut Option<String>, value: String| {
         slot.get_or_insert(value);
     };
-    fix(&mut status.account, DEFAULT_ACCOUNT.to_owned());
+    fix(&mut status.account, name.to_owned());
     fix(&mut status.owner_id, account.to_string());
     fix(&mut status.region, region.to_string());
-    fix(&mut status.vpc_id, declaration.vpc.to_string());
+    fix(&mut status.vpc_id, vpc.to_string());
     fix(&mut status.group_name, declaration.group_name.clone());
     fix(&mut status.description, declaration.description.clone());
 }

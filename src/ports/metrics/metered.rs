@@ -2,13 +2,16 @@
 //!
 //! They go outside whatever else decorates a port (lanes, overlays), so that what they count is what the engine asked for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::core::model::{Direction, GroupFacts, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
+use crate::core::model::{Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, Tags, VpcFacts};
 use crate::ports::clock::Clock;
-use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, Receipt};
+use crate::ports::cloud::{
+    CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
+};
 use crate::ports::metrics::Ec2Metrics;
 
 /// The label of a call that succeeded.
@@ -124,16 +127,20 @@ impl MeteredRead {
 
 #[async_trait]
 impl Ec2Read for MeteredRead {
-    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
-        self.meter.call("DescribeSecurityGroups", self.inner.groups(query)).await
+    async fn listing(&self, query: &GroupQuery) -> Result<Vec<ListedGroup>, CloudError> {
+        self.meter.call("DescribeSecurityGroups", self.inner.listing(query)).await
     }
 
-    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
-        self.meter.call("DescribeSecurityGroupRules", self.inner.rules(group)).await
+    async fn rules_of(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, Vec<LiveRule>>, CloudError> {
+        self.meter.call("DescribeSecurityGroupRules", self.inner.rules_of(groups)).await
     }
 
-    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
-        self.meter.call("DescribeVpcs", self.inner.vpc(id)).await
+    async fn vpcs(&self, query: &VpcQuery) -> Result<Vec<VpcFacts>, CloudError> {
+        self.meter.call("DescribeVpcs", self.inner.vpcs(query)).await
+    }
+
+    async fn prefix_lists(&self, query: &PrefixListQuery) -> Result<Vec<PrefixListFacts>, CloudError> {
+        self.meter.call("DescribeManagedPrefixLists", self.inner.prefix_lists(query)).await
     }
 
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {

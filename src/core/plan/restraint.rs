@@ -1,0 +1,37 @@
+//! What keeps a plan from doing all it could.
+
+use crate::core::desired::Policy;
+use crate::core::model::DEFAULT_RULES_PER_GROUP;
+
+/// What may be done at all, and how much of it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restraint {
+    /// What account, namespace and manifest allow.
+    pub policy: Policy,
+    /// The most rules EC2 takes in a direction and address family, as far as is known.
+    pub rules_per_group: u32,
+    /// EC2 answered `RulesPerSecurityGroupLimitExceeded` when the group's changes were authorized first.
+    pub quota_refused: bool,
+    /// Rules that may still be removed now by a change or without a baseline; `None` is any number.
+    pub removals_left: Option<usize>,
+    /// Why all changes wait for approval although the policy does not ask for it: a mass change, a first adoption.
+    pub wait: Option<String>,
+    /// The hash of the plan that somebody approved.
+    pub approved: Option<String>,
+    /// The group is being taken over: its first plan.
+    pub adopting: bool,
+}
+
+impl Default for Restraint {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            rules_per_group: DEFAULT_RULES_PER_GROUP,
+            quota_refused: false,
+            removals_left: None,
+            wait: None,
+            approved: None,
+            adopting: false,
+        }
+    }
+}
