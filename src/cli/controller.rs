@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::adapters::kube::{ClusterOptions, KubeObjects, connect};
+use crate::adapters::kube::{ClusterOptions, KubeLeases, KubeObjects, connect, own_namespace};
 use crate::ports::clock::Clock;
 
 use super::error::CliError;
 use super::options::{AwsArgs, EngineArgs, cluster_id};
+use super::wiring::World;
 use super::{shutdown, wiring};
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +18,12 @@ pub(super) struct Args {
     /// Marks the groups of this cluster; default: the uid of its namespace kube-system
     #[arg(long, value_name = "ID", value_parser = cluster_id)]
     cluster_id: Option<String>,
+    /// Cluster ids this cluster had before: their groups are taken over
+    #[arg(long = "former-cluster-id", value_name = "ID", value_parser = cluster_id, value_delimiter = ',')]
+    former_cluster_ids: Vec<String>,
+    /// Namespace of the Lease by which one of several replicas writes; default: the pod's
+    #[arg(long, value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
     /// Keep the groups of this namespace only
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -32,7 +39,9 @@ pub(super) struct Args {
 
 pub(super) async fn main(args: Args) -> Result<(), CliError> {
     wiring::start_logs(&args.engine.logs)?;
-    let aws = aws_connector(&args.aws)?;
+    let clock = Clock::system();
+    let own = args.aws.own_account()?;
+    let aws = aws_connector(&clock)?;
     let options = ClusterOptions { kubeconfig: args.kubeconfig, context: args.context };
     let cluster = connect(&options).await.map_err(CliError::from_error)?;
     cluster.check_crd().await.map_err(CliError::from_error)?;
@@ -40,20 +49,28 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         Some(id) => id,
         None => cluster.id().await.map_err(CliError::from_error)?,
     };
-    let objects = Arc::new(KubeObjects::new(cluster.client, args.namespace, None));
-    wiring::run_engine(&args.engine, objects, aws, id, Clock::system(), shutdown::on_signal()).await
+    let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| "default".to_owned());
+    let world = World {
+        leases: Some(Arc::new(KubeLeases::new(cluster.client.clone(), &lease_namespace))),
+        objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),
+        connect: aws,
+        own,
+        cluster: id,
+        former_clusters: args.former_cluster_ids,
+        clock,
+    };
+    wiring::run_engine(&args.engine, world, shutdown::on_signal()).await
 }
 
 /// The connector of real AWS credentials.
 #[cfg(feature = "aws")]
-pub(super) fn aws_connector(args: &AwsArgs) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
+pub(super) fn aws_connector(clock: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
     use crate::adapters::aws::{AwsConnector, AwsOptions};
-    Ok(Arc::new(AwsConnector::new(AwsOptions::new(args.regions()?).expect_account(args.account()?))))
+    Ok(Arc::new(AwsConnector::new(AwsOptions::new().clock(clock.clone()))))
 }
 
 /// There is no AWS in this build.
 #[cfg(not(feature = "aws"))]
-pub(super) fn aws_connector(args: &AwsArgs) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
-    let _ = (args.regions()?, args.account()?);
+pub(super) fn aws_connector(_: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
     Err(CliError::new("this build has no AWS adapter: build it with feature aws"))
 }

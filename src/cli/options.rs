@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::core::model::{AccountId, Region};
+use crate::core::model::Region;
+use crate::engine::controller::OwnAccount;
 use crate::ports::clock::Timings;
 
 use super::error::CliError;
@@ -15,30 +16,29 @@ use super::error::CliError;
 /// Where the groups are.
 #[derive(Debug, Args)]
 pub(super) struct AwsArgs {
-    /// AWS Region to serve; may be given several times. Objects that name none are in the only one
+    /// AWS Region to serve while there is no `AwsAccount`; may be given several times. Objects that name none are in the only one
     #[arg(long = "region", env = "AWS_REGION", value_delimiter = ',', value_name = "REGION")]
     regions: Vec<String>,
-    /// Refuse to run with credentials of any other AWS account
+    /// Touch nothing with credentials of any other AWS account
     #[arg(long, value_name = "12 DIGITS")]
     account_id: Option<String>,
+    /// Namespaces that may have groups while there is no `AwsAccount`; default: all
+    #[arg(long, value_delimiter = ',', value_name = "NAMESPACE")]
+    default_namespaces: Option<Vec<String>>,
 }
 
 impl AwsArgs {
-    pub(super) fn regions(&self) -> Result<Vec<Region>, CliError> {
-        if self.regions.is_empty() {
-            return Err(CliError::new("no AWS Region: name at least one with --region, or set AWS_REGION"));
-        }
+    /// The account that the credentials of this process are of.
+    pub(super) fn own_account(&self) -> Result<OwnAccount, CliError> {
         let parse = |region: &String| region.parse().map_err(|error| CliError::new("--region").because(error));
         let regions: BTreeSet<Region> = self.regions.iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(regions.into_iter().collect())
-    }
-
-    pub(super) fn account(&self) -> Result<Option<AccountId>, CliError> {
-        self.account_id
+        let id = self
+            .account_id
             .as_ref()
             .map(|id| id.parse())
             .transpose()
-            .map_err(|error: crate::core::model::BadId| CliError::new("--account-id").because(error))
+            .map_err(|error: crate::core::model::BadId| CliError::new("--account-id").because(error))?;
+        Ok(OwnAccount { id, regions: regions.into_iter().collect(), namespaces: self.default_namespaces.clone() })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ports::clock::Clock;
 use super::controller::aws_connector;
 use super::error::CliError;
 use super::options::{AwsArgs, EngineArgs, cluster_id};
+use super::wiring::World;
 use super::{shutdown, wiring};
 
 #[derive(Debug, clap::Args)]
@@ -34,12 +35,23 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn main(args: Args) -> Result<(), CliError> {
     wiring::start_logs(&args.engine.logs)?;
-    let aws = aws_connector(&args.aws)?;
+    let clock = Clock::system();
+    let own = args.aws.own_account()?;
+    let aws = aws_connector(&clock)?;
     if !args.manifests.is_dir() {
         return Err(CliError::new(format!("-f {}: there is no such directory", args.manifests.display())));
     }
-    let clock = Clock::system();
     let options = DirectoryOptions { manifests: args.manifests, state: args.state, interval: LOOK, clock: clock.clone() };
     let objects = Arc::new(DirectoryObjects::open(options).map_err(CliError::from_error)?);
-    wiring::run_engine(&args.engine, objects, aws, args.cluster_id, clock, shutdown::on_signal()).await
+    // The lock on the state directory keeps a second process away: no lease is needed.
+    let world = World {
+        objects,
+        connect: aws,
+        own,
+        cluster: args.cluster_id,
+        former_clusters: Vec::new(),
+        leases: None,
+        clock,
+    };
+    wiring::run_engine(&args.engine, world, shutdown::on_signal()).await
 }

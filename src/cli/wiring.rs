@@ -8,9 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapters::audit_log::{AuditFile, trail};
 use crate::adapters::telemetry::{admin, logs};
-use crate::engine::controller::{Parts, run};
+use crate::engine::controller::{Leadership, OwnAccount, Parts, run};
+use crate::engine::leader::{Fence, FencedConnect};
 use crate::ports::clock::Clock;
-use crate::ports::cloud::Connect;
+use crate::ports::cloud::{CloudError, Connect, Ec2, Route};
+use crate::ports::lease::Leases;
+use crate::ports::metrics::metered::meter;
 use crate::ports::metrics::{Health, Metrics};
 use crate::ports::objects::Objects;
 
@@ -29,15 +32,27 @@ pub(super) fn start_logs(args: &LogArgs) -> Result<(), CliError> {
     logs::init(format, &args.log).map(|_| ()).map_err(CliError::from_error)
 }
 
-/// Runs the engine over a store of objects until `stop`.
-pub(super) async fn run_engine(
-    args: &EngineArgs,
-    objects: Arc<dyn Objects>,
-    connect: Arc<dyn Connect>,
-    cluster: String,
-    clock: Clock,
-    stop: CancellationToken,
-) -> Result<(), CliError> {
+/// What the engine runs over.
+pub(super) struct World {
+    /// Where objects live.
+    pub(super) objects: Arc<dyn Objects>,
+    /// The way into AWS.
+    pub(super) connect: Arc<dyn Connect>,
+    /// The account as long as there is no `AwsAccount`.
+    pub(super) own: OwnAccount,
+    /// What marks the groups of these objects.
+    pub(super) cluster: String,
+    /// What marked them before.
+    pub(super) former_clusters: Vec<String>,
+    /// Where the lease is kept, if others may run beside us.
+    pub(super) leases: Option<Arc<dyn Leases>>,
+    /// Time.
+    pub(super) clock: Clock,
+}
+
+/// Runs the engine until `stop`.
+pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: CancellationToken) -> Result<(), CliError> {
+    let World { objects, connect, own, cluster, former_clusters, leases, clock } = world;
     let file = args.audit_file.as_ref().map(AuditFile::open).transpose().map_err(CliError::from_error)?;
     let listener = TcpListener::bind(args.admin)
         .await
@@ -45,16 +60,23 @@ pub(super) async fn run_engine(
     let metrics = Metrics::default();
     let health = Health::new(&clock);
     let admin = admin::Admin { health: health.clone(), patience: PATIENCE, registry: Arc::new(metrics.registry()) };
-    let connect = Arc::new(super::wiring::MeteredConnect { inner: connect, metrics: metrics.clone(), clock: clock.clone() });
+    let timings = args.timings();
+    let fence = if leases.is_some() { Fence::closed(&timings) } else { Fence::always() };
+    // The fence is the last thing before the wire: whatever waits (a lane, a lock) waits before it.
+    let connect = Arc::new(FencedConnect::new(connect, fence.clone()));
+    let connect = Arc::new(MeteredConnect { inner: connect, metrics: metrics.clone(), clock: clock.clone() });
     let parts = Parts {
         objects,
         connect,
         audit: trail(file),
         clock,
-        timings: args.timings(),
+        timings,
         metrics,
         health,
         cluster,
+        former_clusters,
+        own,
+        leadership: Leadership { leases, identity: identity(), fence },
         concurrency: args.concurrency,
     };
     let address = listener.local_addr().unwrap_or(args.admin);
@@ -69,6 +91,12 @@ pub(super) async fn run_engine(
     Ok(())
 }
 
+/// What this process is called in the lease: the pod, or machine, and something no other process has.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "sgwarden".to_owned());
+    format!("{host}_{}", uuid::Uuid::new_v4())
+}
+
 /// Counts every call of the ports it gives out.
 struct MeteredConnect {
     inner: Arc<dyn Connect>,
@@ -78,15 +106,8 @@ struct MeteredConnect {
 
 #[async_trait::async_trait]
 impl Connect for MeteredConnect {
-    fn regions(&self) -> Vec<crate::core::model::Region> {
-        self.inner.regions()
-    }
-
-    async fn connect(
-        &self,
-        region: &crate::core::model::Region,
-    ) -> Result<crate::ports::cloud::Ec2, crate::ports::cloud::CloudError> {
-        let ec2 = self.inner.connect(region).await?;
-        Ok(crate::ports::metrics::metered::meter(ec2, &self.metrics.ec2, &self.clock))
+    async fn connect(&self, route: &Route) -> Result<Ec2, CloudError> {
+        let ec2 = self.inner.connect(route).await?;
+        Ok(meter(ec2, &self.metrics.ec2, &self.clock))
     }
 }

@@ -19,9 +19,10 @@ use crate::adapters::aws::{AwsConnector, AwsOptions};
 use crate::adapters::directory::{DirectoryObjects, DirectoryOptions};
 use crate::adapters::sim::{Config, Sim, VpcSeed};
 use crate::core::model::Region;
-use crate::engine::controller::{Parts, run};
+use crate::engine::controller::{Leadership, OwnAccount, Parts, run};
+use crate::engine::leader::Fence;
 use crate::ports::clock::{Clock, Timings};
-use crate::ports::cloud::Connect;
+use crate::ports::cloud::{Connect, Route};
 use crate::ports::metrics::{Health, Metrics};
 
 use super::error::CliError;
@@ -41,8 +42,8 @@ pub(super) struct Args {
     speedup: u32,
 }
 
-/// Groups are looked at every second, so that nobody has to wait for the show.
-const REREAD: Duration = Duration::from_secs(1);
+/// All groups are looked at every second, so that nobody has to wait for the show.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long it runs.
 const LENGTH: Duration = Duration::from_secs(60);
 /// A missing group is believed sooner than against AWS.
@@ -64,28 +65,31 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
     let options = DirectoryOptions {
         manifests: folder.clone(),
         state: args.directory.join("state"),
-        interval: REREAD / args.speedup,
+        interval: SWEEP / args.speedup,
         clock: clock.clone(),
     };
     let files = DirectoryObjects::open(options).map_err(CliError::from_error)?;
     let objects = Arc::new(narrator.listen_to(Arc::new(files)));
     let timings =
-        Timings { reread: REREAD, absence: ABSENCE, visibility: ABSENCE, settle: Duration::from_secs(1), ..Timings::default() };
+        Timings { sweep: SWEEP, confirm: SWEEP, absence: ABSENCE, visibility: ABSENCE, settle: Duration::from_secs(1), ..Timings::default() };
     let parts = Parts {
         objects,
-        connect: connector(&sim, &region, ACCOUNT_KEY),
+        connect: connector(&sim, ACCOUNT_KEY),
         audit: Arc::new(AuditFile::open(args.directory.join("audit.jsonl")).map_err(CliError::from_error)?),
         clock: clock.clone(),
         timings: timings.divided_by(args.speedup),
         metrics: Metrics::default(),
         health: Health::new(&clock),
         cluster: "demo".to_owned(),
+        former_clusters: Vec::new(),
+        own: OwnAccount { id: None, regions: vec![region.clone()], namespaces: None },
+        leadership: Leadership { leases: None, identity: "demo".to_owned(), fence: Fence::always() },
         concurrency: 4,
     };
     let ended = CancellationToken::new();
     let engine = tokio::spawn(run(parts, ended.clone()));
     let intruder = intruder::Intruder {
-        ec2: connector(&sim, &region, INTRUDER_KEY).connect(&region).await.map_err(CliError::from_error)?,
+        ec2: connector(&sim, INTRUDER_KEY).connect(&Route::own(region)).await.map_err(CliError::from_error)?,
         narrator: narrator.clone(),
         manifests: folder,
     };
@@ -108,9 +112,8 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn connector(sim: &Sim, region: &Region, key: &str) -> Arc<dyn Connect> {
+fn connector(sim: &Sim, key: &str) -> Arc<dyn Connect> {
     let sim = sim.clone();
-    let options =
-        AwsOptions::new(vec![region.clone()]).credentials(key, "not-checked").in_process(move |request| sim.handle(request));
+    let options = AwsOptions::new().credentials(key, "not-checked").in_process(move |request| sim.handle(request));
     Arc::new(AwsConnector::new(options))
 }

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
-use kube::runtime::watcher;
+use k8s_openapi::api::core::v1::Namespace;
 use tokio::time::Instant;
 
-use crate::api::{DriftRecord, Resolution, SecurityGroup, SecurityGroupStatus};
+use crate::api::{
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, DriftRecord, ReferenceGrant, Resolution, SecurityGroup, SecurityGroupStatus,
+};
 use crate::core::status::{self, Reason};
 use crate::ports::clock::Clock;
-use crate::ports::objects::{Guarded, Notice, Objects, ObjectsError};
+use crate::ports::objects::{Notice, Objects, ObjectsError, Watch};
 
 #[derive(Clone)]
 pub(super) struct Narrator {
@@ -125,8 +126,36 @@ pub(super) struct Listener {
 
 #[async_trait]
 impl Objects for Listener {
-    fn watch(&self) -> BoxStream<'static, Result<watcher::Event<Guarded>, watcher::Error>> {
+    fn watch(&self) -> Watch<SecurityGroup> {
         self.inner.watch()
+    }
+
+    fn watch_cidr_sets(&self) -> Watch<CidrSet> {
+        self.inner.watch_cidr_sets()
+    }
+
+    fn watch_accounts(&self) -> Watch<AwsAccount> {
+        self.inner.watch_accounts()
+    }
+
+    fn watch_namespaces(&self) -> Watch<Namespace> {
+        self.inner.watch_namespaces()
+    }
+
+    fn watch_grants(&self) -> Watch<ReferenceGrant> {
+        self.inner.watch_grants()
+    }
+
+    async fn write_cidr_set_status(&self, set: &CidrSet, status: &CidrSetStatus) -> Result<(), ObjectsError> {
+        self.inner.write_cidr_set_status(set, status).await
+    }
+
+    async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError> {
+        self.inner.write_account_status(account, status).await
+    }
+
+    async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError> {
+        self.inner.hold_account(account, held).await
     }
 
     async fn write_status(&self, object: &SecurityGroup, status: &SecurityGroupStatus) -> Result<SecurityGroup, ObjectsError> {

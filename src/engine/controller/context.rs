@@ -1,27 +1,36 @@
 //! What every reconcile shares.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::Notify;
 
-use crate::api::SecurityGroup;
-use crate::core::model::{Region, SecurityGroupId};
+use crate::api::{AwsAccount, SecurityGroup};
+use crate::core::model::{AccountId, Region, SecurityGroupId};
 use crate::core::status;
+use crate::engine::leader::Fence;
+use crate::engine::region::Regions;
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::Connect;
+use crate::ports::lease::Leases;
 use crate::ports::metrics::{Health, Metrics};
-use crate::ports::objects::{Guarded, Key, Objects};
+use crate::ports::objects::{Key, Objects};
 use crate::ports::sinks::AuditSink;
 
 use super::finalize;
+use super::limits::Limits;
 use super::memory::Memories;
+use super::references::References;
+use super::stores::Stores;
+use super::wakes::Wakes;
 
 /// What the controller is made of.
 #[derive(Clone)]
 pub struct Parts {
     /// Where objects live.
     pub objects: Arc<dyn Objects>,
-    /// EC2, by Region.
+    /// The way into AWS.
     pub connect: Arc<dyn Connect>,
     /// Where change records go.
     pub audit: Arc<dyn AuditSink>,
@@ -35,42 +44,99 @@ pub struct Parts {
     pub health: Health,
     /// The id by which our groups are told from another cluster's.
     pub cluster: String,
+    /// Ids this cluster had before: their groups are ours to reclaim.
+    pub former_clusters: Vec<String>,
+    /// The account of objects as long as there is no `AwsAccount` object.
+    pub own: OwnAccount,
+    /// How this process comes to be the one that writes.
+    pub leadership: Leadership,
     /// How many objects are worked on at a time.
     pub concurrency: u16,
 }
 
-/// The parts, the store the watch fills, and what is remembered of each object.
+/// The account of the controller's own credentials.
+#[derive(Clone, Debug, Default)]
+pub struct OwnAccount {
+    /// Which account it has to be; `None`: whichever STS says.
+    pub id: Option<AccountId>,
+    /// Its Regions.
+    pub regions: Vec<Region>,
+    /// The namespaces that may use it; `None`: all.
+    pub namespaces: Option<Vec<String>>,
+}
+
+/// How this process comes to be the one that writes.
+#[derive(Clone)]
+pub struct Leadership {
+    /// Where the lease is kept; `None`: nobody else can be there (a directory, whose state is locked).
+    pub leases: Option<Arc<dyn Leases>>,
+    /// What this process is called in the lease.
+    pub identity: String,
+    /// What every write passes.
+    pub fence: Fence,
+}
+
+/// The parts, what the watches show, and what is remembered of each object and account.
 pub struct Context {
     pub(super) parts: Parts,
-    pub(super) store: Store<Guarded>,
+    pub(super) stores: Stores,
+    pub(super) regions: Arc<Regions>,
+    pub(super) wakes: Wakes,
     pub(super) memories: Memories,
+    pub(super) limits: Limits,
+    pub(super) accounts_changed: Notify,
+    references: Mutex<References>,
 }
 
 impl Context {
-    pub(super) fn new(parts: Parts, store: Store<Guarded>) -> Self {
-        Self { parts, store, memories: Memories::default() }
+    pub(super) fn new(parts: Parts, stores: Stores, regions: Arc<Regions>) -> Self {
+        Self {
+            parts,
+            stores,
+            regions,
+            wakes: Wakes::default(),
+            memories: Memories::default(),
+            limits: Limits::default(),
+            accounts_changed: Notify::new(),
+            references: Mutex::default(),
+        }
+    }
+
+    pub(super) fn references(&self) -> MutexGuard<'_, References> {
+        self.references.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Another object of the store.
     pub(super) fn look_up(&self, key: &Key) -> Option<SecurityGroup> {
-        let reference = kube::runtime::reflector::ObjectRef::new(&key.name).within(&key.namespace);
-        let found = self.store.get(&reference)?;
+        let found = self.stores.groups.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
         found.0.as_ref().ok().cloned()
+    }
+
+    /// An account by its name; `Some(Err)`: there is one, but it cannot be read.
+    pub(super) fn account(&self, name: &str) -> Option<Result<AwsAccount, String>> {
+        let found = self.stores.accounts.get(&ObjectRef::new(name))?;
+        Some(found.0.as_ref().map(Clone::clone).map_err(ToString::to_string))
+    }
+
+    /// Labels and annotations of a namespace; none when it is not known.
+    pub(super) fn namespace(&self, name: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+        let found = self.stores.namespaces.get(&ObjectRef::new(name));
+        let meta = found.as_ref().map(|found| found.meta());
+        let labels = meta.and_then(|meta| meta.labels.clone()).unwrap_or_default();
+        (labels, meta.and_then(|meta| meta.annotations.clone()).unwrap_or_default())
+    }
+
+    /// The object is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        self.memories.forget(key);
+        self.regions.forget(key);
     }
 
     /// Whether a group belongs to an object that is being deleted together with it.
     pub(super) fn is_going(&self, group: &SecurityGroupId) -> bool {
-        self.store.state().iter().filter_map(|object| object.0.as_ref().ok()).any(|object| {
+        self.stores.groups.state().iter().filter_map(|object| object.0.as_ref().ok()).any(|object| {
             let recorded = object.status.as_ref().and_then(status::recorded_group);
             recorded.as_ref() == Some(group) && finalize::takes_its_group(object)
         })
-    }
-
-    /// The Region of objects that name none: the only one served.
-    pub(super) fn only_region(&self) -> Option<Region> {
-        match self.parts.connect.regions().as_slice() {
-            [only] => Some(only.clone()),
-            _ => None,
-        }
     }
 }

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{DeletionPolicy, Mode, Origin, SecurityGroup, SecurityGroupStatus};
+use crate::api::{DeletionPolicy, Mode, Origin, SecurityGroup, SecurityGroupStatus, Usage};
 use crate::core::model::{Observed, Region, SecurityGroupId};
 use crate::core::plan::{self, Ownership};
 use crate::core::status::{self, Reason, Standing};
 use crate::engine::execute::Failure;
-use crate::ports::cloud::{Ec2, ErrorClass, GroupQuery};
+use crate::ports::cloud::{ErrorClass, GroupQuery, Interface};
 
 use super::locate::{Located, locate};
 use super::memory::Absence;
-use super::reconcile::{Next, Pass};
+use super::pass::{Next, Pass};
 use super::report;
+use super::site::{Site, Unreachable, find_account};
+
+/// Name of the group that every VPC has and EC2 does not delete.
+const DEFAULT_GROUP: &str = "default";
 
 /// Whether an object goes and takes its group with it.
 pub(super) fn takes_its_group(object: &SecurityGroup) -> bool {
@@ -27,27 +31,72 @@ enum Fate {
 
 /// Finishes an object that is being deleted. Everything it needs is in status: the spec may be unusable by now.
 pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
-    let status = pass.object.status.clone().unwrap_or_default();
+    let status = pass.status();
     let region = status.region.as_ref().and_then(|region| region.parse::<Region>().ok());
     let (Some(region), Fate::Delete) = (region, fate(&pass.object)) else {
         return let_go(pass, status.group_id.as_ref()).await;
     };
-    let ec2 = match pass.context.parts.connect.connect(&region).await {
-        Ok(ec2) => ec2,
-        Err(error) => return pass.cloud_failed(None, &region, &error).await,
+    let site = match reach(pass, &status, &region).await {
+        Ok(site) => site,
+        Err(next) => return next,
     };
-    if let Some(next) = pass.wrong_account(&ec2, None).await {
+    if let Some(next) = pass.wrong_account(&site, None).await {
         return next;
     }
+    if pass.suspended(&site).is_some_and(|suspended| suspended.active) {
+        return retain(pass, status.group_id.as_ref(), "reverts and deletions are suspended").await;
+    }
+    if site.account.mode == Some(Mode::Observe) {
+        return retain(pass, status.group_id.as_ref(), "its account is in mode Observe, which writes nothing").await;
+    }
     let recorded = status::recorded_group(&status);
-    match locate(&ec2, &pass.owner, recorded.as_ref(), None).await {
-        Err(error) => pass.cloud_failed(None, &ec2.region, &error).await,
-        Ok(Located::Found(observed)) => delete(pass, &ec2, &observed).await,
-        Ok(Located::RecordedAbsent(_) | Located::Nowhere | Located::NameTaken(_)) => absent(pass, &status).await,
+    match locate(&site.worker, &pass.owner, recorded.as_ref(), None).await {
+        Err(error) => pass.cloud_failed(None, site.region(), &error).await,
+        Ok(Located::Found(listed)) => match site.worker.observe(&listed.group.id).await {
+            Ok(Some(observed)) => delete(pass, &site, &observed).await,
+            Ok(None) => absent(pass, &status).await,
+            Err(error) => pass.cloud_failed(None, site.region(), &error).await,
+        },
+        Ok(
+            Located::RecordedAbsent(_)
+            | Located::Nowhere
+            | Located::NameTaken(_)
+            | Located::Adoptable(_)
+            | Located::NothingToAdopt(_),
+        ) => absent(pass, &status).await,
         Ok(Located::Ambiguous(ids)) => {
             let ids: Vec<&str> = ids.iter().map(SecurityGroupId::as_str).collect();
             let message = format!("{} all carry the tags of this object; remove them from all but one", ids.join(" and "));
             pass.stop(None, Reason::AmbiguousGroup, message).await
+        }
+    }
+}
+
+/// The way to the group. An account that is gone, or forbids the namespace, is waited for; after an hour the group is let go of.
+async fn reach(pass: &mut Pass<'_>, status: &SecurityGroupStatus, region: &Region) -> Result<Site, Next> {
+    let name = status.account.clone().unwrap_or_else(|| crate::api::DEFAULT_ACCOUNT.to_owned());
+    let (labels, _) = pass.context.namespace(&pass.key.namespace);
+    let account = find_account(pass.context, &name).and_then(|account| {
+        if account.admits(&pass.key.namespace, &labels) {
+            return Ok(account);
+        }
+        let message = format!("namespace {} may not use account {name} any more", pass.key.namespace);
+        Err(Unreachable::Refused(Reason::NamespaceNotAllowed, message))
+    });
+    let reached = match account {
+        Ok(account) => Site::reach(pass.context, account, region).await,
+        Err(unreachable) => Err(unreachable),
+    };
+    match reached {
+        Ok(site) => Ok(site),
+        Err(Unreachable::Cloud(region, error)) => Err(pass.cloud_failed(None, &region, &error).await),
+        Err(Unreachable::Refused(reason, message)) => {
+            let parts = &pass.context.parts;
+            let waited = pass.context.memories.without_account(&pass.key, &pass.uid, parts.clock.instant());
+            if waited >= parts.timings.account_grace {
+                return Err(retain(pass, status.group_id.as_ref(), &message).await);
+            }
+            Err(pass.stop(None, reason, format!("the group cannot be deleted: {message}")).await)
         }
     }
 }
@@ -71,8 +120,13 @@ fn fate(object: &SecurityGroup) -> Fate {
     let status = object.status.as_ref();
     // A word nobody knows must not delete anything.
     let Ok(mode) = spec.mode() else { return Fate::Retain("spec.enforcement.mode cannot be read") };
-    if mode == Some(Mode::Observe) {
+    // The mode in effect may come from the account.
+    let observed = status.and_then(|status| status.mode.as_deref()) == Some(Mode::Observe.as_str());
+    if mode == Some(Mode::Observe) || (mode.is_none() && observed) {
         return Fate::Retain("mode Observe writes nothing");
+    }
+    if status.and_then(|status| status.group_name.as_deref()) == Some(DEFAULT_GROUP) {
+        return Fate::Retain("it is the default group of its VPC, which EC2 does not delete");
     }
     match spec.deletion_policy() {
         Ok(Some(DeletionPolicy::Delete)) => Fate::Delete,
@@ -88,7 +142,14 @@ fn fate(object: &SecurityGroup) -> Fate {
 }
 
 async fn let_go(pass: &mut Pass<'_>, group: Option<&String>) -> Next {
-    if let (Some(id), Fate::Retain(why)) = (group, fate(&pass.object)) {
+    match fate(&pass.object) {
+        Fate::Retain(why) => retain(pass, group, why).await,
+        Fate::Delete => release(pass).await,
+    }
+}
+
+async fn retain(pass: &mut Pass<'_>, group: Option<&String>, why: &str) -> Next {
+    if let Some(id) = group {
         let told = report::done(Reason::Retained, format!("EC2 group {id} stays: {why}"));
         report::tell(pass.context, &pass.object, told).await;
     }
@@ -102,9 +163,9 @@ async fn release(pass: &mut Pass<'_>) -> Next {
     }
 }
 
-async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
+async fn delete(pass: &mut Pass<'_>, site: &Site, observed: &Observed) -> Next {
     let id = observed.group.id.clone();
-    let recorded = pass.object.status.as_ref().and_then(status::recorded_group);
+    let recorded = status::recorded_group(&pass.status());
     let claimant = match pass.owner.judge(&observed.group.tags) {
         Ownership::Ours | Ownership::Reclaimed { former_uid: _ } => None,
         Ownership::Stripped if recorded.as_ref() == Some(&id) => None,
@@ -118,14 +179,14 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
         return release(pass).await;
     }
     pass.context.memories.present(&pass.key, &pass.uid);
-    let mut failure = pass.execute(ec2, &plan::plan_deletion(observed)).await.0.failure;
+    let mut failure = pass.execute(site, &plan::plan_deletion(observed), false).await.0.failure;
     if is_in_use(failure.as_ref())
-        && let Some(partners) = dying_partners(pass, ec2, observed).await
+        && let Some(partners) = dying_partners(pass, site, observed).await
         && let plan = plan::plan_deletion_of_cycle(observed, &partners)
         // Without rules to take out of the way, the same call would only be refused again.
         && plan.steps.len() > 1
     {
-        failure = pass.execute(ec2, &plan).await.0.failure;
+        failure = pass.execute(site, &plan, false).await.0.failure;
     }
     match failure {
         None => {
@@ -133,16 +194,29 @@ async fn delete(pass: &mut Pass<'_>, ec2: &Ec2, observed: &Observed) -> Next {
             report::tell(pass.context, &pass.object, told).await;
             release(pass).await
         }
-        Some(Failure::Call(error)) if error.class == ErrorClass::InUse => {
-            let message =
-                format!("EC2 does not delete group {id} while it is in use{}: {}", holders(ec2, observed).await, error.message);
-            pass.finish(None, Standing::DeletionBlocked { message }, Next::failed()).await
-        }
+        Some(Failure::Call(error)) if error.class == ErrorClass::InUse => blocked(pass, site, &id, &error.message).await,
         // Gone meanwhile, or a rule of it is: the next look tells.
         Some(Failure::Call(error)) if error.class == ErrorClass::Stale => Next::failed(),
-        Some(Failure::Call(error)) => pass.cloud_failed(None, &ec2.region, &error).await,
+        Some(Failure::Call(error)) => pass.cloud_failed(None, site.region(), &error).await,
         Some(Failure::NotVisible { missing: _ } | Failure::Superseded) => Next::soon(pass.context.parts.timings.visible_poll),
     }
+}
+
+/// Something holds the group: say who, and leave its rules alone.
+async fn blocked(pass: &mut Pass<'_>, site: &Site, id: &SecurityGroupId, why: &str) -> Next {
+    let Holders { interfaces, referrers } = holders(site, id).await;
+    let by_interfaces = interfaces.as_ref().map(|all| all.iter().map(|one| format!("{} ({})", one.id, one.used_by)).collect());
+    let held = some_of(", by interfaces ", by_interfaces.unwrap_or_default())
+        + &some_of(", by rules of ", referrers.clone().unwrap_or_default());
+    let message = format!("EC2 does not delete group {id} while it is in use{held}: {why}");
+    let previous = pass.status();
+    let mut next = pass.failed_status(&previous, None, Standing::DeletionBlocked { message });
+    let count = |found: Option<usize>| found.and_then(|count| i32::try_from(count).ok());
+    next.usage = Some(Usage {
+        network_interfaces: count(interfaces.as_ref().map(Vec::len)),
+        referenced_by: count(referrers.as_ref().map(Vec::len)),
+    });
+    pass.store(next).await.unwrap_or_else(Next::failed)
 }
 
 fn is_in_use(failure: Option<&Failure>) -> bool {
@@ -151,17 +225,18 @@ fn is_in_use(failure: Option<&Failure>) -> bool {
 
 /// The other groups of a cycle that goes as a whole: they refer to this group, are being deleted too, and neither they nor this
 /// one has an interface. `None` when anything else holds the group, or when that cannot be read.
-async fn dying_partners(pass: &Pass<'_>, ec2: &Ec2, observed: &Observed) -> Option<BTreeSet<SecurityGroupId>> {
+async fn dying_partners(pass: &Pass<'_>, site: &Site, observed: &Observed) -> Option<BTreeSet<SecurityGroupId>> {
     let own = &observed.group.id;
-    if !ec2.read.interfaces(own).await.ok()?.is_empty() {
+    let read = site.worker.reader();
+    if !read.interfaces(own).await.ok()?.is_empty() {
         return None;
     }
     let mut partners = BTreeSet::new();
-    for group in ec2.read.groups(&GroupQuery::Referring(own.clone())).await.ok()? {
+    for group in read.groups(&GroupQuery::Referring(own.clone())).await.ok()? {
         if group.id == *own {
             continue;
         }
-        if !pass.context.is_going(&group.id) || !ec2.read.interfaces(&group.id).await.ok()?.is_empty() {
+        if !pass.context.is_going(&group.id) || !read.interfaces(&group.id).await.ok()?.is_empty() {
             return None;
         }
         partners.insert(group.id);
@@ -169,18 +244,20 @@ async fn dying_partners(pass: &Pass<'_>, ec2: &Ec2, observed: &Observed) -> Opti
     Some(partners)
 }
 
-/// Who holds the group, as far as it can be read.
-async fn holders(ec2: &Ec2, observed: &Observed) -> String {
-    let id = &observed.group.id;
-    let mut held = String::new();
-    if let Ok(interfaces) = ec2.read.interfaces(id).await {
-        held.push_str(&some_of(", by interfaces ", interfaces.iter().map(|one| format!("{} ({})", one.id, one.used_by)).collect()));
+/// Who holds a group, as far as it can be read.
+struct Holders {
+    interfaces: Option<Vec<Interface>>,
+    referrers: Option<Vec<String>>,
+}
+
+async fn holders(site: &Site, id: &SecurityGroupId) -> Holders {
+    let read = site.worker.reader();
+    let referring = read.groups(&GroupQuery::Referring(id.clone())).await.ok();
+    let name = |group: crate::core::model::GroupFacts| format!("{} ({})", group.id, group.name);
+    Holders {
+        interfaces: read.interfaces(id).await.ok(),
+        referrers: referring.map(|all| all.into_iter().filter(|group| group.id != *id).map(name).collect()),
     }
-    if let Ok(referring) = ec2.read.groups(&GroupQuery::Referring(id.clone())).await {
-        let others = referring.iter().filter(|group| group.id != *id);
-        held.push_str(&some_of(", by rules of ", others.map(|group| format!("{} ({})", group.id, group.name)).collect()));
-    }
-    held
 }
 
 /// The first few of a list, behind what they are; nothing for an empty one.

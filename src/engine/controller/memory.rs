@@ -1,6 +1,6 @@
 //! What is remembered of an object between its reconciles. Losing it (a restart) costs a delay, never a wrong write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use crate::api::{DriftRecord, SecurityGroup};
 use crate::ports::clock::Timings;
 use crate::ports::objects::Key;
+
+use super::wars::Wars;
 
 /// One object's memory.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,12 @@ pub(super) struct Memory {
     unsaved: Vec<DriftRecord>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
     written: Option<SecurityGroup>,
+    /// EC2 said that the group's rules do not fit beside those they replace.
+    quota_refused: bool,
+    /// What was put right lately.
+    wars: Wars,
+    /// Since when the account of an object that is being deleted cannot be used.
+    without_account: Option<Instant>,
 }
 
 /// What is still so after as many looks does not go away by looking again.
@@ -49,6 +57,16 @@ impl Memories {
             *memory = Memory { uid: uid.to_owned(), ..Memory::default() };
         }
         act(memory)
+    }
+
+    /// Another term begins: what was counted in a row is not in a row any more. Records that could not be stored are kept.
+    pub(super) fn new_term(&self) {
+        for memory in self.lock().values_mut() {
+            memory.failures = 0;
+            memory.refetches = 0;
+            memory.missing = None;
+            memory.without_account = None;
+        }
     }
 
     /// The object is gone.
@@ -95,7 +113,47 @@ impl Memories {
         self.with(key, uid, |memory| {
             memory.failures = 0;
             memory.refetches = 0;
+            memory.quota_refused = false;
         });
+    }
+
+    /// EC2 refused for the quota of rules: what replaces does not fit beside what it replaces.
+    pub(super) fn refused_for_quota(&self, key: &Key, uid: &str) {
+        self.with(key, uid, |memory| memory.quota_refused = true);
+    }
+
+    /// Whether [`Memories::refused_for_quota`] was said since the last success.
+    pub(super) fn quota_refused(&self, key: &Key, uid: &str) -> bool {
+        self.with(key, uid, |memory| memory.quota_refused)
+    }
+
+    /// Things were put right; those over which there is a war by now, and nobody was told of.
+    pub(super) fn reverted(&self, key: &Key, uid: &str, subjects: &BTreeSet<String>, now: Instant) -> BTreeSet<String> {
+        self.with(key, uid, |memory| {
+            subjects.iter().for_each(|subject| memory.wars.reverted(subject, now));
+            memory.wars.to_tell(now)
+        })
+    }
+
+    /// What is fought over.
+    pub(super) fn fought_over(&self, key: &Key, uid: &str, now: Instant) -> BTreeSet<String> {
+        self.with(key, uid, |memory| memory.wars.fought_over(now))
+    }
+
+    /// What is fought over and has to wait before it is restored again, each with how long.
+    pub(super) fn postponed(&self, key: &Key, uid: &str, now: Instant, timings: &Timings) -> BTreeMap<String, Duration> {
+        self.with(key, uid, |memory| {
+            let pauses = memory.wars.fought_over(now).into_iter().map(|subject| {
+                let pause = memory.wars.pause(&subject, now, |pause| timings.in_a_war(pause));
+                (subject, pause)
+            });
+            pauses.filter(|(_, pause)| !pause.is_zero()).collect()
+        })
+    }
+
+    /// The account of an object that is being deleted cannot be used; for how long by now.
+    pub(super) fn without_account(&self, key: &Key, uid: &str, now: Instant) -> Duration {
+        self.with(key, uid, |memory| now.duration_since(*memory.without_account.get_or_insert(now)))
     }
 
     /// A pass failed; how many did in a row.

@@ -1,22 +1,38 @@
 //! The controller: every object, one at a time each, from watch to status.
 //!
-//! Entry point: [`run`]. The reconcile is a straight line (`reconcile`): fetch → locate → resolve → plan → record → execute →
-//! verify → report; deletion has its own (`finalize`).
+//! Entry point: [`run`]. `stores` follows the objects and tells `wakes` what has to be looked at; `run` schedules that while this
+//! process leads. The reconcile is a straight line (`reconcile`): fetch → locate → resolve → plan → record → execute → verify →
+//! report; where nothing changed it ends at its first look (`unchanged`), and deletion has its own line (`finalize`). `site` finds
+//! account and Region, `lookups` what rules refer to, `restrain` what may be done now (`limits`, `wars`); `accounts` looks after
+//! what is shared.
 //!
 //! Invariant: an object is never reconciled twice at the same time, and a panic in one does not touch the others.
 //! Invariant: no EC2 write before the status that vouches for it is stored; the one exception is the revoke of rules nobody
 //! declared while the store of objects does not answer.
 
+mod accounts;
+mod adopt;
+mod conclude;
 mod context;
 mod failure;
 mod finalize;
+mod limits;
 mod locate;
+mod lookups;
 mod memory;
+mod pass;
 mod reconcile;
+mod references;
 mod report;
+mod restrain;
 mod run;
+mod site;
+mod stores;
+mod unchanged;
 mod unusable;
+mod wakes;
+mod wars;
 mod write;
 
-pub use context::{Context, Parts};
+pub use context::{Context, Leadership, OwnAccount, Parts};
 pub use run::run;

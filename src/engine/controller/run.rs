@@ -1,99 +1,138 @@
-//! Runs the controller: kube-runtime schedules the reconciles, one object at a time each, over whatever store feeds the
-//! watch.
+//! Runs the controller: the watches and workers for as long as the process lives, and, while it leads, the schedule of
+//! reconciles, one object at a time each.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::api::Peer;
-use crate::core::status::{self, Reason, is_open};
+use crate::core::status::{Reason, is_open};
 use crate::engine::execute::backoff;
+use crate::engine::leader::{LeaderParts, lead};
+use crate::engine::region::{RegionParts, Regions};
 use crate::ports::metrics::{Need, Outcome};
 use crate::ports::objects::{Guarded, Key};
 
+use super::accounts::{self, Reached};
 use super::context::{Context, Parts};
-use super::reconcile::{Next, Pause, reconcile};
+use super::pass::{Next, Pause};
+use super::reconcile::reconcile;
+use super::stores::{Stores, feed, innermost};
 
 /// How often the loop shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Edits of one object within this time are one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// Pause before trying again whether AWS accepts the credentials, at start.
-const CREDENTIALS_RETRY: Duration = Duration::from_secs(10);
 
 /// Runs until `stop`; then finishes the reconciles under way.
 pub async fn run(parts: Parts, stop: CancellationToken) {
-    let (reader, writer) = reflector::store::<Guarded>();
-    let (wake, woken) = mpsc::channel(1024);
-    let context = Arc::new(Context::new(parts, reader.clone()));
-    context.parts.metrics.drift.announce(<crate::core::plan::DriftKind as strum::IntoEnumIterator>::iter().map(Into::into));
-    let dependents = Arc::new(Dependents { context: context.clone(), groups: Mutex::default(), wake });
-    let watched = reflector::reflector(writer, context.parts.objects.watch()).inspect(move |event| dependents.saw(event));
-    // Our own status writes come back as events; only what people change starts a pass. Deletion raises the generation.
-    let changes = watched.applied_objects().predicate_filter(
-        predicates::generation.combine(predicates::finalizers).combine(predicates::annotations),
-        PredicateConfig::default(),
+    let (stores, writers) = Stores::new();
+    let (wake, woken) = unbounded_channel();
+    let regions = Regions::new(
+        RegionParts {
+            connect: parts.connect.clone(),
+            clock: parts.clock.clone(),
+            timings: parts.timings.clone(),
+            metrics: parts.metrics.clone(),
+        },
+        wake,
     );
+    let context = Arc::new(Context::new(parts, stores, regions));
+    context.parts.metrics.drift.announce(<crate::core::plan::DriftKind as strum::IntoEnumIterator>::iter().map(Into::into));
+    let reached = Arc::new(Reached::default());
+    tokio::select! {
+        () = terms(&context, &reached, &stop) => {}
+        () = feed(&context, writers) => {}
+        () = pass_on(&context, woken) => {}
+        () = accounts::keep_warm(&context, &reached) => {}
+        () = attend(&context) => {}
+    }
+}
+
+/// Leads whenever it may, until `stop`.
+async fn terms(context: &Arc<Context>, reached: &Arc<Reached>, stop: &CancellationToken) {
+    let work = |term: CancellationToken| term_of_office(context.clone(), reached.clone(), term).boxed();
+    let leadership = &context.parts.leadership;
+    let Some(leases) = leadership.leases.clone() else { return work(stop.clone()).await };
+    let parts = LeaderParts {
+        leases,
+        identity: leadership.identity.clone(),
+        clock: context.parts.clock.clone(),
+        timings: context.parts.timings.clone(),
+        metrics: context.parts.metrics.clone(),
+        fence: leadership.fence.clone(),
+    };
+    lead(parts, stop.clone(), work).await;
+}
+
+/// Everything only one process may do at a time.
+async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: CancellationToken) {
+    // Until every kind was listed, a reference that is not found may only not have come yet.
+    tokio::select! {
+        () = context.stores.ready() => {}
+        () = term.cancelled() => return,
+    }
+    context.memories.new_term();
+    let woken = context.wakes.listen();
+    context.wake_all();
+    tokio::select! {
+        () = schedule(context.clone(), woken, term) => {}
+        () = accounts::report(&context, &reached) => {}
+    }
+    context.wakes.close();
+}
+
+async fn schedule(context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<Guarded>>, term: CancellationToken) {
     let concurrency = context.parts.concurrency;
-    let controller = Controller::for_stream(changes, reader.clone())
+    // What starts a pass is told by the stores and the workers (`wakes`), so the stream that usually does has nothing to say.
+    Controller::for_stream(futures::stream::pending(), context.stores.groups.clone())
         .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
-        .reconcile_on(tokio_stream(woken))
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(guarded, |_, error: &Infallible, _| match *error {}, context.clone())
+        .reconcile_on(as_stream(woken))
+        .graceful_shutdown_on(term.cancelled_owned())
+        .run(guarded, |_, error: &Infallible, _| match *error {}, context)
         .for_each(|result| async move {
             // An object that is gone by the time its turn comes is no news.
             if let Err(error) = result {
                 tracing::debug!(error = %innermost(&error), "controller");
             }
-        });
-    tokio::select! {
-        () = controller => {}
-        () = attend(&context, &reader) => {}
-    }
+        })
+        .await;
 }
 
-fn tokio_stream(mut receiver: mpsc::Receiver<ObjectRef<Guarded>>) -> impl futures::Stream<Item = ObjectRef<Guarded>> + Send {
+fn as_stream(
+    mut receiver: UnboundedReceiver<ObjectRef<Guarded>>,
+) -> impl futures::Stream<Item = ObjectRef<Guarded>> + Send {
     futures::stream::poll_fn(move |context| receiver.poll_recv(context))
 }
 
+/// Passes on what the workers see.
+async fn pass_on(context: &Context, mut woken: UnboundedReceiver<Key>) {
+    while let Some(key) = woken.recv().await {
+        context.wakes.wake(&key);
+    }
+    // The workers hold the other end for as long as the process lives.
+    std::future::pending().await
+}
+
 /// Shows that the loop is alive, and what it still waits for. Never ends.
-async fn attend(context: &Context, reader: &Store<Guarded>) {
+async fn attend(context: &Context) {
     let ready = async {
-        if reader.wait_until_ready().await.is_ok() {
-            context.parts.health.met(Need::Objects);
-        }
-    };
-    let credentials = async {
-        loop {
-            let mut accepted = true;
-            for region in context.parts.connect.regions() {
-                if let Err(error) = context.parts.connect.connect(&region).await {
-                    accepted = false;
-                    tracing::warn!("{}", error.explain(&region));
-                }
-            }
-            if accepted {
-                return context.parts.health.met(Need::Credentials);
-            }
-            context.parts.clock.sleep(CREDENTIALS_RETRY).await;
-        }
+        context.stores.ready().await;
+        context.parts.health.met(Need::Objects);
     };
     let beat = async {
         loop {
             context.parts.health.beat();
-            let objects = reader.state();
+            let objects = context.stores.groups.state();
             let valid = objects.iter().filter_map(|object| object.0.as_ref().ok());
             let (mut managed, mut drifted) = (0_usize, 0_usize);
             for object in valid {
@@ -107,7 +146,7 @@ async fn attend(context: &Context, reader: &Store<Guarded>) {
             context.parts.clock.sleep(HEARTBEAT).await;
         }
     };
-    tokio::join!(ready, credentials, beat);
+    tokio::join!(ready, beat);
 }
 
 /// One reconcile with everything around it: span, counters, time limit, and a net under panics.
@@ -172,59 +211,4 @@ fn action(context: &Context, key: &Key, uid: &str, next: Next) -> Action {
 fn jittered(pause: Duration) -> Duration {
     let [byte, ..] = *Uuid::new_v4().as_bytes();
     pause.mul_f64(0.9 + f64::from(byte) / 255.0 * 0.2)
-}
-
-fn innermost(error: &dyn std::error::Error) -> &dyn std::error::Error {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
-}
-
-/// Watches the watch: an object whose group appears or changes wakes those that refer to it.
-struct Dependents {
-    context: Arc<Context>,
-    groups: Mutex<BTreeMap<Key, Option<String>>>,
-    wake: mpsc::Sender<ObjectRef<Guarded>>,
-}
-
-impl Dependents {
-    fn saw(&self, event: &Result<watcher::Event<Guarded>, watcher::Error>) {
-        match event {
-            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => self.changed(object, true),
-            Ok(watcher::Event::Delete(object)) => {
-                if let Some(key) = Key::of(object.meta()) {
-                    self.context.memories.forget(&key);
-                }
-                self.changed(object, false);
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
-            Err(error) => {
-                tracing::warn!(error = %innermost(error), "the watch of SecurityGroup objects is interrupted; it goes on by itself");
-            }
-        }
-    }
-
-    fn changed(&self, object: &Guarded, exists: bool) {
-        let Some(key) = Key::of(object.meta()) else { return };
-        let status = object.0.as_ref().ok().and_then(|object| object.status.as_ref());
-        let group = status.and_then(status::recorded_group).map(|id| id.to_string());
-        {
-            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = if exists { groups.insert(key.clone(), group.clone()) } else { groups.remove(&key) };
-            if before.flatten() == group {
-                return;
-            }
-        }
-        for dependent in self.context.store.state() {
-            let Ok(spec) = dependent.0.as_ref().map(|dependent| &dependent.spec) else { continue };
-            let refers = |peer: &Peer| peer.security_group.as_ref().is_some_and(|reference| reference.name == key.name);
-            let same_namespace = dependent.meta().namespace.as_deref() == Some(key.namespace.as_str());
-            if same_namespace && spec.rules().flat_map(|rule| rule.peers).any(refers) {
-                // Full: the dependents look again by themselves after Timings.reference_poll.
-                let _ = self.wake.try_send(ObjectRef::from_obj(dependent.as_ref()));
-            }
-        }
-    }
 }

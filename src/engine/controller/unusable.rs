@@ -1,13 +1,15 @@
-//! An object whose manifest cannot be used: said as a condition, while edits nobody authorized are still reverted.
+//! An object whose manifest cannot be used, or not where it asks to be: said as a condition, while edits nobody authorized are
+//! still reverted.
 
 use crate::api::{DriftRecord, Mode};
-use crate::core::desired::Problem;
+use crate::core::desired::{self, Declaration, Problem};
 use crate::core::model::Region;
-use crate::core::plan;
+use crate::core::plan::{self, Restraint};
 use crate::core::status::{self, Reason, Standing, Tracking};
 
 use super::locate::{Located, locate};
-use super::reconcile::{Next, Pass};
+use super::pass::{Next, Pass};
+use super::site::{Site, find_account};
 
 impl Pass<'_> {
     /// A manifest that cannot be used: say so, and keep reverting what nobody declared.
@@ -15,46 +17,72 @@ impl Pass<'_> {
         let lines: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
         let more = problems.len().saturating_sub(lines.len());
         let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
-        let message = format!("{}{rest}", lines.join("; "));
-        if let Some(next) = self.revert_only(&message).await {
-            return next;
+        self.halt(None, Reason::InvalidSpec, format!("{}{rest}", lines.join("; "))).await
+    }
+
+    /// Nothing can be planned for a reason that waiting does not cure. What was vouched for stays what is desired: an error in a
+    /// manifest must not hold a door open.
+    pub(super) async fn halt(&mut self, declaration: Option<&Declaration>, reason: Reason, message: String) -> Next {
+        match self.revert_only(reason, &message).await {
+            Some(next) => next,
+            None => self.stop(declaration, reason, message).await,
         }
-        self.stop(None, Reason::InvalidSpec, message).await
+    }
+
+    /// The way to the group as status has it, where reverting is allowed at all.
+    async fn place_of_reverts(&mut self) -> Option<(Site, Restraint)> {
+        let status = self.status();
+        let region: Region = status.region.as_ref()?.parse().ok()?;
+        // Observe writes nothing whatever else is wrong. A word that cannot be read may be meant as any of the others: then
+        // nothing is done, as with a mode that was the last good word and is only missing now.
+        let enforcement = desired::enforcement(&self.object).ok()?;
+        if enforcement.mode.is_none() && status.mode.as_deref() == Some(Mode::Observe.as_str()) {
+            return None;
+        }
+        let account = find_account(self.context, status.account.as_deref()?).ok()?;
+        let (labels, _) = self.context.namespace(&self.key.namespace);
+        if !account.admits(&self.key.namespace, &labels) {
+            return None;
+        }
+        let site = Site::reach(self.context, account, &region).await.ok()?;
+        let suspended = self.suspended(&site).is_some_and(|suspended| suspended.active);
+        let (policy, _) = desired::policy(&enforcement, &site.account, suspended);
+        let restraint = Restraint { policy, rules_per_group: site.account.limits.rules_per_group, ..Restraint::default() };
+        (restraint.policy.mode == Mode::Enforce).then_some((site, restraint))
     }
 
     /// `None`: nothing to revert, or nothing that may be.
-    async fn revert_only(&mut self, message: &str) -> Option<Next> {
-        let status = self.object.status.clone().unwrap_or_default();
+    async fn revert_only(&mut self, reason: Reason, message: &str) -> Option<Next> {
+        let status = self.status();
         let recorded = status::recorded_group(&status)?;
-        let region: Region = status.region.as_ref()?.parse().ok()?;
-        // Observe writes nothing whatever else is wrong, and a mode that cannot be read is taken for it. So is one that was the
-        // last good word and is only missing now.
-        if status.mode.as_deref() == Some(Mode::Observe.as_str()) {
-            return None;
-        }
-        if self.object.spec.mode() != Ok(None) && self.object.spec.mode() != Ok(Some(Mode::Enforce)) {
-            return None;
-        }
-        let ec2 = match self.context.parts.connect.connect(&region).await {
-            Ok(ec2) => ec2,
-            Err(error) => return Some(self.cloud_failed(None, &region, &error).await),
-        };
-        if let Some(next) = self.wrong_account(&ec2, None).await {
+        let (site, restraint) = self.place_of_reverts().await?;
+        if let Some(next) = self.wrong_account(&site, None).await {
             return Some(next);
         }
-        let observed = match locate(&ec2, &self.owner, Some(&recorded), None).await {
-            Ok(Located::Found(observed)) => observed,
-            Ok(Located::RecordedAbsent(_) | Located::Nowhere | Located::Ambiguous(_) | Located::NameTaken(_)) => return None,
-            Err(error) => return Some(self.cloud_failed(None, &region, &error).await),
+        match locate(&site.worker, &self.owner, Some(&recorded), None).await {
+            Ok(Located::Found(_)) => {}
+            Ok(
+                Located::RecordedAbsent(_)
+                | Located::Nowhere
+                | Located::Ambiguous(_)
+                | Located::NameTaken(_)
+                | Located::Adoptable(_)
+                | Located::NothingToAdopt(_),
+            ) => return None,
+            Err(error) => return Some(self.cloud_failed(None, site.region(), &error).await),
+        }
+        let observed = match site.worker.observe(&recorded).await {
+            Ok(observed) => observed?,
+            Err(error) => return Some(self.cloud_failed(None, site.region(), &error).await),
         };
         self.context.memories.present(&self.key, &self.uid);
-        let vouched = status::baseline(&status);
-        let observed = plan::recognised(*observed, vouched.as_ref());
-        let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref(), status.tags.as_ref());
+        let vouched = self.baseline();
+        let observed = plan::recognised(observed, vouched.as_ref());
+        let (plan, report) = plan::plan_reverts(&self.owner, self.origin(), &observed, vouched.as_ref(), status.tags.as_ref(), &restraint);
         let tracking = Tracking {
             group: recorded.as_str(),
             now: self.context.parts.clock.now(),
-            mode: Mode::Enforce,
+            policy: &restraint.policy,
             trace_id: &self.trace_id,
         };
         let before = self.records(&status);
@@ -64,9 +92,11 @@ impl Pass<'_> {
         drift.extend(undecided);
         status::evict(&mut drift);
         if plan.is_empty() && drift == status.drift {
+            // Sweeps that show the group like this have nothing to tell.
+            site.worker.settled(&self.key, &observed);
             return None;
         }
-        let standing = Standing::Failed { reason: Reason::InvalidSpec, message: message.to_owned(), seen: false };
+        let standing = Standing::Failed { reason, message: message.to_owned(), seen: false };
         let mut next = self.failed_status(&status, None, standing);
         next.drift.clone_from(&drift);
         next.rules = vouched.as_ref().map(|vouched| plan::vouched_before_reverts(vouched, &plan).to_lines()).or(next.rules);
@@ -76,7 +106,8 @@ impl Pass<'_> {
         if plan.is_empty() {
             return None;
         }
-        let (execution, shown) = self.execute(&ec2, &plan).await;
+        let (execution, shown) = self.execute(&site, &plan, false).await;
+        self.count(&site, &plan, &report, &execution).await;
         if let Some(failure) = execution.failure.or(shown) {
             tracing::warn!(%failure, "revert failed");
             return Some(Next::failed());

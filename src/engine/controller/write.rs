@@ -1,26 +1,31 @@
 //! From a plan to EC2: the status that vouches for it, the execution, and the wait until EC2 shows it.
 
+use std::collections::BTreeSet;
+
 use crate::api::{DriftRecord, SecurityGroupStatus};
 use crate::core::model::SecurityGroupId;
-use crate::core::plan::{self, Plan};
-use crate::core::status::{self, Facts, Reason, Standing};
+use crate::core::plan::{self, Plan, Report};
+use crate::core::status::{self, Reason, Standing};
 use crate::engine::execute::{Execution, Executor, Failure};
-use crate::ports::cloud::{Ec2, GroupQuery};
+use crate::engine::region::Urgency;
+use crate::ports::cloud::GroupQuery;
 use crate::ports::objects::ObjectsError;
 
-use super::reconcile::{Next, Pass, Seen};
+use super::pass::{Next, Pass, Seen};
 use super::report;
+use super::site::Site;
 
 impl Pass<'_> {
     /// Status first, then EC2, then wait until EC2 shows it.
     pub(super) async fn carry_out(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
         tracing::info!(steps = plan::summary(seen.plan), "plan");
         self.record(seen).await?;
-        let (execution, shown) = self.execute(seen.ec2, seen.plan).await;
+        let (execution, shown) = self.execute(seen.site, seen.plan, seen.observed.is_some()).await;
         if let Some(id) = execution.created.clone() {
             self.context.memories.created(&self.key, &self.uid, self.context.parts.clock.instant());
             self.created(seen, &id).await?;
         }
+        self.count(seen.site, seen.plan, seen.report, &execution).await;
         match execution.failure.as_ref().or(shown.as_ref()) {
             Some(failure) => Err(self.execution_failed(seen, &execution, failure).await),
             None => Ok(()),
@@ -28,46 +33,66 @@ impl Pass<'_> {
     }
 
     /// Executes a plan and, where it went well, waits until reads show what it wrote.
-    pub(super) async fn execute(&self, ec2: &Ec2, plan: &Plan) -> (Execution, Option<Failure>) {
+    pub(super) async fn execute(&self, site: &Site, plan: &Plan, verify: bool) -> (Execution, Option<Failure>) {
         let parts = &self.context.parts;
         let generation = self.object.metadata.generation;
         let current = || self.context.look_up(&self.key).is_none_or(|object| object.metadata.generation <= generation);
+        let (read, write) = (site.worker.reader(), site.worker.writer(Urgency::Change));
+        let urgent = site.worker.writer(Urgency::Revert { exposed: plan::opens_to_the_world(plan) });
         let executor = Executor {
-            ec2,
+            account: site.worker.account(),
+            region: site.region(),
+            read: read.as_ref(),
+            write: write.as_ref(),
+            urgent: urgent.as_ref(),
             audit: parts.audit.as_ref(),
             metrics: &parts.metrics,
             clock: &parts.clock,
             timings: &parts.timings,
+            settle: parts.timings.settle_of(site.account.settle),
             current: &current,
             lasting: self.context.memories.is_lasting(&self.key, &self.uid),
         };
         let execution = executor.execute(plan, &self.subject()).await;
         let shown = match (&plan.group, &execution.failure) {
-            (Some(group), None) => executor.await_written(group, &execution).await.err(),
-            (None, _) | (_, Some(_)) => None,
+            (Some(group), None) if verify => executor.await_written(group, &execution).await.err(),
+            (None | Some(_), _) => None,
         };
         (execution, shown)
     }
 
+    /// Counts what was done against the limits, and tells of a war that has begun.
+    pub(super) async fn count(&self, site: &Site, plan: &Plan, report: &Report, execution: &Execution) {
+        let now = self.context.parts.clock.instant();
+        let done = plan::tally(plan, &execution.steps);
+        // What a person approved is no surprise to anybody.
+        let approved = self.object.status.as_ref().and_then(|status| status.approved.as_ref()).is_some_and(|used| used.target.is_some());
+        let changed = if approved { 0 } else { done.changed };
+        self.context.limits.done(&site.account.name, done.removed, changed, now);
+        let reverted: BTreeSet<String> = if done.reverted { plan::fought_subjects(report) } else { BTreeSet::new() };
+        for subject in self.context.memories.reverted(&self.key, &self.uid, &reverted, now) {
+            let note = format!(
+                "Somebody makes the same edit again and again: {subject}. Additions are taken back each time at once; restores wait longer \
+                 and longer. Find who or what does it, or declare what it wants"
+            );
+            let told = status::Told { warning: true, ..report::done(Reason::RevertWar, note) };
+            report::tell(self.context, &self.object, told).await;
+        }
+    }
+
     /// The status that vouches for what is about to be written.
     async fn record(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
-        let previous = self.object.status.clone().unwrap_or_default();
+        let previous = self.status();
         let creating = seen.observed.is_none();
         let vouched = if creating { Some(plan::born_egress()) } else { plan::vouched_before(seen.vouched, seen.plan) };
         let doing = if creating { "the group is being created" } else { "changes are being made" };
         let drift = self.track(seen, &previous);
-        let mut next = status::build(Facts {
-            generation: self.generation(),
-            now: self.context.parts.clock.now(),
-            previous: &previous,
-            declaration: Some(seen.declaration),
-            place: Some((&seen.ec2.account, &seen.ec2.region)),
-            desired: None,
-            observed: seen.observed,
-            remaining: None,
+        let mut next = status::build(status::Facts {
             vouched,
             drift: drift.clone(),
-            standing: Standing::Progressing { doing: doing.to_owned() },
+            observed: seen.observed,
+            place: Some(seen.site.place(seen.desired)),
+            ..self.facts(&previous, Some(seen), Standing::Progressing { doing: doing.to_owned() })
         });
         status::keep_failure(&mut next, &previous);
         if creating {
@@ -104,7 +129,7 @@ impl Pass<'_> {
 
     /// The created group's id, into status at once: until it is there, only tags connect the group to us.
     async fn created(&mut self, seen: &Seen<'_>, id: &SecurityGroupId) -> Result<(), Next> {
-        let mut next = self.object.status.clone().unwrap_or_default();
+        let mut next = self.status();
         next.group_id = Some(id.to_string());
         next.origin = Some(crate::api::Origin::Created.into());
         if let Some(next) = self.store(next).await {
@@ -112,26 +137,25 @@ impl Pass<'_> {
         }
         let deleted = plan::DriftKind::GroupDeleted.to_string();
         let again = self
-            .object
-            .status
+            .status()
+            .drift
             .iter()
-            .flat_map(|status| &status.drift)
             .any(|record| status::is_open(record) && record.atoms.iter().any(|atom| atom.kind == deleted));
         let (reason, verb) = if again { (Reason::Recreated, "Created again as") } else { (Reason::Created, "Created") };
-        let told =
-            report::done(reason, format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.declaration.vpc));
-        report::tell(self.context, &self.object, told).await;
-        self.wait_for_group(seen.ec2, id).await;
+        let note = format!("{verb} EC2 group {id} ({}) in {}", seen.declaration.group_name, seen.desired.vpc);
+        report::tell(self.context, &self.object, report::done(reason, note)).await;
+        self.wait_for_group(seen.site, id).await;
         Ok(())
     }
 
     /// A new group may not show at once; the next round would take that for absence.
-    async fn wait_for_group(&self, ec2: &Ec2, id: &SecurityGroupId) {
+    async fn wait_for_group(&self, site: &Site, id: &SecurityGroupId) {
         let parts = &self.context.parts;
         let since = parts.clock.instant();
         let query = GroupQuery::Ids(vec![id.clone()]);
+        let read = site.worker.reader();
         while since.elapsed() < parts.timings.visible_limit {
-            match ec2.read.groups(&query).await {
+            match read.groups(&query).await {
                 Ok(groups) if !groups.is_empty() => return,
                 Ok(_) | Err(_) => parts.clock.sleep(parts.timings.visible_poll).await,
             }

@@ -1,0 +1,46 @@
+//! Takes over a group that was there before: only with consent on AWS's side, and never one that is somebody else's.
+
+use crate::api::{Adoption, Mode, Origin};
+use crate::core::desired::Declaration;
+use crate::core::model::ListedGroup;
+use crate::core::plan;
+use crate::core::status::{Reason, Standing};
+
+use super::pass::{Next, Pass};
+use super::site::Site;
+
+impl Pass<'_> {
+    /// A group that the manifest asks for. What is found is recorded first, as taken over: a crash from here on must not make us
+    /// think that we created it, and delete it one day.
+    pub(super) async fn adopt(&mut self, declaration: &Declaration, site: &Site, listed: ListedGroup) -> Result<ListedGroup, Next> {
+        let group = &listed.group;
+        let allowed = site.account.adoption == Adoption::Allowed;
+        if let Err(refusal) = plan::adoptable(&self.owner, group, allowed) {
+            let reason = if refusal.is_consent_missing() { Reason::AwaitingConsent } else { Reason::AdoptionRefused };
+            let message = format!("spec.adopt: group {} is not taken over: {refusal}", group.id);
+            return Err(self.stop_unpinned(declaration, reason, message).await);
+        }
+        // Observe says what it would do, and writes nothing: the group is looked at as if it were ours.
+        if self.restraint(declaration, site).policy.mode == Mode::Observe {
+            let message = format!("group {} would be taken over; mode Observe writes nothing, not even its tags", group.id);
+            return Err(self.stop_unpinned(declaration, Reason::Observing, message).await);
+        }
+        let previous = self.status();
+        let doing = format!("group {} is being taken over", group.id);
+        let mut next = self.failed_status(&previous, Some(declaration), Standing::Progressing { doing });
+        next.group_id = Some(group.id.to_string());
+        next.origin = Some(Origin::Adopted.into());
+        next.account = Some(site.account.name.clone());
+        next.owner_id = Some(site.worker.account().to_string());
+        next.region = Some(site.region().to_string());
+        next.vpc_id = Some(group.vpc.to_string());
+        next.group_name = Some(group.name.clone());
+        next.description = Some(group.description.clone());
+        next.uid = Some(self.uid.clone());
+        next.rules = None;
+        match self.store(next).await {
+            Some(next) => Err(next),
+            None => Ok(listed),
+        }
+    }
+}

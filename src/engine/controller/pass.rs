@@ -1,0 +1,139 @@
+//! One pass over one object: what it carries along, and what it asks for next.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{SecurityGroup, SecurityGroupStatus};
+use crate::core::desired::{Declaration, Desired};
+use crate::core::model::{Observed, Vouched};
+use crate::core::plan::{Owner, Plan, Report, Restraint};
+use crate::engine::execute::Subject;
+use crate::ports::metrics::Outcome;
+use crate::ports::objects::{Key, ObjectsError};
+
+use super::context::Context;
+use super::report;
+use super::site::Site;
+
+/// What a pass asks for next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Next {
+    /// When to look again.
+    pub(super) after: Pause,
+    /// How it ended.
+    pub(super) outcome: Outcome,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// At the usual interval.
+    Usual,
+    /// After this long.
+    For(Duration),
+    /// After a pause that grows with the failures in a row.
+    Backoff,
+    /// When the object, something it refers to, or its group in EC2 changes.
+    Change,
+}
+
+impl Next {
+    pub(super) fn soon(after: Duration) -> Self {
+        Self { after: Pause::For(after), outcome: Outcome::Requeue }
+    }
+
+    pub(super) fn failed() -> Self {
+        Self { after: Pause::Backoff, outcome: Outcome::Error }
+    }
+
+    pub(super) fn on_change() -> Self {
+        Self { after: Pause::Change, outcome: Outcome::Success }
+    }
+
+    /// Nothing to do before `at`, unless something changes.
+    pub(super) fn settled_until(at: Option<Timestamp>, now: Timestamp) -> Self {
+        let pause = at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO));
+        Self { after: pause.map_or(Pause::Change, Pause::For), outcome: Outcome::Success }
+    }
+}
+
+/// Another pass has to start from the object as it is now.
+pub(super) const REFETCH: Duration = Duration::from_millis(200);
+
+/// Everything one pass carries along.
+pub(super) struct Pass<'a> {
+    pub(super) context: &'a Context,
+    pub(super) key: Key,
+    pub(super) uid: String,
+    pub(super) trace_id: String,
+    pub(super) object: SecurityGroup,
+    pub(super) owner: Owner,
+    /// What people should know though nothing is wrong: a name that moved, a choice the account does not allow.
+    pub(super) notes: Vec<String>,
+    /// Ids behind names in AWS that were looked up for the first time.
+    pub(super) pins: Vec<String>,
+    /// Digest of the differences a first read showed, when a second one has to agree.
+    pub(super) unconfirmed: Option<u64>,
+}
+
+impl Pass<'_> {
+    /// The status as it is now.
+    pub(super) fn status(&self) -> SecurityGroupStatus {
+        self.object.status.clone().unwrap_or_default()
+    }
+
+    pub(super) fn generation(&self) -> i64 {
+        self.object.metadata.generation.unwrap_or(0)
+    }
+
+    pub(super) fn subject(&self) -> Subject {
+        let source = self.object.metadata.annotations.as_ref().and_then(|all| all.get("sgwarden.dev/source")).cloned();
+        Subject {
+            cluster: self.context.parts.cluster.clone(),
+            object: self.key.to_string(),
+            uid: self.uid.clone(),
+            generation: self.generation(),
+            source,
+            trace_id: self.trace_id.clone(),
+        }
+    }
+
+    /// `Some`: the status could not be stored, and this is what to do.
+    pub(super) async fn store(&mut self, next: SecurityGroupStatus) -> Option<Next> {
+        match report::write_status(self.context, &self.key, &self.object, next, None).await {
+            Ok(object) => {
+                self.object = object;
+                None
+            }
+            Err(error) => Some(self.store_failed(&error)),
+        }
+    }
+
+    pub(super) fn store_failed(&self, error: &ObjectsError) -> Next {
+        match error {
+            // Grows with the conflicts in a row: a watch that hangs shows the same old object for a while.
+            ObjectsError::Conflict => Next { after: Pause::Backoff, outcome: Outcome::Requeue },
+            ObjectsError::Gone => Next::on_change(),
+            ObjectsError::Refused(_) | ObjectsError::Unavailable(_) => {
+                let class = if matches!(error, ObjectsError::Refused(_)) { "StatusRefused" } else { "StoreUnavailable" };
+                self.context.parts.metrics.reconcile.error(class);
+                let cause = std::error::Error::source(error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "the store of objects failed");
+                Next::failed()
+            }
+        }
+    }
+}
+
+/// What one round knows.
+pub(super) struct Seen<'a> {
+    pub(super) declaration: &'a Declaration,
+    pub(super) site: &'a Site,
+    pub(super) desired: &'a Desired,
+    pub(super) observed: Option<&'a Observed>,
+    pub(super) vouched: Option<&'a Vouched>,
+    pub(super) restraint: &'a Restraint,
+    pub(super) plan: &'a Plan,
+    pub(super) report: &'a Report,
+}
