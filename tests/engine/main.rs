@@ -1,0 +1,9 @@
+//! The tier of the engine: the whole of it, over a store of objects in memory and the EC2 stand-in's ports, in virtual time.
+//!
+//! What needs a real apiserver or the real SDK is in tests/cluster; what is here are the many cases: crashes at every write,
+//! intruders, faults, limits, random worlds.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests say what they expect")]
+
+mod basics;
+mod rig;
+mod store;
