@@ -3,7 +3,7 @@
 use crate::api::{Adoption, Mode, Origin};
 use crate::core::desired::Declaration;
 use crate::core::model::ListedGroup;
-use crate::core::plan;
+use crate::core::plan::Refusal;
 use crate::core::status::{Reason, Standing};
 
 use super::pass::{Next, Pass};
@@ -15,8 +15,11 @@ impl Pass<'_> {
     pub(super) async fn adopt(&mut self, declaration: &Declaration, site: &Site, listed: ListedGroup) -> Result<ListedGroup, Next> {
         let group = &listed.group;
         let allowed = site.account.adoption == Adoption::Allowed;
-        if let Err(refusal) = plan::adoptable(&self.owner, group, allowed) {
-            let reason = if refusal.is_consent_missing() { Reason::AwaitingConsent } else { Reason::AdoptionRefused };
+        if let Err(refusal) = self.owner.adoptable(&group.tags, &group.name, allowed) {
+            let reason = match refusal {
+                Refusal::NoConsent { consent: _ } => Reason::AwaitingConsent,
+                Refusal::Claimed { claimant: _ } | Refusal::Service { service: _, consent: _ } => Reason::AdoptionRefused,
+            };
             let message = format!("spec.adopt: group {} is not taken over: {refusal}", group.id);
             return Err(self.stop_unpinned(declaration, reason, message).await);
         }

@@ -9,13 +9,14 @@ use crate::engine::execute::{Execution, Failure};
 use crate::ports::cloud::{CloudError, ErrorClass};
 use crate::ports::metrics::Outcome;
 
-use super::locate::{Located, locate};
 use super::memory::LASTING;
-use super::reconcile::{Next, Pass, Pause, REFETCH, Seen};
+use super::pass::{Next, Pass, Pause, REFETCH, Seen};
 
 /// As many tries, with pauses that double from a second, until a name that is taken is believed to be somebody else's: a
 /// minute.
 const NAME_TAKEN: u32 = 6;
+/// EC2's answer to more rules than a group may have.
+const TOO_MANY_RULES: &str = "RulesPerSecurityGroupLimitExceeded";
 
 impl Pass<'_> {
     pub(super) async fn execution_failed(&mut self, seen: &Seen<'_>, execution: &Execution, failure: &Failure) -> Next {
@@ -31,8 +32,13 @@ impl Pass<'_> {
                 if error.class == ErrorClass::NameTaken && self.context.memories.refetched(&self.key, &self.uid) < NAME_TAKEN {
                     return Next::failed();
                 }
+                // What replaces does not fit beside what it replaces: the next plan makes room first.
+                if error.is(TOO_MANY_RULES) && !seen.restraint.quota_refused {
+                    self.context.memories.refused_for_quota(&self.key, &self.uid);
+                    return Next::soon(REFETCH);
+                }
                 let reason = if error.class == ErrorClass::Stale { Reason::Refused } else { reason_of(error) };
-                let message = format!("{}; {progress}", error.explain(&seen.ec2.region));
+                let message = format!("{}; {progress}", error.explain(seen.site.region()));
                 if seen.observed.is_none() {
                     return self.create_failed(seen, error, reason, message).await;
                 }
@@ -53,7 +59,7 @@ impl Pass<'_> {
 
     /// Where EC2 definitely created nothing, the pins are let go of, so that the manifest can be corrected.
     async fn create_failed(&mut self, seen: &Seen<'_>, error: &CloudError, reason: Reason, message: String) -> Next {
-        let previous = self.object.status.clone().unwrap_or_default();
+        let previous = self.status();
         let standing = Standing::Failed { reason, message, seen: false };
         let mut next = self.failed_status(&previous, Some(seen.declaration), standing);
         let refused = match error.class {
@@ -71,36 +77,43 @@ impl Pass<'_> {
     /// What was done all the same is written down before the pass ends: a failure that lasts must not make us forget, or tell
     /// our own work from drift no more. `None`: the group cannot be read now.
     async fn look_again(&mut self, seen: &Seen<'_>, standing: Standing) -> Option<Next> {
-        let recorded = seen.plan.group.as_ref();
-        let Ok(Located::Found(observed)) = locate(seen.ec2, &self.owner, recorded, None).await else { return None };
-        let previous = self.object.status.clone().unwrap_or_default();
-        let vouched = status::baseline(&previous);
-        let observed = plan::recognised(*observed, vouched.as_ref());
+        let id = seen.plan.group.clone()?;
+        let observed = seen.site.worker.observe(&id).await.ok()??;
+        let previous = self.status();
+        let vouched = self.baseline();
+        let observed = plan::recognised(observed, vouched.as_ref());
         if !matches!(self.owner.judge(&observed.group.tags), Ownership::Ours) {
             return None;
         }
         let owner = self.owner.clone();
-        let (plan, report) = plan::plan(PlanInput {
+        let recorded = status::recorded_group(&previous);
+        let planned = plan::plan(PlanInput {
             owner: &owner,
             desired: seen.desired,
             observed: Some(&observed),
             vouched: vouched.as_ref(),
             applied_tags: previous.tags.as_ref(),
-            recorded,
+            recorded: recorded.as_ref(),
+            restraint: seen.restraint,
+            same_spec: previous.observed_generation == Some(self.generation()),
+            status_is_ours: self.status_is_ours(),
+            origin: self.origin(),
         });
-        let now_seen = Seen { observed: Some(&observed), vouched: vouched.as_ref(), plan: &plan, report: &report, ..*seen };
-        let next = status::build(Facts {
-            generation: self.generation(),
-            now: self.context.parts.clock.now(),
-            previous: &previous,
-            declaration: Some(seen.declaration),
-            place: Some((&seen.ec2.account, &seen.ec2.region)),
-            desired: Some(seen.desired),
+        let now_seen = Seen {
             observed: Some(&observed),
-            remaining: Some((&plan, &report)),
+            vouched: vouched.as_ref(),
+            plan: &planned.now,
+            pending: &planned.pending,
+            report: &planned.report,
+            ..*seen
+        };
+        let next = status::build(Facts {
+            place: Some(seen.site.place(&seen.desired.vpc)),
+            desired: Some(seen.desired),
+            remaining: Some((now_seen.plan, now_seen.report)),
             vouched: plan::vouched_after(vouched.as_ref(), seen.desired, &observed, false),
             drift: self.track(&now_seen, &previous),
-            standing,
+            ..self.facts(&previous, &now_seen, standing)
         });
         Some(self.store(next).await.unwrap_or_else(Next::failed))
     }
@@ -136,14 +149,14 @@ impl Pass<'_> {
     /// The same, for an object without a group: what was pinned for the group it never got is let go of.
     pub(super) async fn stop_unpinned(&mut self, declaration: &Declaration, reason: Reason, message: String) -> Next {
         self.context.parts.metrics.reconcile.error(reason.as_str());
-        let previous = self.object.status.clone().unwrap_or_default();
+        let previous = self.status();
         let mut status = self.failed_status(&previous, Some(declaration), Standing::Failed { reason, message, seen: false });
         status::unpin(&mut status, true);
         self.store(status).await.unwrap_or(Next { after: Pause::Usual, outcome: Outcome::Error })
     }
 
     pub(super) async fn finish(&mut self, declaration: Option<&Declaration>, standing: Standing, next: Next) -> Next {
-        let previous = self.object.status.clone().unwrap_or_default();
+        let previous = self.status();
         let status = self.failed_status(&previous, declaration, standing);
         self.store(status).await.unwrap_or(next)
     }
@@ -155,17 +168,9 @@ impl Pass<'_> {
         standing: Standing,
     ) -> SecurityGroupStatus {
         let mut next = status::build(Facts {
-            generation: self.generation(),
-            now: self.context.parts.clock.now(),
-            previous,
             declaration,
-            place: None,
-            desired: None,
-            observed: None,
-            remaining: None,
-            vouched: None,
             drift: self.records(previous),
-            standing,
+            ..Facts::of(previous, self.generation(), self.context.parts.clock.now(), standing)
         });
         // What was vouched for stays word for word, also where this version cannot read it.
         next.rules.clone_from(&previous.rules);

@@ -43,10 +43,11 @@ pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
     if let Some(next) = pass.wrong_account(&site, None).await {
         return next;
     }
-    if pass.suspended(&site).is_some_and(|suspended| suspended.active) {
+    pass.look_for_suspend(&site);
+    if pass.is_suspended() {
         return retain(pass, status.group_id.as_ref(), "reverts and deletions are suspended").await;
     }
-    if site.account.mode == Some(Mode::Observe) {
+    if site.account.mode == Mode::Observe {
         return retain(pass, status.group_id.as_ref(), "its account is in mode Observe, which writes nothing").await;
     }
     let recorded = status::recorded_group(&status);

@@ -1,6 +1,6 @@
 //! Looks up what a manifest refers to: other groups, sets of ranges, prefix lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use kube::runtime::reflector::ObjectRef;
@@ -12,11 +12,11 @@ use crate::core::status;
 use crate::ports::objects::Key;
 
 use super::context::Context;
-use super::reconcile::{Next, Pass};
+use super::pass::{Next, Pass};
 use super::site::Site;
 
-/// How a pinned prefix list stands in `status.pins`, before its name and id.
-const PREFIX_LIST: &str = "prefix-list ";
+/// How the note on a list that moved begins.
+const RULES_STAY: &str = "rules stay on";
 
 impl Pass<'_> {
     /// The desired state, with everything the manifest refers to looked up.
@@ -32,14 +32,15 @@ impl Pass<'_> {
             .into_iter()
             .map(|referent| (referent.clone(), self.look_up(referent, site)))
             .collect();
+        self.moved.retain(|moved| !moved.starts_with(RULES_STAY));
+        self.pins = pins_of(declaration, &self.status().pins);
         let mut prefix_lists = BTreeMap::new();
         for name in declaration.prefix_list_names() {
             prefix_lists.insert(name.to_owned(), self.prefix_list(name, site).await);
         }
-        let ids = declaration.prefix_lists().into_iter().cloned().chain(prefix_lists.values().filter_map(|found| found.clone().ok()));
-        let ids: Vec<PrefixListId> = ids.collect();
-        let weights = match site.worker.prefix_list_weights(&self.key, &ids).await {
-            Ok(weights) => weights,
+        let ids: BTreeSet<PrefixListId> = declaration.prefix_lists().into_iter().cloned().chain(prefix_lists.values().filter_map(|found| found.clone().ok())).collect();
+        let weights = match site.worker.prefix_lists(&self.key, &ids).await {
+            Ok(lists) => lists.into_iter().map(|(id, list)| (id, list.weight)).collect(),
             Err(error) => return Err(self.cloud_failed(Some(declaration), site.region(), &error).await),
         };
         let status = self.status();
@@ -51,7 +52,7 @@ impl Pass<'_> {
             objects,
             prefix_lists,
             weights,
-            default_tags: site.account.default_tags.clone(),
+            default_tags: site.account.defaults.tags.clone(),
             now: self.context.parts.clock.now(),
             latched: status.expired.into_iter().collect(),
         };
@@ -112,12 +113,12 @@ impl Pass<'_> {
             grant.0.as_ref().is_ok_and(|grant| grant.metadata.namespace.as_deref() == Some(to.namespace.as_str()))
         });
         let grants: Vec<_> = grants.iter().filter_map(|grant| grant.0.as_ref().ok()).collect();
-        desired::may_refer(from, &labels, to, allowed, &grants)
+        desired::may_refer(from, &labels, to, allowed, grants)
     }
 
     /// The id of a prefix list, as it was when its name was first looked up.
     async fn prefix_list(&mut self, name: &str, site: &Site) -> Result<PrefixListId, String> {
-        let pinned = pinned_prefix_list(&self.status().pins, name);
+        let pinned = desired::pinned_prefix_lists(&self.status().pins).remove(name);
         let found = site.worker.prefix_lists_named(name).await;
         let found = match (&pinned, found) {
             (Some(pinned), Err(_)) => return Ok(pinned.clone()),
@@ -129,11 +130,11 @@ impl Pass<'_> {
             (Some(pinned), [only]) if only.id == pinned => Ok(pinned),
             (Some(pinned), _) => {
                 let now = if ids.is_empty() { "no list".to_owned() } else { ids.join(" and ") };
-                self.notes.push(format!("rules stay on {pinned}, though prefixListName {name} now finds {now}"));
+                self.moved.push(format!("{RULES_STAY} {pinned}, though prefixListName {name} now finds {now}"));
                 Ok(pinned)
             }
             (None, [only]) => {
-                self.pins.push(format!("{PREFIX_LIST}{name} {}", only.id));
+                self.pins.extend(desired::pin_lines(&BTreeMap::from([(name.to_owned(), only.id.clone())])));
                 Ok(only.id.clone())
             }
             (None, []) => Err(format!("there is no prefix list {name} in {}", site.region())),
@@ -142,25 +143,12 @@ impl Pass<'_> {
     }
 }
 
-fn pinned_prefix_list(pins: &[String], name: &str) -> Option<PrefixListId> {
-    pins.iter().find_map(|pin| {
-        let (pinned, id) = pin.strip_prefix(PREFIX_LIST)?.rsplit_once(' ')?;
-        (pinned == name).then(|| id.parse().ok()).flatten()
-    })
-}
-
-/// Lists that the manifest names no more are let go of.
-pub(super) fn pins_after(declaration: &Declaration, before: &[String], new: &[String]) -> Vec<String> {
+/// The pins of the prefix lists that the manifest still names.
+fn pins_of(declaration: &Declaration, before: &[String]) -> BTreeSet<String> {
     let names = declaration.prefix_list_names();
-    let still_named = |pin: &&String| {
-        let name = pin.strip_prefix(PREFIX_LIST).and_then(|rest| rest.rsplit_once(' ')).map(|(name, _)| name);
-        name.is_some_and(|name| names.contains(name))
-    };
-    let mut pins: Vec<String> = before.iter().filter(still_named).cloned().collect();
-    pins.extend(new.iter().filter(|pin| !before.contains(pin)).cloned());
-    pins.sort();
-    pins.dedup();
-    pins
+    let mut lists = desired::pinned_prefix_lists(before);
+    lists.retain(|name, _| names.contains(name.as_str()));
+    desired::pin_lines(&lists).into_iter().collect()
 }
 
 fn not_granted(kind: &str, key: &Key, from: &str) -> String {
@@ -169,7 +157,7 @@ fn not_granted(kind: &str, key: &Key, from: &str) -> String {
 
 impl Context {
     /// Objects that use a set.
-    pub(super) fn users_of_set(&self, key: &Key) -> std::collections::BTreeSet<String> {
+    pub(super) fn users_of_set(&self, key: &Key) -> BTreeSet<String> {
         let referent = Referent { kind: ReferentKind::CidrSet, namespace: key.namespace.clone(), name: key.name.clone() };
         self.references().users_of(&referent).iter().map(ToString::to_string).collect()
     }

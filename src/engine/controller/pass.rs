@@ -1,5 +1,6 @@
 //! One pass over one object: what it carries along, and what it asks for next.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use crate::api::{SecurityGroup, SecurityGroupStatus};
 use crate::core::desired::{Declaration, Desired};
 use crate::core::model::{Observed, Vouched};
 use crate::core::plan::{Owner, Plan, Report, Restraint};
+use crate::core::status::SuspendedUntil;
 use crate::engine::execute::Subject;
 use crate::ports::metrics::Outcome;
 use crate::ports::objects::{Key, ObjectsError};
@@ -69,10 +71,16 @@ pub(super) struct Pass<'a> {
     pub(super) trace_id: String,
     pub(super) object: SecurityGroup,
     pub(super) owner: Owner,
-    /// What people should know though nothing is wrong: a name that moved, a choice the account does not allow.
-    pub(super) notes: Vec<String>,
-    /// Ids behind names in AWS that were looked up for the first time.
-    pub(super) pins: Vec<String>,
+    /// Where the account allows less than the manifest asks for.
+    pub(super) overruled: Vec<String>,
+    /// Names in AWS that stand for other ids now than those they are pinned to.
+    pub(super) moved: Vec<String>,
+    /// The ids behind names in AWS, for `status.pins`.
+    pub(super) pins: BTreeSet<String>,
+    /// The suspend in effect, or over for less than an hour.
+    pub(super) suspended: Option<SuspendedUntil>,
+    /// The edit that is made again as often as it is reverted.
+    pub(super) war: Option<String>,
     /// Digest of the differences a first read showed, when a second one has to agree.
     pub(super) unconfirmed: Option<u64>,
 }
@@ -127,6 +135,7 @@ impl Pass<'_> {
 }
 
 /// What one round knows.
+#[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) declaration: &'a Declaration,
     pub(super) site: &'a Site,
@@ -134,6 +143,9 @@ pub(super) struct Seen<'a> {
     pub(super) observed: Option<&'a Observed>,
     pub(super) vouched: Option<&'a Vouched>,
     pub(super) restraint: &'a Restraint,
+    /// What is done now.
     pub(super) plan: &'a Plan,
+    /// What would be done if nothing waited and the mode were Enforce.
+    pub(super) pending: &'a Plan,
     pub(super) report: &'a Report,
 }

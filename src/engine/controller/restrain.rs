@@ -2,8 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::api::Origin;
-use crate::core::desired::{self, Declaration, Desired, Suspended};
+use jiff::SignedDuration;
+
+use crate::api::{APPROVE_ANNOTATION, Approved, Origin, Resolution};
+use crate::core::desired::{self, Declaration, Desired};
 use crate::core::model::{Observed, Vouched};
 use crate::core::plan::{Cause, Difference, DriftKind, Report, Restraint, What};
 use crate::core::status;
@@ -32,33 +34,39 @@ impl Pass<'_> {
         recorded.and_then(|origin| Origin::parse(origin).ok()).unwrap_or(Origin::Created).as_str()
     }
 
-    /// Whether reverts are suspended, by the spec or by the annotation.
-    pub(super) fn suspended(&self, site: &Site) -> Option<Suspended> {
-        let status = self.object.status.as_ref();
-        let written = desired::suspend_of(&self.object).0;
-        let at = |time: Option<&String>| time.and_then(|time| time.parse().ok());
-        let since = at(status.and_then(|status| status.suspended_since.as_ref()));
-        let until = at(status.and_then(|status| status.suspended_until.as_ref()));
-        let allowed = site.account.limits.enforcement.suspend.unwrap_or(true);
-        let written = written.as_ref().filter(|_| allowed);
-        desired::suspension(written, since, until, site.account.limits.max_suspend, self.context.parts.clock.now())
+    /// Looks whether reverts are suspended, by the spec or by the annotation, and for how long.
+    pub(super) fn look_for_suspend(&mut self, site: &Site) {
+        let limits = &site.account.limits;
+        let (written, problem) = desired::suspend_of(&self.object);
+        if let Some(problem) = problem {
+            self.overruled.push(problem.to_string());
+        }
+        let longest = SignedDuration::try_from(limits.max_suspend).unwrap_or(SignedDuration::MAX);
+        let now = self.context.parts.clock.now();
+        self.suspended = status::suspension(&self.status(), written.as_ref().filter(|_| limits.ceiling.suspend), longest, now);
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        let now = self.context.parts.clock.now();
+        self.suspended.as_ref().is_some_and(|suspended| suspended.in_effect(now))
     }
 
     /// What may be done, before anything about the present differences is known.
     pub(super) fn restraint(&mut self, declaration: &Declaration, site: &Site) -> Restraint {
-        let suspended = self.suspended(site).is_some_and(|suspended| suspended.active);
-        let (policy, notes) = desired::policy(&declaration.enforcement, &site.account, suspended);
-        self.notes.extend(notes);
-        self.notes.sort();
-        self.notes.dedup();
+        self.overruled.clear();
+        self.look_for_suspend(site);
+        let (policy, notes) = desired::policy(&declaration.enforcement, &site.account, self.is_suspended());
+        self.overruled.extend(notes);
         let now = self.context.parts.clock.instant();
         let a_minute = site.account.limits.revocations_per_minute;
         Restraint {
             policy,
             rules_per_group: site.account.limits.rules_per_group,
             quota_refused: self.context.memories.quota_refused(&self.key, &self.uid),
-            removals_left: Some(self.context.limits.removals_left(&site.account.name, a_minute, now)),
+            removals_left: Some(self.context.limits.removals_left(&site.account.name, size(a_minute), now)),
             adopting: self.is_adopted() && self.baseline().is_none(),
+            suspend_ended: !self.is_suspended() && self.has_suspended_drift(),
+            approved: self.approval().and_then(|approved| approved.hash),
             postponed: self.context.memories.postponed(&self.key, &self.uid, now, &self.context.parts.timings).into_keys().collect(),
             ..Restraint::default()
         }
@@ -73,30 +81,25 @@ impl Pass<'_> {
         observed: Option<&Observed>,
         report: &Report,
     ) -> bool {
-        (restraint.approved, restraint.under_way) = self.approval(desired);
         restraint.wait = self.why_wait(restraint, site, desired, report);
         restraint.unconfirmed = self.wants_second_look(site, observed, report);
-        restraint.approved.is_some() || restraint.under_way || restraint.wait.is_some() || restraint.unconfirmed
+        restraint.wait.is_some() || restraint.unconfirmed
     }
 
-    /// The hash somebody approved, as long as it is not spent, and whether changes go on under it. It is spent when the group is
-    /// as desired: until then it holds for the rest of the way to the same target, so that a crash in the middle, or a group that
-    /// is created first and filled then, needs no second approval.
-    fn approval(&self, desired: &Desired) -> (Option<String>, bool) {
-        let Some((hash, _)) = desired::approval_of(&self.object) else { return (None, false) };
-        let status = self.object.status.as_ref();
-        let used = status
-            .and_then(|status| status.approved.as_ref())
-            .filter(|used| used.generation == Some(self.generation()) && used.hash.as_deref() == Some(hash.as_str()));
-        match used {
-            None => (Some(hash), false),
-            Some(used) => (None, used.target.as_deref() == Some(status::target(desired).as_str())),
-        }
+    /// The approval that somebody gave and that is not spent.
+    pub(super) fn approval(&self) -> Option<Approved> {
+        let annotations = self.object.metadata.annotations.as_ref();
+        let written = annotations.and_then(|all| all.get(APPROVE_ANNOTATION)).map(String::as_str);
+        status::approval(written, &self.status(), self.generation())
+    }
+
+    fn has_suspended_drift(&self) -> bool {
+        self.status().drift.iter().any(|record| status::is_open(record) && record.resolution == Resolution::Suspended.as_str())
     }
 
     /// Why changes wait for a person although the manifest does not ask for it.
     fn why_wait(&self, restraint: &Restraint, site: &Site, desired: &Desired, report: &Report) -> Option<String> {
-        let changes: Vec<&Difference> = report.differences.iter().filter(|difference| difference.cause.waits_for_approval()).collect();
+        let changes: Vec<&Difference> = report.differences.iter().filter(|difference| difference.cause.is_change() || difference.cause == Cause::Unclassified).collect();
         let removals = changes.iter().filter(|difference| removes(difference)).count();
         if restraint.adopting && removals > 0 {
             return Some(format!("the group was taken over, and {removals} of its rules would be revoked"));
@@ -109,7 +112,7 @@ impl Pass<'_> {
         let total = self.context.rules_of_account(&site.account.name);
         let mass = &site.account.limits.mass_change;
         let sum = lately.saturating_add(changes.iter().filter(|difference| alters(difference)).count());
-        let over = sum > mass.rules && sum.saturating_mul(100) > total.saturating_mul(mass.percent);
+        let over = sum > size(mass.rules) && sum.saturating_mul(100) > total.saturating_mul(size(mass.percent));
         // A new group is no change of what is live, however many rules it has.
         (over && removals > 0).then(|| {
             format!(
@@ -139,6 +142,11 @@ impl Pass<'_> {
         self.unconfirmed = Some(print);
         !agreed
     }
+}
+
+/// A figure of a spec as a count.
+fn size(figure: u32) -> usize {
+    usize::try_from(figure).unwrap_or(usize::MAX)
 }
 
 /// Whether a difference takes a live rule away.

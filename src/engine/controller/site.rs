@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::api::{ACCOUNT_ANNOTATION, DEFAULT_ACCOUNT};
-use crate::core::desired::{self, Account, DeclaredVpc, Declaration};
+use crate::core::desired::{self, Account, DeclaredVpc, Declaration, NamespaceRule};
 use crate::core::model::{Region, VpcFacts, VpcId};
 use crate::core::status::Reason;
 use crate::engine::region::{RegionSettings, Worker};
 use crate::ports::cloud::{CloudError, Role, Route, VpcQuery};
 use crate::ports::metrics::Need;
 
-use super::context::Context;
-use super::reconcile::{Next, Pass};
+use super::context::{Context, OwnAccount};
+use super::pass::{Next, Pass};
 
 /// Where a group is.
 pub(super) struct Site {
@@ -44,13 +44,20 @@ pub(super) fn find_account(context: &Context, name: &str) -> Result<Account, Unr
         Some(Err(why)) => refused(Reason::AccountNotReady, format!("awsaccounts.sgwarden.dev {name} cannot be read: {why}")),
         None if name == DEFAULT_ACCOUNT && context.stores.accounts.state().is_empty() => {
             let own = &context.parts.own;
-            Ok(Account::own(own.id.clone(), own.regions.iter().cloned(), own.namespaces.clone()))
+            Ok(own_account(own))
         }
         None => refused(
             Reason::AccountNotFound,
             format!("there is no awsaccounts.sgwarden.dev {name}: create it, or correct spec.account"),
         ),
     }
+}
+
+/// The account of our own credentials.
+fn own_account(own: &OwnAccount) -> Account {
+    let namespaces = own.namespaces.as_ref();
+    let namespaces = namespaces.map_or(NamespaceRule::All, |names| NamespaceRule::Listed(names.iter().cloned().collect()));
+    Account { id: own.id.clone(), namespaces, ..Account::own(own.regions.iter().cloned().collect()) }
 }
 
 impl Site {
@@ -80,7 +87,7 @@ impl Site {
 
 /// The way into a Region of an account.
 pub(super) fn route(account: &Account, region: &Region) -> Route {
-    let role = account.role.as_ref().map(|(arn, external_id)| Role { arn: arn.clone(), external_id: external_id.clone() });
+    let role = account.role.as_ref().map(|role| Role { arn: role.arn.clone(), external_id: role.external_id.clone() });
     Route { region: region.clone(), account: account.id.clone(), role, endpoint: account.endpoint.clone() }
 }
 
@@ -204,7 +211,7 @@ impl Pass<'_> {
         if !(found.len() == 1 && found.iter().all(|vpc| vpc.id == *pinned)) {
             let now: Vec<&str> = found.iter().map(|vpc| vpc.id.as_str()).collect();
             let now = if now.is_empty() { "no VPC".to_owned() } else { now.join(" and ") };
-            self.notes.push(format!("the group stays in {pinned}, though spec.vpc now finds {now}"));
+            self.moved.push(format!("the group stays in {pinned}, though spec.vpc now finds {now}"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The pass that ends at its first look: everything is as it was, and nothing is read or written for it.
 
 use crate::api::Mode;
-use crate::api::conditions::{READY, SYNCED};
+use crate::api::conditions::{LIMITED, READY, SYNCED};
 use crate::core::desired::{Declaration, Desired};
 use crate::core::model::ListedGroup;
 use crate::core::plan::{self, Restraint};
@@ -36,11 +36,13 @@ impl Pass<'_> {
             && status.mode.as_deref() == Some(Mode::Enforce.as_str())
             && !status.drift.iter().any(status::is_open)
             && self.context.memories.unsaved(&self.key, &self.uid).is_empty()
-            && self.suspended(site).is_none()
+            && self.suspended.is_none()
             && status.suspended_since.is_none()
-            && status.approved.as_ref().is_none_or(|approved| approved.target.is_none())
-            && self.notes.is_empty()
-            && self.pins.is_empty()
+            && self.overruled.is_empty()
+            && self.moved.is_empty()
+            && status.conditions.iter().all(|condition| condition.type_ != LIMITED)
+            && self.pins.iter().eq(status.pins.iter())
+            && site.worker.list_changes(&self.key).is_empty()
             && desired.held.is_empty()
             && desired.refused.is_empty()
             && desired.latched.iter().eq(status.expired.iter())
@@ -51,6 +53,6 @@ impl Pass<'_> {
         self.context.memories.present(&self.key, &self.uid);
         self.context.memories.succeeded(&self.key, &self.uid);
         site.worker.settled_as_listed(&self.key, listed, &vouched);
-        Some(self.next_look(declaration, desired))
+        Some(self.next_look(declaration, site, desired, None))
     }
 }

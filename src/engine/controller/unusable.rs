@@ -45,8 +45,8 @@ impl Pass<'_> {
             return None;
         }
         let site = Site::reach(self.context, account, &region).await.ok()?;
-        let suspended = self.suspended(&site).is_some_and(|suspended| suspended.active);
-        let (policy, _) = desired::policy(&enforcement, &site.account, suspended);
+        self.look_for_suspend(&site);
+        let (policy, _) = desired::policy(&enforcement, &site.account, self.is_suspended());
         let restraint = Restraint { policy, rules_per_group: site.account.limits.rules_per_group, ..Restraint::default() };
         (restraint.policy.mode == Mode::Enforce).then_some((site, restraint))
     }
@@ -83,6 +83,7 @@ impl Pass<'_> {
             group: recorded.as_str(),
             now: self.context.parts.clock.now(),
             policy: &restraint.policy,
+            desired: None,
             trace_id: &self.trace_id,
         };
         let before = self.records(&status);
