@@ -8,6 +8,8 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::schema::{MAX_TIME, TIME};
+
 /// True when EC2 is as the spec says, or, in Observe mode, when it was compared. Unknown until first looked at.
 pub const READY: &str = "Ready";
 /// True when the last read of EC2 showed exactly what is declared.
@@ -63,8 +65,8 @@ pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
                     "description": "When status last changed, such as 2026-12-24T18:00:00Z.",
                     "type": "string",
                     "format": "date-time",
-                    "maxLength": 35,
-                    "pattern": "^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+                    "maxLength": MAX_TIME,
+                    "pattern": TIME,
                 },
                 "reason": {
                     "description": "Why, as one word from a closed list.",

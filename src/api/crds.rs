@@ -10,14 +10,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::SecurityGroup;
+use super::{AwsAccount, CidrSet, SecurityGroup};
 
 /// Every CRD with the name of its file.
 ///
 /// What the derives cannot say is put right here: no field is nullable (a null under server-side apply would be stored,
 /// and owned), a default of Rust's is not one of the API's, and the lines of a doc comment flow.
 pub fn all() -> Vec<(String, CustomResourceDefinition)> {
-    vec![installed(SecurityGroup::crd())]
+    [SecurityGroup::crd(), CidrSet::crd(), AwsAccount::crd()].map(installed).to_vec()
 }
 
 /// Every CRD as the text of its file, with the file's name.

@@ -19,18 +19,21 @@ mod account;
 mod cidr_set;
 pub mod conditions;
 pub mod crds;
+mod enforcement;
 mod peer;
 mod reference;
 mod rule;
 mod scalar;
+mod schema;
 mod security_group;
 mod status;
 
 pub use account::{
     ACCOUNT_ANNOTATION, AccountDefaults, AccountLimits, AccountNamespaces, AwsAccount, AwsAccountSpec, AwsAccountStatus,
-    DEFAULT_ACCOUNT, DefaultEnforcement, EnforcementCeiling, MassChange, RegionStatus,
+    DEFAULT_ACCOUNT, DefaultEnforcement, EnforcementCeiling, MAX_ACCOUNT_NAME, MassChange, RegionStatus,
 };
 pub use cidr_set::{CidrEntry, CidrSet, CidrSetSpec, CidrSetStatus, MAX_CIDRS, MAX_USERS, UsedBy};
+pub use enforcement::{Enforcement, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, Suspend, Toleration};
 pub use peer::{ObjectReference, Peer};
 pub use reference::{AllowedNamespaces, GrantFrom, GrantTo, ReferenceGrant, ReferenceGrantSpec};
 pub use rule::{Direction, EgressRule, Icmp, IngressRule, MAX_PAIRS, MAX_PEERS, MAX_PORTS, MAX_RULES, RuleRef};
@@ -39,12 +42,13 @@ pub use scalar::{
     UnknownWord,
 };
 pub use security_group::{
-    Adopt, DEFAULT_DESCRIPTION, Enforcement, MAX_TAGS, MAX_TEXT_PER_DIRECTION, SecurityGroup, SecurityGroupSpec, Suspend,
-    Toleration, VpcReference, default_group_name,
+    Adopt, DEFAULT_DESCRIPTION, MAX_TAGS, MAX_TEXT_PER_DIRECTION, SecurityGroup, SecurityGroupSpec, VpcReference,
+    default_group_name,
 };
 pub use status::{
-    Actor, Approved, DriftAtom, DriftKind, DriftRecord, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_EXPIRED, MAX_PINS,
-    MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED, MAX_VOUCHED_LINE, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus, Usage,
+    Actor, Approved, DriftAtom, DriftKind, DriftRecord, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_EXPIRED,
+    MAX_EXPIRED_LINE, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED, MAX_VOUCHED_LINE, Origin, PlanSummary, Quota,
+    Resolution, SecurityGroupStatus, Usage,
 };
 
 /// The API group of every kind.

@@ -10,9 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::scalar::{AWS_TEXT, Cidr};
+use super::schema::{self, MAX_NAME, NAME, NAMESPACE};
 
-/// One peer: exactly one of cidr, cidrSet, securityGroup, securityGroupId, prefixListId, prefixListName, self. Such as {cidr: 10.0.0.0/8} or
-/// {securityGroup: {name: db}, description: the database}.
+/// One peer: exactly one of cidr, cidrSet, securityGroup, securityGroupId, prefixListId, prefixListName, self. Such as
+/// {cidr: 10.0.0.0/8} or {securityGroup: {name: db}, description: the database}.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
@@ -30,7 +31,7 @@ pub struct Peer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cidr: Option<Cidr>,
 
-    /// A CidrSet object, such as {name: office}: every range in it is a peer.
+    /// A CidrSet object, such as {name: office}: every range in it is a peer, as long as it is in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cidr_set: Option<ObjectReference>,
 
@@ -41,37 +42,34 @@ pub struct Peer {
     /// A security group by its id in EC2, such as sg-0123456789abcdef0, managed by sgwarden or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new("self.matches('^sg-([0-9a-f]{8}|[0-9a-f]{17})$')")
-        .message("a security group id looks like sg-0123456789abcdef0; for a SecurityGroup object of this namespace write securityGroup: {name: ...}")
-        .reason(Reason::FieldValueInvalid))]
+    #[x_kube(validation = schema::of_form(
+        "self.matches('^sg-([0-9a-f]{8}|[0-9a-f]{17})$')",
+        "a security group id looks like sg-0123456789abcdef0; for a SecurityGroup object write securityGroup: {name: ...}",
+    ))]
     pub security_group_id: Option<String>,
 
     /// The AWS account that owns securityGroupId, 12 digits in quotes, when it is another than this group's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 12))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]{12}$')")
-        .message("an AWS account id has 12 digits, in quotes: \"123456789012\"")
-        .reason(Reason::FieldValueInvalid))]
+    #[x_kube(validation = schema::account_id())]
     pub account_id: Option<String>,
 
     /// A prefix list by its id, such as pl-0123456789abcdef0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
-    #[x_kube(validation = Rule::new("self.matches('^pl-([0-9a-f]{8}|[0-9a-f]{17})$')")
-        .message("a prefix list id looks like pl-0123456789abcdef0")
-        .reason(Reason::FieldValueInvalid))]
+    #[x_kube(validation = schema::prefix_list_id())]
     pub prefix_list_id: Option<String>,
 
-    /// A prefix list by its name, such as com.amazonaws.global.cloudfront.origin-facing. The id behind it is pinned in status.
+    /// A prefix list by its name in the group's account and Region, AWS's own or yours, such as
+    /// com.amazonaws.global.cloudfront.origin-facing. The id found behind the name is pinned in status.pins: another list
+    /// that takes the name later is not followed. ASCII only: name any other list by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
+    #[schemars(length(max = 255), regex(pattern = "^[ -~]+$"))]
     pub prefix_list_name: Option<String>,
 
     /// This group itself: its members may talk to each other. Only true can be written; leave the peer out otherwise.
     #[serde(rename = "self", skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self")
-        .message("self can only be true: for any other peer leave it out")
-        .reason(Reason::FieldValueInvalid))]
+    #[x_kube(validation = schema::only_true("self can only be true: for any other peer leave it out"))]
     pub this: Option<bool>,
 
     // A pattern, not CEL: at 256 rules x 256 peers a CEL regex on 255 characters is refused for its cost.
@@ -99,12 +97,12 @@ impl Peer {
 #[schemars(inline, extend("x-kubernetes-map-type" = "atomic"))]
 pub struct ObjectReference {
     /// Name of the object (metadata.name, not the name of a group in EC2).
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+    #[schemars(length(min = 1, max = MAX_NAME), regex(pattern = NAME))]
     pub name: String,
 
-    /// Its namespace; default: this one. An object of another namespace has to allow it (allowedNamespaces there, or a
-    /// ReferenceGrant).
+    /// Namespace of the object; default: this one. An object of another namespace has to allow it: by its own
+    /// allowedNamespaces, or by a ReferenceGrant in its namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAMESPACE))]
     pub namespace: Option<String>,
 }

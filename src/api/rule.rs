@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::peer::Peer;
 use super::scalar::{AWS_DESCRIPTION_MESSAGE, AWS_TEXT_RULE, Port, Protocol, RuleName};
+use super::schema::{MAX_TIME, time};
 
 /// The most rules in one direction of a group.
 pub const MAX_RULES: usize = 256;
@@ -128,9 +129,11 @@ macro_rules! rule {
             #[schemars(length(max = 1024))]
             pub justification: Option<String>,
 
-            /// From then on the rule is no longer desired, such as 2026-12-24T18:00:00Z.
+            /// From then on the rule is no longer desired and is taken out of EC2, such as 2026-12-24T18:00:00Z; here it
+            /// stays until you remove it. An expiry that was acted on holds, even if the clock is set back.
             #[serde(skip_serializing_if = "Option::is_none")]
-            #[schemars(length(max = 35))]
+            #[schemars(length(max = MAX_TIME))]
+            #[x_kube(validation = time())]
             pub expires_at: Option<String>,
 
             /// tcp, udp, icmp, icmpv6, all, or the number of a protocol without a name here, in quotes: "50" (ESP).

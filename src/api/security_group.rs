@@ -12,15 +12,18 @@ use std::collections::BTreeMap;
 
 use kube::core::{Message, Reason, Rule};
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::account::MAX_ACCOUNT_NAME;
+use super::enforcement::Enforcement;
 use super::reference::AllowedNamespaces;
 use super::rule::{EgressRule, IngressRule, MAX_PAIRS, MAX_RULES, RuleRef};
 use super::scalar::{
-    AWS_DESCRIPTION_MESSAGE, AWS_NAME_MESSAGE, AWS_TEXT_RULE, Approval, Cidr, DeletionPolicy, EgressPolicy, Mode, Port, Protocol,
-    UndeclaredRules, UnknownWord,
+    AWS_DESCRIPTION_MESSAGE, AWS_NAME_MESSAGE, AWS_TEXT_RULE, Approval, DeletionPolicy, EgressPolicy, Mode, UndeclaredRules,
+    UnknownWord,
 };
+use super::schema::{self, NAME};
 use super::status::SecurityGroupStatus;
 
 /// The description of a group in EC2 when the spec has none.
@@ -29,11 +32,7 @@ pub const DEFAULT_DESCRIPTION: &str = "Managed by sgwarden";
 pub const MAX_TAGS: usize = 45;
 
 /// The most bytes of text (descriptions, justifications, names of peers) in one direction of a group.
-pub const MAX_TEXT_PER_DIRECTION: usize = 100_000;
-
-/// CEL over a tag key `k`: a key that a spec may not have.
-const TAG_REFUSED: &str =
-    "(k.lowerAscii().startsWith('aws:') || k.startsWith('sgwarden.dev/') || k.startsWith('kubernetes.io/cluster/'))";
+pub const MAX_TEXT_PER_DIRECTION: usize = 50_000;
 
 /// What the security group should be.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -51,6 +50,7 @@ const TAG_REFUSED: &str =
     status = "SecurityGroupStatus",
     derive = "PartialEq",
     doc = "A security group in AWS EC2, kept exactly as declared.",
+    selectable = ".spec.account",
     selectable = ".spec.region",
     selectable = ".status.groupId",
     selectable = ".status.vpcId",
@@ -64,6 +64,7 @@ const TAG_REFUSED: &str =
     printcolumn(name = "Region", type_ = "string", json_path = ".status.region", priority = 1),
     printcolumn(name = "VPC", type_ = "string", json_path = ".status.vpcId", priority = 1),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, priority = 1),
+    validation = pinned("account"),
     validation = pinned("region"),
     validation = pinned("groupName"),
     validation = pinned("description"),
@@ -83,22 +84,25 @@ const TAG_REFUSED: &str =
     .reason(Reason::FieldValueForbidden)
     .field_path(".egressPolicy"))]
 pub struct SecurityGroupSpec {
-    /// The AwsAccount the group is in. Default: the annotation sgwarden.dev/account of the namespace, else default. Cannot be
-    /// changed once the group exists.
+    /// Name of the AwsAccount the group is in, such as prod. Default: the annotation sgwarden.dev/account of the namespace,
+    /// else default. Cannot be changed once the group exists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = MAX_ACCOUNT_NAME))]
+    #[x_kube(validation = schema::of_form(
+        &format!("self.matches(r'{NAME}')"),
+        "account is the name of an AwsAccount object, such as prod: lower-case letters, digits, '-' and '.' only",
+    ))]
     pub account: Option<String>,
 
-    /// AWS Region, such as eu-west-1. Default: the Region the controller runs for. Cannot be changed once the group
-    /// exists.
+    /// AWS Region, such as eu-west-1. Default: the account's only Region; required where it has several. Cannot be changed
+    /// once the group exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$')")
-        .message("an AWS Region looks like eu-west-1")
-        .reason(Reason::FieldValueInvalid))]
+    #[x_kube(validation = schema::region())]
     pub region: Option<String>,
 
-    /// The VPC of the group, such as {id: vpc-0123456789abcdef0}. Cannot be changed once the group exists.
+    /// The VPC of the group: exactly one of id, name, tags, such as {id: vpc-0123456789abcdef0} or {name: main}. Cannot be
+    /// changed once the group exists.
     pub vpc: VpcReference,
 
     /// Name of the group in EC2. Default: namespace and name of this object with a dot between, such as shop.web;
@@ -156,15 +160,17 @@ pub struct SecurityGroupSpec {
     #[schemars(extend("enum" = ["AllowAll", "DenyAll"]))]
     pub egress_policy: Option<String>,
 
-    /// How far sgwarden goes with this group.
+    /// How far sgwarden goes with this group: what it writes, reverts, tolerates and waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
 
-    /// An existing group to take over, such as {groupId: sg-0123456789abcdef0} or {byName: true}. It needs consent on AWS's side.
+    /// An existing group to take over, such as {groupId: sg-0123456789abcdef0} or {byName: true}. It takes consent on AWS's
+    /// side: the group's tag sgwarden.dev/adopt says <cluster id>/<namespace>, or the AwsAccount has adoption: Allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopt: Option<Adopt>,
 
-    /// Which namespaces may refer to this group. Default: its own.
+    /// Which other namespaces may refer to this group in their rules, such as {from: All}. Default: none; a ReferenceGrant
+    /// is honoured besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
 
@@ -175,118 +181,49 @@ pub struct SecurityGroupSpec {
     pub deletion_policy: Option<String>,
 }
 
-/// The VPC of a group: exactly one of its fields.
+/// The VPC of a group: exactly one of id, name, tags. Such as {id: vpc-0123456789abcdef0}, {name: main} or
+/// {tags: {env: prod}}.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+#[x_kube(validation = Rule::new("[has(self.id), has(self.name), has(self.tags)].exists_one(x, x)")
+    .message("vpc is exactly one of id, name, tags, such as {id: vpc-0123456789abcdef0}")
+    .reason(Reason::FieldValueInvalid))]
 pub struct VpcReference {
     /// Id of the VPC, such as vpc-0123456789abcdef0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 21))]
-    #[x_kube(validation = Rule::new("self.matches('^vpc-([0-9a-f]{8}|[0-9a-f]{17})$')")
-        .message("a VPC id looks like vpc-0123456789abcdef0 (vpc- and 8 or 17 of 0-9 a-f)")
-        .reason(Reason::FieldValueInvalid))]
+    #[x_kube(validation = schema::vpc_id())]
     pub id: Option<String>,
 
-    /// The tag Name of the VPC.
+    /// Value of the VPC's tag Name, such as main. One VPC of the account and Region has to have it; the id found is pinned
+    /// in status.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub name: Option<String>,
 
-    /// Tags of the VPC, all of which it has.
+    /// Tags of the VPC, such as {env: prod}, 10 at most. One VPC of the account and Region has to have all of them; the id
+    /// found is pinned in status.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::tags_to_find")]
     pub tags: BTreeMap<String, String>,
 }
 
-/// An existing group to take over.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// An existing group to take over: exactly one of its fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(inline)]
+#[x_kube(validation = Rule::new("has(self.groupId) != has(self.byName)")
+    .message("adopt is exactly one of groupId, byName, such as {groupId: sg-0123456789abcdef0}")
+    .reason(Reason::FieldValueInvalid))]
 pub struct Adopt {
-    /// The group by its id.
+    /// The group by its id, such as sg-0123456789abcdef0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
+    #[x_kube(validation = schema::security_group_id())]
     pub group_id: Option<String>,
-    /// The group of the VPC that is called groupName.
+    /// The group of the VPC that is called groupName. Only true can be written; leave adopt out otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = schema::only_true("byName can only be true: to create a group of your own, remove adopt"))]
     pub by_name: Option<bool>,
-}
-
-/// How far sgwarden goes with a group.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct Enforcement {
-    /// Enforce: EC2 is made equal to the spec and kept so. Observe: everything is computed and reported, nothing is
-    /// written to EC2. Default: Enforce.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["Enforce", "Observe"]))]
-    pub mode: Option<String>,
-
-    /// What becomes of live rules that nobody declared. Revoke: they are revoked. Report: they are reported as drift and stay.
-    /// Keep: they stay. Default: Revoke.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["Revoke", "Report", "Keep"]))]
-    pub undeclared_rules: Option<String>,
-
-    /// Undeclared rules that belong to somebody else, such as a load balancer controller, and stay.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
-    pub tolerate: Vec<Toleration>,
-
-    /// Break-glass: until then nothing is reverted; changes of the spec still apply.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub suspend: Option<Suspend>,
-
-    /// Required: changes wait in status.plan until somebody approves them; reverts never wait. Default: Automatic.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["Automatic", "Required"]))]
-    pub approval: Option<String>,
-}
-
-/// An undeclared rule that stays: direction and (peer or ports) are required, the description only narrows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct Toleration {
-    /// Ingress or Egress.
-    #[schemars(extend("enum" = ["Ingress", "Egress"]))]
-    pub direction: String,
-    /// Rules whose peer is this range, exactly.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cidr: Option<Cidr>,
-    /// Rules whose peer is this group.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 20))]
-    pub security_group_id: Option<String>,
-    /// Rules whose peer is this prefix list.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 20))]
-    pub prefix_list_id: Option<String>,
-    /// The protocol, with ports.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<Protocol>,
-    /// Rules whose ports are within these.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
-    pub ports: Vec<Port>,
-    /// Only rules whose description begins with this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub description_prefix: Option<String>,
-}
-
-/// Break-glass.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct Suspend {
-    /// When it ends, such as 2026-12-24T18:00:00Z; the account's maxSuspend may end it earlier.
-    #[schemars(length(max = 35))]
-    pub until: String,
-    /// Why, such as incident 4711.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub reason: Option<String>,
 }
 
 impl SecurityGroupSpec {
@@ -347,26 +284,7 @@ pub fn default_group_name(namespace: &str, name: &str) -> String {
 }
 
 fn tags_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": MAX_TAGS,
-        "additionalProperties": { "type": "string", "maxLength": 256 },
-        "x-kubernetes-validations": [
-            {
-                "rule": "self.all(k, size(k) > 0 && size(k) <= 127)",
-                "message": "a tag key has 1 to 127 characters",
-                "reason": "FieldValueInvalid",
-            },
-            {
-                "rule": format!("!self.exists(k, {TAG_REFUSED})"),
-                "message": "tag keys may not start with 'aws:' (AWS's), 'sgwarden.dev/' (sgwarden's own) or 'kubernetes.io/cluster/' (cloud controllers act on it): remove the key",
-                "messageExpression": format!(
-                    "\"tag keys may not start with 'aws:' (AWS's), 'sgwarden.dev/' (sgwarden's own) or 'kubernetes.io/cluster/' (cloud controllers act on it): remove '%s'\".format([self.filter(k, {TAG_REFUSED})[0]])"
-                ),
-                "reason": "FieldValueInvalid",
-            },
-        ],
-    })
+    schema::tags(MAX_TAGS)
 }
 
 /// Unique rule names in an atomic list. `all(x, exists_one(y, ..))` would cost a second a write at 256 rules; this one
@@ -390,15 +308,20 @@ fn few_pairs(peers: &str) -> Rule {
 /// At most [`MAX_TEXT_PER_DIRECTION`] bytes of text in a list of rules, whose peers are in the field `peers`: what is
 /// accepted must leave room in etcd (1.5 MiB an object) for the status, or nothing about the group could be written down.
 fn little_text(peers: &str) -> Rule {
+    let reference = |field: &str| {
+        format!("(has(p.{field}) ? size(p.{field}.name) + (has(p.{field}.namespace) ? size(p.{field}.namespace) : 0) : 0)")
+    };
     let bytes = format!(
         "self.map(r, (has(r.description) ? size(r.description) : 0) + \
          (has(r.justification) ? size(bytes(r.justification)) : 0) + \
-         r.{peers}.map(p, (has(p.description) ? size(p.description) : 0) + \
-         (has(p.securityGroup) ? size(p.securityGroup.name) : 0)).sum()).sum()"
+         r.{peers}.map(p, (has(p.description) ? size(p.description) : 0) + {} + {} + \
+         (has(p.prefixListName) ? size(p.prefixListName) : 0)).sum()).sum()",
+        reference("securityGroup"),
+        reference("cidrSet"),
     );
     Rule::new(format!("{bytes} <= {MAX_TEXT_PER_DIRECTION}"))
         .message(format!(
-            "descriptions, justifications and names of groups are more than the {MAX_TEXT_PER_DIRECTION} bytes of one direction: \
+            "descriptions, justifications and names of peers are more than the {MAX_TEXT_PER_DIRECTION} bytes of one direction: \
              shorten them, or split the group"
         ).as_str())
         .reason(Reason::FieldValueInvalid)
@@ -418,12 +341,12 @@ fn pinned(field: &str) -> Rule {
     )
 }
 
-/// The VPC, which is pinned by its id.
+/// The VPC, which is pinned by its id: another way to say which it is has to be that id.
 fn pinned_vpc() -> Rule {
     pinned_as(
         "vpc",
         "!has(oldSelf.status) || !has(oldSelf.status.vpcId) || self.spec.vpc == oldSelf.spec.vpc || \
-         self.spec.vpc.id == oldSelf.status.vpcId",
+         has(self.spec.vpc.id) && self.spec.vpc.id == oldSelf.status.vpcId",
         "vpcId",
     )
 }

@@ -29,12 +29,17 @@ pub const MAX_DRIFT: usize = 10;
 pub const MAX_DRIFT_ATOMS: usize = 20;
 /// The most steps in [`PlanSummary::steps`]; `count` tells how many there are.
 pub const MAX_PLAN_STEPS: usize = 50;
-/// The most entries in [`SecurityGroupStatus::expired`]: every rule of both directions, and every range of a set.
-pub const MAX_EXPIRED: usize = 1024;
+/// The most entries in [`SecurityGroupStatus::expired`]: every rule of both directions.
+pub const MAX_EXPIRED: usize = 512;
+/// The most characters in an entry of [`SecurityGroupStatus::expired`]: a direction, a rule's name and a time.
+pub const MAX_EXPIRED_LINE: usize = 112;
 /// The most entries in [`SecurityGroupStatus::pins`].
-pub const MAX_PINS: usize = 512;
-/// The most characters in a free text of the status: a step, a before or after, what is known of an actor.
-pub const MAX_TEXT: usize = 512;
+pub const MAX_PINS: usize = 128;
+/// The most characters in an entry of [`SecurityGroupStatus::pins`]: a word, a name of AWS's 255 characters, an id.
+pub const MAX_PIN: usize = 300;
+/// The most characters in a free text of the status: a step, a before or after, what is known of an actor. A rule of EC2 with
+/// a description fits.
+pub const MAX_TEXT: usize = 400;
 
 words! {
     /// How a group in EC2 came to be ours.
@@ -166,12 +171,12 @@ pub struct SecurityGroupStatus {
     /// The ids behind names in AWS that rules use, such as "prefix-list corp pl-0123456789abcdef0", as they were when first
     /// looked up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_PINS), inner(length(max = MAX_TEXT)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = MAX_PINS), inner(length(max = MAX_PIN)), extend("x-kubernetes-list-type" = "atomic"))]
     pub pins: Vec<String>,
 
     /// Expiries that were acted on, such as "ingress https 2026-12-24T18:00:00Z"; a clock set back does not open them again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_EXPIRED), inner(length(max = MAX_TEXT)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = MAX_EXPIRED), inner(length(max = MAX_EXPIRED_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
     pub expired: Vec<String>,
 
     /// Since when reverts are suspended, such as 2026-12-24T18:00:00Z. Survives the end of a suspend for an hour.

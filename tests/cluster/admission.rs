@@ -1,33 +1,27 @@
-//! The CRD on the real apiserver: what it refuses and in which words, what it accepts, what `kubectl get` shows, and that
-//! whatever it accepts leaves room for its status. What is read without an apiserver (`core::desired`) is held to the same
-//! verdicts.
+//! The CRDs on the real apiserver: what they refuse and in which words, what they accept, what `kubectl get` shows. What is
+//! read without an apiserver (`core::desired`) is held to the same verdicts.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
 use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-use sgwarden::api::{
-    Actor, DriftAtom, DriftRecord, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_PAIRS, MAX_PLAN_STEPS, MAX_TAGS, MAX_TEXT,
-    MAX_TEXT_PER_DIRECTION, MAX_VOUCHED, MAX_VOUCHED_LINE, PlanSummary, Quota, SECURITY_GROUPS, SecurityGroup, SecurityGroupStatus,
-    conditions, crds,
-};
-use sgwarden::core::desired::{Problem, parse};
+use sgwarden::api::{AwsAccount, CidrSet, SECURITY_GROUPS, SecurityGroup, SecurityGroupStatus, crds};
+use sgwarden::core::desired::{Problem, parse, parse_account, parse_cidr_set};
 
-use crate::rejected::{ACCEPTED, PINNED, PINNED_BEFORE, PINS, REJECTED, Rejected};
+use crate::rejected::{ACCEPTED, FIXED, FIXED_BEFORE, Kind, PINNED, PINNED_BEFORE, PINS, REJECTED, Rejected};
 use crate::rig::install_crds;
 use crate::support::controlplane::{ControlPlane, Said};
 
 /// How many kubectl run at a time.
 const AT_A_TIME: usize = 4;
 
-async fn plane_with_crds() -> &'static ControlPlane {
+pub(crate) async fn plane_with_crds() -> &'static ControlPlane {
     let plane = ControlPlane::shared();
     install_crds(plane).await;
     plane
@@ -35,6 +29,12 @@ async fn plane_with_crds() -> &'static ControlPlane {
 
 async fn apply(plane: &ControlPlane, namespace: &str, manifest: &str) -> Said {
     plane.kubectl(&["apply", "--server-side", "--namespace", namespace, "-f", "-"], manifest).await
+}
+
+/// Everything but storing it: an account is there for the whole cluster, and the controllers of other tests would go by it.
+async fn try_out(plane: &ControlPlane, namespace: &str, manifest: &str, output: &str) -> Said {
+    let arguments = ["apply", "--server-side", "--dry-run=server", "--namespace", namespace, "--output", output, "-f", "-"];
+    plane.kubectl(&arguments, manifest).await
 }
 
 async fn pin(plane: &ControlPlane, namespace: &str, name: &str, status: &str) {
@@ -74,7 +74,10 @@ async fn the_files_in_crds_are_taken_without_a_warning_and_kept_whole() {
 /// Applies each as it is and returns what is wrong with the answers.
 async fn answers(plane: &ControlPlane, namespace: &str, cases: &[Rejected]) -> Vec<String> {
     let judge = |case: Rejected| async move {
-        let said = apply(plane, namespace, case.yaml).await;
+        let said = match case.kind {
+            Kind::SecurityGroup | Kind::CidrSet => apply(plane, namespace, case.yaml).await,
+            Kind::AwsAccount => try_out(plane, namespace, case.yaml, "name").await,
+        };
         let complaint = format!("{}{}", said.stdout, said.stderr);
         let problem = if said.success {
             "was accepted".to_owned()
@@ -98,8 +101,10 @@ async fn every_rejected_manifest_is_refused_with_its_field_and_the_remedy() {
     let namespace = plane.namespace("rejected").await;
     let wrong = answers(plane, &namespace, REJECTED).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let left = plane.kubectl(&["get", SECURITY_GROUPS, "--namespace", &namespace, "-o", "name"], "").await.succeeded();
-    assert_eq!(left, "");
+    for kind in [SECURITY_GROUPS, "cidrsets.sgwarden.dev"] {
+        let left = plane.kubectl(&["get", kind, "--namespace", &namespace, "-o", "name"], "").await.succeeded();
+        assert_eq!(left, "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,10 +126,66 @@ async fn what_ec2_fixed_at_creation_cannot_be_changed_once_it_is_pinned() {
     plane.kubectl(&["delete", SECURITY_GROUPS, "pinned", "--namespace", &namespace], "").await.succeeded();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_to_defaults_may_be_written_out_as_it_was_pinned() {
+    let plane = plane_with_crds().await;
+    let namespace = plane.namespace("pinned").await;
+    let with = |account: &str, vpc: &str| {
+        format!(
+            "{{apiVersion: sgwarden.dev/v1alpha1, kind: SecurityGroup, metadata: {{name: short}}, spec: {{{account}vpc: {vpc}, egressPolicy: DenyAll}}}}"
+        )
+    };
+    apply(plane, &namespace, &with("", "{name: main}")).await.succeeded();
+    pin(plane, &namespace, "short", PINS).await;
+    for (account, vpc, field) in [
+        ("account: test, ", "{name: main}", "spec.account"),
+        ("", "{name: other}", "spec.vpc"),
+        ("", "{tags: {env: prod}}", "spec.vpc"),
+        ("", "{id: vpc-0123456789abcdef0}", "spec.vpc"),
+    ] {
+        let said = apply(plane, &namespace, &with(account, vpc)).await.refused();
+        assert!(said.contains(&format!("{field}: Forbidden")), "{account} {vpc}: {said}");
+    }
+    apply(plane, &namespace, &with("", "{name: main}")).await.succeeded();
+    apply(plane, &namespace, &with("account: prod, ", "{name: main}")).await.succeeded();
+    apply(plane, &namespace, &with("account: prod, ", "{id: vpc-0a1b2c3d}")).await.succeeded();
+}
+
+/// On a cluster of its own: the account has to be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_keeps_its_number_and_shows_how_it_stands() {
+    let plane = ControlPlane::private().await;
+    install_crds(&plane).await;
+    apply(&plane, "default", FIXED_BEFORE).await.succeeded();
+    let wrong = answers(&plane, "default", FIXED).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Anything else may change.
+    apply(&plane, "default", &FIXED_BEFORE.replace("[eu-west-1]", "[eu-central-1, eu-west-1]")).await.succeeded();
+
+    let status = json!({ "status": { "managed": 7, "drifted": 1, "regions": [{ "region": "eu-west-1", "managed": 7 }], "conditions": [
+        { "type": "Ready", "status": "False", "reason": "Because", "message": "so", "lastTransitionTime": "2026-12-24T18:00:00Z" },
+    ]}});
+    let patch = ["patch", "awsaccount", "fixed", "--subresource=status", "--type=merge", "--patch", &status.to_string()];
+    plane.kubectl(&patch, "").await.succeeded();
+    let shown = plane.kubectl(&["get", "awsacc", "--output", "wide"], "").await.succeeded();
+    let shown: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(shown[0], ["NAME", "ACCOUNT-ID", "READY", "GROUPS", "DRIFTED", "MODE", "AGE", "REGIONS", "REASON"]);
+    assert_eq!(shown[1][..5], ["fixed", "111122223333", "False", "7", "1"]);
+    assert_eq!(shown[1].last(), Some(&"Because"));
+}
+
 // One verdict --------------------------------------------------------------------------------------------------------
 
 /// Those that cannot even be read as the type, so that a directory's reader refuses them before `core::desired` sees them.
-const UNREADABLE: &[(&str, &str)] = &[("vpc-missing", "vpc is no Option")];
+const UNREADABLE: &[(&str, &str)] = &[
+    ("vpc-missing", "vpc is no Option"),
+    ("peer-set-without-name", "name is no Option"),
+    ("tolerate-direction-missing", "direction is no Option"),
+    ("suspend-without-until", "until is no Option"),
+    ("set-without-cidr", "cidr is no Option"),
+    ("account-regions-missing", "regions is no Option"),
+    ("account-from-missing", "from is no Option"),
+];
 
 /// Those that are wrong for the apiserver alone, and why.
 const ONLY_THE_APISERVER: &[(&str, &str)] = &[
@@ -133,6 +194,10 @@ const ONLY_THE_APISERVER: &[(&str, &str)] = &[
         "pinned-region-removed",
         "the Region may be the only one sgwarden serves: the controller compares it with the pin once it knows",
     ),
+    ("pinned-account-removed", "the account may be the namespace's: the controller compares it with the pin once it knows"),
+    ("pinned-vpc-by-name", "the name may lead to the same VPC: the controller compares it with the pin once it knows"),
+    ("account-id-a-number", "YAML without a schema: the zeros in front of a number are lost before anybody sees them"),
+    ("account-regions-twice", "a Region twice is that Region"),
 ];
 
 /// Those that `core::desired` refuses at the same field with another remedy.
@@ -151,15 +216,57 @@ const OTHERWISE_WORDED: &[(&str, &str)] = &[
     ("deletion-policy-unknown", "the apiserver's own message for an enum"),
     ("vpc-malformed", "one parser of ids: it tells the form"),
     ("region-malformed", "one parser of ids: it tells the form"),
+    ("peer-set-name-malformed", "the apiserver shows the pattern, here it is in words"),
+    ("peer-namespace-malformed", "the apiserver shows the pattern, here it is in words"),
+    ("peer-prefix-list-name-empty", "the apiserver shows the pattern, here it is in words"),
+    ("peer-prefix-list-name-charset", "the apiserver shows the pattern, here it is in words"),
+    ("vpc-name-empty", "the apiserver's own message for a minimum"),
+    ("vpc-tags-empty", "no tags are as good as none said"),
+    ("undeclared-rules-unknown", "the apiserver's own message for an enum"),
+    ("approval-unknown", "the apiserver's own message for an enum"),
+    ("tolerate-direction-unknown", "the apiserver's own message for an enum"),
+    ("tolerate-group-malformed", "one parser of ids: it tells the form"),
+    ("tolerate-prefix-list-malformed", "one parser of ids: it tells the form"),
+    ("tolerate-prefix-empty", "the apiserver's own message for a minimum"),
+    ("adopt-group-malformed", "one parser of ids: it tells the form"),
+    ("allowed-from-unknown", "the apiserver's own message for an enum"),
+    ("allowed-operator-unknown", "the apiserver's own message for an enum"),
+    ("account-name-too-long", "the same remedy in other words"),
+    ("account-id-malformed", "quotes are gone once it is read"),
+    ("account-region-malformed", "one parser of ids: it tells the form"),
+    ("account-from-same", "the apiserver's own message for an enum"),
+    ("account-vpc-malformed", "one parser of ids: it tells the form"),
+    ("account-rules-too-many", "the apiserver's own message for a maximum"),
+    ("account-revocations-none", "the apiserver's own message for a minimum"),
+    ("account-percent-too-high", "the apiserver's own message for a maximum"),
+    ("account-mass-none", "the apiserver's own message for a minimum"),
+    ("account-modes-unknown", "the apiserver's own message for an enum"),
+    ("account-undeclared-unknown", "the apiserver's own message for an enum"),
+    ("account-default-mode-unknown", "the apiserver's own message for an enum"),
+    ("account-default-undeclared-unknown", "the apiserver's own message for an enum"),
+    ("account-default-approval-unknown", "the apiserver's own message for an enum"),
+    ("account-adoption-unknown", "the apiserver's own message for an enum"),
+    ("account-mode-unknown", "the apiserver's own message for an enum"),
+    ("account-tag-aws", "the path has the key"),
     ("tag-aws", "the path has the key"),
     ("tag-sgwarden", "the path has the key"),
     ("tag-cluster", "the path has the key"),
 ];
 
-fn read(yaml: &str) -> Result<SecurityGroup, String> {
-    let mut object: SecurityGroup = serde_yaml::from_str(yaml).map_err(|error| error.to_string())?;
-    object.metadata.namespace = Some("shop".to_owned());
-    Ok(object)
+/// What is wrong with a manifest that no apiserver has seen; an error when it cannot even be read.
+fn problems(case: &Rejected, status: Option<&SecurityGroupStatus>) -> Result<Vec<Problem>, String> {
+    let unreadable = |error: serde_yaml::Error| error.to_string();
+    let found = match case.kind {
+        Kind::SecurityGroup => {
+            let mut object: SecurityGroup = serde_yaml::from_str(case.yaml).map_err(unreadable)?;
+            object.metadata.namespace = Some("shop".to_owned());
+            object.status = status.cloned();
+            parse(&object).err()
+        }
+        Kind::CidrSet => parse_cidr_set(&serde_yaml::from_str::<CidrSet>(case.yaml).map_err(unreadable)?).err(),
+        Kind::AwsAccount => parse_account(&serde_yaml::from_str::<AwsAccount>(case.yaml).map_err(unreadable)?).err(),
+    };
+    Ok(found.unwrap_or_default())
 }
 
 fn reason<'a>(table: &[(&str, &'a str)], case: &Rejected) -> Option<&'a str> {
@@ -179,14 +286,11 @@ fn what_the_apiserver_refuses_is_refused_without_one_at_the_same_field() {
     let mut wrong = String::new();
     let mut tell = |case: &Rejected, what: String| writeln!(wrong, "{} {what}", case.name).unwrap();
     for (case, status) in REJECTED.iter().map(|case| (case, None)).chain(PINNED.iter().map(|case| (case, pins.get("status")))) {
-        let object = read(case.yaml);
-        match (object, reason(UNREADABLE, case)) {
+        match (problems(case, status), reason(UNREADABLE, case)) {
             (Err(_), Some(_)) => {}
             (Err(error), None) => tell(case, format!("cannot be read: {error}")),
             (Ok(_), Some(_)) => tell(case, "can be read: take it off the list".to_owned()),
-            (Ok(mut object), None) => {
-                object.status = status.cloned();
-                let problems = parse(&object).err().unwrap_or_default();
+            (Ok(problems), None) => {
                 let here: Vec<&Problem> = problems.iter().filter(|problem| is_at(problem, case.field)).collect();
                 let worded = here.iter().any(|problem| problem.message.contains(case.remedy));
                 match (reason(ONLY_THE_APISERVER, case), reason(OTHERWISE_WORDED, case)) {
@@ -208,149 +312,48 @@ fn what_the_apiserver_refuses_is_refused_without_one_at_the_same_field() {
 
 // Accepted -----------------------------------------------------------------------------------------------------------
 
+/// A manifest as it is understood, whichever kind it is of, for comparison.
+fn understood(object: &Value) -> Result<String, String> {
+    fn typed<T: DeserializeOwned>(object: &Value) -> T {
+        serde_json::from_value(object.clone()).unwrap()
+    }
+    fn shown<T: Debug>(outcome: Result<T, Vec<Problem>>) -> Result<String, String> {
+        outcome.map(|understood| format!("{understood:?}")).map_err(|problems| format!("{problems:?}"))
+    }
+    match object["kind"].as_str().unwrap() {
+        "SecurityGroup" => shown(parse(&typed(object))),
+        "CidrSet" => shown(parse_cidr_set(&typed(object))),
+        "AwsAccount" => shown(parse_account(&typed(object))),
+        other => panic!("no kind of ours: {other}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_accepted_manifest_is_taken_and_understood() {
     let plane = plane_with_crds().await;
     let namespace = plane.namespace("accepted").await;
     for (name, yaml) in ACCEPTED {
-        let said = apply(plane, &namespace, yaml).await;
-        assert_eq!(said.stderr, "", "{name}");
-        said.succeeded();
-        let objects: Vec<SecurityGroup> = serde_yaml::from_multiple(yaml).unwrap();
+        let objects: Vec<Value> = serde_yaml::from_multiple(yaml).unwrap();
         assert!(!objects.is_empty());
-        let api: Api<SecurityGroup> = Api::namespaced(plane.client().await, &namespace);
         for mut object in objects {
-            object.metadata.namespace = Some(namespace.clone());
-            let ours = parse(&object).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+            let manifest = object.to_string();
+            let said = if object["kind"] == "AwsAccount" {
+                try_out(plane, &namespace, &manifest, "json").await
+            } else {
+                plane
+                    .kubectl(&["apply", "--server-side", "--namespace", &namespace, "--output", "json", "-f", "-"], &manifest)
+                    .await
+            };
+            assert_eq!(said.stderr, "", "{name}");
             // The same whether it comes from the apiserver, defaults filled in, or from a file.
-            let stored = api.get(object.metadata.name.as_deref().unwrap()).await.unwrap();
-            assert_eq!(parse(&stored).unwrap(), ours, "{name}");
+            let stored: Value = serde_json::from_str(&said.succeeded()).unwrap();
+            if object["kind"] != "AwsAccount" {
+                object["metadata"]["namespace"] = namespace.clone().into();
+            }
+            let ours = understood(&object).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+            assert_eq!(understood(&stored), Ok(ours), "{name}");
         }
     }
-}
-
-// The largest --------------------------------------------------------------------------------------------------------
-
-/// As many pairs and as much text as are admitted, in both directions, in the longest spelling.
-fn largest() -> serde_json::Value {
-    const RULES: usize = 100;
-    let peers_each = MAX_PAIRS / RULES;
-    let text_each = MAX_TEXT_PER_DIRECTION / RULES;
-    let rules = |field: &str| -> Vec<serde_json::Value> {
-        let rule = |rule: usize| {
-            let peer = |peer: usize| json!({ "cidr": format!("2001:0db8:0000:0000:0000:0000:{rule:04x}:{peer:04x}/128") });
-            let mut object = json!({
-                "name": format!("{}{rule:03}", "r".repeat(60)),
-                "justification": "j".repeat(text_each),
-                "protocol": "tcp",
-                "ports": ["10000-20000"],
-            });
-            object[field] = (0..peers_each).map(peer).collect();
-            object
-        };
-        (0..RULES).map(rule).collect()
-    };
-    let tags: BTreeMap<String, String> = (0..MAX_TAGS).map(|n| (format!("{n:0127}"), "v".repeat(256))).collect();
-    json!({
-        "apiVersion": "sgwarden.dev/v1alpha1",
-        "kind": "SecurityGroup",
-        "metadata": { "name": "largest" },
-        "spec": {
-            "vpc": { "id": "vpc-0123456789abcdef0" },
-            "groupName": "n".repeat(255),
-            "description": "d".repeat(255),
-            "tags": tags,
-            "ingress": rules("from"),
-            "egress": rules("to"),
-        },
-    })
-}
-
-/// Every list and text at its limit.
-fn fullest() -> SecurityGroupStatus {
-    let text = |limit: usize| "t".repeat(limit);
-    let some = |limit: usize| Some(text(limit));
-    let time = || Some("2026-12-24T18:00:00.123456789+01:00".to_owned());
-    let now: jiff::Timestamp = "2026-12-24T18:00:00Z".parse().unwrap();
-    let atom = DriftAtom { kind: text(32), before: some(MAX_TEXT), after: some(MAX_TEXT), rule_id: some(32), rule: some(63) };
-    let actor = Actor {
-        name: some(MAX_TEXT),
-        arn: some(MAX_TEXT),
-        type_: some(MAX_TEXT),
-        source_ip: some(MAX_TEXT),
-        user_agent: some(MAX_TEXT),
-        event_name: some(MAX_TEXT),
-        event_time: time(),
-        event_id: some(MAX_TEXT),
-    };
-    let drift = DriftRecord {
-        id: text(64),
-        atoms: vec![atom; MAX_DRIFT_ATOMS],
-        count: i32::MAX,
-        detected_at: time(),
-        actor: Some(actor),
-        resolution: text(32),
-        resolved_at: time(),
-        change_id: some(64),
-        trace_id: some(64),
-    };
-    let condition = |kind: &str| Condition {
-        type_: kind.to_owned(),
-        status: "Unknown".to_owned(),
-        reason: text(128),
-        message: text(conditions::MAX_MESSAGE),
-        last_transition_time: Time(now),
-        observed_generation: Some(i64::MAX),
-    };
-    SecurityGroupStatus {
-        observed_generation: Some(i64::MAX),
-        account: some(63),
-        region: some(32),
-        vpc_id: some(32),
-        group_name: some(255),
-        description: some(255),
-        group_id: some(32),
-        arn: some(256),
-        owner_id: some(12),
-        origin: some(32),
-        mode: some(32),
-        rule_count: Some(i32::MAX),
-        rules: Some((0..MAX_VOUCHED).map(|n| format!("{n:0>MAX_VOUCHED_LINE$}")).collect()),
-        tags: Some((0..MAX_APPLIED_TAGS).map(|n| (format!("{n:0128}"), text(256))).collect()),
-        quota: Some(Quota {
-            ingress_ipv4: Some(i32::MAX),
-            ingress_ipv6: Some(i32::MAX),
-            egress_ipv4: Some(i32::MAX),
-            egress_ipv6: Some(i32::MAX),
-            limit: Some(i32::MAX),
-        }),
-        plan: Some(PlanSummary { hash: some(64), count: Some(i32::MAX), steps: vec![text(MAX_TEXT); MAX_PLAN_STEPS] }),
-        drift: vec![drift; MAX_DRIFT],
-        conditions: conditions::ALL.map(condition).to_vec(),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_largest_object_that_is_accepted_has_room_for_the_fullest_status() {
-    let plane = plane_with_crds().await;
-    let namespace = plane.namespace("largest").await;
-    let api: Api<SecurityGroup> = Api::namespaced(plane.client().await, &namespace);
-    let params = PatchParams::apply("a-person").validation_strict();
-    let mut object = api.patch("largest", &params, &Patch::Apply(largest())).await.unwrap();
-    assert!(parse(&object).is_ok(), "{:?}", parse(&object).map(drop));
-
-    object.status = Some(fullest());
-    object.metadata.managed_fields = None;
-    let written = api
-        .replace_status("largest", &PostParams { field_manager: Some("sgwarden".to_owned()), ..Default::default() }, &object)
-        .await;
-    let written = written.unwrap_or_else(|error| panic!("the status of what was accepted cannot be written down: {error}"));
-    assert_eq!(written.status, object.status, "stored as it was sent");
-    // A finalizer has to find room as well, or the object could never be let go.
-    let finalizer = json!({ "metadata": { "finalizers": ["sgwarden.dev/ec2"] } });
-    api.patch_metadata("largest", &PatchParams::default(), &Patch::Merge(finalizer)).await.unwrap();
-    let none = json!({ "metadata": { "finalizers": [] } });
-    api.patch_metadata("largest", &PatchParams::default(), &Patch::Merge(none)).await.unwrap();
 }
 
 // kubectl get --------------------------------------------------------------------------------------------------------
@@ -381,10 +384,16 @@ async fn kubectl_shows_the_columns_under_every_name_of_the_kind() {
     assert_eq!(wide[0][7..], ["AGE", "REGION", "VPC", "REASON"]);
     assert_eq!(wide[1][8..], ["eu-west-1", "vpc-0a1b2c3d", "Because"]);
 
+    let set = "{apiVersion: sgwarden.dev/v1alpha1, kind: CidrSet, metadata: {name: office}, spec: {cidrs: [{cidr: 10.0.0.0/8}]}}";
+    apply(plane, &namespace, set).await.succeeded();
+    assert_eq!(table(&get(&["cidrset", "-o", "wide"]).await)[0], ["NAME", "READY", "ENTRIES", "USED-BY", "AGE", "REASON"]);
+    plane.kubectl(&["delete", "cidrset", "office", "--namespace", &namespace], "").await.succeeded();
     for category in ["sgwarden", "aws"] {
         assert_eq!(get(&[category, "-o", "name"]).await.trim(), "securitygroup.sgwarden.dev/web", "{category}");
     }
     for (selector, found) in [
+        ("spec.account=prod", true),
+        ("spec.account=test", false),
         ("spec.region=eu-west-1", true),
         ("spec.region=eu-west-2", false),
         ("status.groupId=sg-0123456789abcdef0", true),
@@ -401,6 +410,10 @@ async fn kubectl_explains_every_field_a_person_writes() {
         ("securitygroup.spec.egressPolicy", "Required when egress has no rules"),
         ("sg.spec.ingress.from.cidr", "0.0.0.0/0"),
         ("sg.status.rules", "The rules sgwarden vouches for"),
+        ("sg.spec.enforcement.tolerate", "Undeclared rules of another owner"),
+        ("sg.spec.allowedNamespaces.selector.matchExpressions", "kubernetes.io/metadata.name"),
+        ("cidrset.spec.allowEmpty", "so that a list lost on the way closes nothing"),
+        ("awsaccount.spec.mode", "The stop button"),
     ] {
         let said = plane.kubectl(&["explain", field], "").await.succeeded();
         let flowing = said.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -5,9 +5,10 @@
 
 use std::path::Path;
 
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,7 +23,7 @@ pub(crate) fn documents() -> Vec<Value> {
     files.iter().flat_map(|file| read(file.as_str().expect("a resource is the name of a file"))).collect()
 }
 
-/// What the controller's role allows.
+/// What the controller's role allows in the whole cluster.
 pub(crate) fn rules() -> Vec<PolicyRule> {
     typed::<ClusterRole>("ClusterRole").rules.unwrap_or_default()
 }
@@ -50,7 +51,20 @@ fn typed<T: DeserializeOwned + Serialize>(kind: &str) -> T {
 #[test]
 fn every_document_is_what_it_says() {
     let kinds: Vec<String> = documents().iter().map(|document| document["kind"].as_str().unwrap_or_default().to_owned()).collect();
-    assert_eq!(kinds, ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment"]);
+    assert_eq!(
+        kinds,
+        [
+            "Namespace",
+            "ServiceAccount",
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "Role",
+            "RoleBinding",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "Deployment"
+        ]
+    );
     let namespace = typed::<Namespace>("Namespace").metadata.name.expect("the namespace has a name");
     let account = typed::<ServiceAccount>("ServiceAccount").metadata;
     assert_eq!(account.namespace.as_ref(), Some(&namespace));
@@ -59,6 +73,18 @@ fn every_document_is_what_it_says() {
     let subject = binding.subjects.expect("the binding has a subject").remove(0);
     assert_eq!((Some(&subject.name), subject.namespace.as_ref()), (account.name.as_ref(), Some(&namespace)));
     assert_eq!(Some(binding.role_ref.name), typed::<ClusterRole>("ClusterRole").metadata.name);
+
+    let role = typed::<Role>("Role").metadata;
+    assert_eq!(role.namespace.as_ref(), Some(&namespace), "its own namespace, and no other");
+    let binding = typed::<RoleBinding>("RoleBinding");
+    assert_eq!(binding.metadata.namespace.as_ref(), Some(&namespace));
+    assert_eq!(Some(binding.role_ref.name), role.name);
+    assert_eq!(binding.subjects, Some(vec![subject]));
+
+    let policy = typed::<ValidatingAdmissionPolicy>("ValidatingAdmissionPolicy").metadata.name;
+    let binding =
+        typed::<ValidatingAdmissionPolicyBinding>("ValidatingAdmissionPolicyBinding").spec.expect("a binding says of what");
+    assert_eq!((binding.policy_name, binding.validation_actions), (policy, Some(vec!["Deny".to_owned()])));
 
     let deployment = typed::<Deployment>("Deployment");
     assert_eq!(deployment.metadata.namespace, Some(namespace));
@@ -82,6 +108,23 @@ fn the_controller_may_write_no_spec_and_read_nothing_of_others() {
         let harmless = ["get", "list", "watch", "patch", "create", "update"];
         assert!(rule.verbs.iter().all(|verb| harmless.contains(&verb.as_str())), "{shown}");
         let ours = groups == ["sgwarden.dev"] || groups == ["events.k8s.io"];
-        assert!(ours || (rule.verbs == ["get"] && rule.resource_names.is_some()), "only what is named: {shown}");
+        // Whose namespaces are whose, and who allows whom: names, labels and grants, nothing that is secret.
+        let looked_at = rule.verbs == ["list", "watch"] && (resources == ["namespaces"] || resources == ["referencegrants"]);
+        let named = rule.verbs == ["get"] && rule.resource_names.is_some();
+        assert!(ours || looked_at || named, "only what is named: {shown}");
+        let specs = ours && resources.iter().any(|resource| !resource.contains('/') && resource != "events");
+        assert!(!specs || !rule.verbs.iter().any(|verb| ["create", "update"].contains(&verb.as_str())), "{shown}");
+    }
+    let own = typed::<Role>("Role").rules.unwrap_or_default();
+    assert_eq!(own.len(), 1);
+    assert_eq!(own[0].resources, Some(vec!["leases".to_owned()]));
+}
+
+/// The same words in the policy, which cannot use our constants.
+#[test]
+fn the_policy_holds_the_annotations_that_the_controller_reads() {
+    let policy = documents().into_iter().find(|document| document["kind"] == "ValidatingAdmissionPolicy").unwrap().to_string();
+    for annotation in [sgwarden::api::APPROVE_ANNOTATION, sgwarden::api::SUSPEND_ANNOTATION] {
+        assert!(policy.contains(&format!("annotations[?'{annotation}']")), "{annotation}");
     }
 }

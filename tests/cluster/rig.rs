@@ -79,14 +79,15 @@ pub(crate) async fn install_crds(plane: &ControlPlane) {
     for (_, text) in crds::render() {
         plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &text).await.succeeded();
     }
-    plane
-        .kubectl(&["wait", "--for=condition=Established", "crd/securitygroups.sgwarden.dev", "--timeout=60s"], "")
-        .await
-        .succeeded();
-    // The apiserver publishes what it serves a moment after it serves it, and kubectl goes by what is published.
-    let deadline = tokio::time::Instant::now() + LIMIT;
-    while !plane.kubectl(&["explain", "securitygroups.sgwarden.dev.spec.egressPolicy"], "").await.success {
-        assert!(tokio::time::Instant::now() < deadline, "the kind is never published");
+    for (_, crd) in crds::all() {
+        let name = crd.metadata.name.unwrap();
+        let established = ["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=60s"];
+        plane.kubectl(&established, "").await.succeeded();
+        // The apiserver publishes what it serves a moment after it serves it, and kubectl goes by what is published.
+        let deadline = tokio::time::Instant::now() + LIMIT;
+        while !plane.kubectl(&["explain", &format!("{name}.spec")], "").await.success {
+            assert!(tokio::time::Instant::now() < deadline, "{name} is never published");
+        }
     }
 }
 

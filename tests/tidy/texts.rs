@@ -147,6 +147,7 @@ fn spec_fields() -> String {
     for (_, crd) in sgwarden::api::crds::all() {
         let crd = serde_json::to_value(crd).expect("a CRD is JSON");
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let _ = write!(page, "\n## {}\n\n{}\n", plain(&crd["spec"]["names"]["kind"]), plain(&schema["description"]));
         for part in ["spec", "status"] {
             let mut fields = BTreeMap::new();
             let mut order = Vec::new();
@@ -154,7 +155,7 @@ fn spec_fields() -> String {
                 order.push(path.to_owned());
                 fields.insert(path.to_owned(), text);
             });
-            let _ = write!(page, "\n## {part}\n\n{}\n\n", plain(&schema["properties"][part]["description"]));
+            let _ = write!(page, "\n### {part}\n\n{}\n\n", plain(&schema["properties"][part]["description"]));
             let mut told = false;
             for path in order {
                 // Rules of both directions are alike but for `to` and `from`.
@@ -210,7 +211,6 @@ fn kind(schema: &Value) -> String {
     match schema["type"].as_str().unwrap_or_default() {
         "array" => format!("list of {}s", kind(&schema["items"]).replace("number or string", "number or string item")),
         "object" if !schema["additionalProperties"].is_null() => "map of strings".to_owned(),
-        "boolean" => "true".to_owned(),
         other => other.to_owned(),
     }
 }
