@@ -1,7 +1,7 @@
 //! The types of the conditions in `status.conditions`, and their schema.
 //!
-//! Entry point: the constants; [`ALL`] lists them. They are read by kstatus and Argo CD:
-//! `Reconciling`, `Stalled`, `Drifted` and `DeletionBlocked` are abnormal when True, and absent or False otherwise.
+//! Entry point: the constants; [`ALL`] lists them. They are read by kstatus and Argo CD: `Reconciling`, `Stalled`, `Drifted`,
+//! `Suspended`, `Limited`, `DeletionBlocked` and `ClockSkewed` are abnormal when True, and absent or False otherwise.
 //!
 //! Invariant: whatever the schema lets into `lastTransitionTime` is a time Rust can hold, so that a stored condition
 //! cannot stop the watch (`format: date-time` alone lets year 9999, twelve digits of fraction and the offset +99:00 through).
@@ -18,6 +18,10 @@ pub const SYNCED: &str = "Synced";
 pub const DRIFTED: &str = "Drifted";
 /// True when every group that the rules name by object was found and has an id.
 pub const REFERENCES_RESOLVED: &str = "ReferencesResolved";
+/// True while nothing is reverted, because somebody suspended it; the message tells until when, and what is reverted then.
+pub const SUSPENDED: &str = "Suspended";
+/// True while the account allows less than the spec asks for; the message tells what is in effect instead.
+pub const LIMITED: &str = "Limited";
 /// True while sgwarden works towards the spec and expects to get there by itself.
 pub const RECONCILING: &str = "Reconciling";
 /// True when only a person can help: the spec cannot be done, or AWS refuses it.
@@ -25,8 +29,28 @@ pub const STALLED: &str = "Stalled";
 /// True while the object is deleted and its group in EC2 cannot be; the message names what still uses it.
 pub const DELETION_BLOCKED: &str = "DeletionBlocked";
 
-/// Every type of condition, in the order in which they are written.
-pub const ALL: [&str; 7] = [READY, SYNCED, DRIFTED, REFERENCES_RESOLVED, RECONCILING, STALLED, DELETION_BLOCKED];
+/// Of an `AwsAccount`: true when AWS accepts the credentials and they are of the account that the spec names.
+pub const CREDENTIALS_VALID: &str = "CredentialsValid";
+/// Of an `AwsAccount`: true when all groups of every Region were looked at lately.
+pub const SWEEP_HEALTHY: &str = "SweepHealthy";
+/// Of an `AwsAccount`: true while EC2's clock and ours differ by so much that EC2's is gone by.
+pub const CLOCK_SKEWED: &str = "ClockSkewed";
+
+/// Every type of condition, of every kind.
+pub const ALL: [&str; 12] = [
+    READY,
+    SYNCED,
+    DRIFTED,
+    REFERENCES_RESOLVED,
+    SUSPENDED,
+    LIMITED,
+    RECONCILING,
+    STALLED,
+    DELETION_BLOCKED,
+    CREDENTIALS_VALID,
+    SWEEP_HEALTHY,
+    CLOCK_SKEWED,
+];
 
 /// The most conditions an object may carry.
 pub const MAX_CONDITIONS: usize = 16;
@@ -45,7 +69,7 @@ pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
             "required": ["type", "status", "lastTransitionTime", "reason", "message"],
             "properties": {
                 "type": {
-                    "description": "Ready, Synced, Drifted, ReferencesResolved, Reconciling, Stalled or DeletionBlocked.",
+                    "description": "What is judged, such as Ready or Stalled.",
                     "type": "string",
                     "maxLength": 316,
                     "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",

@@ -27,12 +27,19 @@ pub const MAX_APPLIED_TAGS: usize = 50;
 pub const MAX_DRIFT: usize = 10;
 /// The most atoms in one drift record; `count` tells how many there were.
 pub const MAX_DRIFT_ATOMS: usize = 20;
+/// The most differences that a drift record knows again beside those it lists: many, and still little beside the rules.
+pub const MAX_DRIFT_UNLISTED: usize = 500;
+/// The characters of a digest in [`DriftRecord::unlisted`].
+pub const DRIFT_DIGEST: usize = 12;
 /// The most steps in [`PlanSummary::steps`]; `count` tells how many there are.
 pub const MAX_PLAN_STEPS: usize = 50;
 /// The most entries in [`SecurityGroupStatus::expired`]: every rule of both directions.
 pub const MAX_EXPIRED: usize = 512;
-/// The most characters in an entry of [`SecurityGroupStatus::expired`]: a direction, a rule's name and a time.
-pub const MAX_EXPIRED_LINE: usize = 112;
+/// The most characters in an entry of [`SecurityGroupStatus::expired`]: a direction, a rule's name, a set and a range of it, a
+/// time.
+pub const MAX_EXPIRED_LINE: usize = 480;
+/// The most entries in [`SecurityGroupStatus::expiring`]; the soonest are kept.
+pub const MAX_EXPIRING: usize = 50;
 /// The most entries in [`SecurityGroupStatus::pins`].
 pub const MAX_PINS: usize = 128;
 /// The most characters in an entry of [`SecurityGroupStatus::pins`]: a word, a name of AWS's 255 characters, an id.
@@ -48,6 +55,20 @@ words! {
         Created,
         /// It was there before, and was taken over.
         Adopted,
+    }
+}
+
+words! {
+    /// How far sgwarden goes with a group now.
+    EffectiveMode {
+        /// EC2 is made equal to the spec, and kept so.
+        Enforce,
+        /// Everything is computed and reported, nothing is written to EC2.
+        Observe,
+        /// Changes apply, nothing is reverted for now.
+        Suspended,
+        /// Changes wait until somebody approves them; edits of others are reverted.
+        AwaitingApproval,
     }
 }
 
@@ -68,6 +89,8 @@ words! {
         TagRemoved,
         /// The group itself is gone.
         GroupDeleted,
+        /// A prefix list that rules use has other entries than before.
+        PrefixListChanged,
         /// Different, but nothing was vouched for that it could be compared with.
         Unclassified,
     }
@@ -86,6 +109,8 @@ words! {
         Tolerated,
         /// Left alone for now, because reverts are suspended.
         Suspended,
+        /// Left alone, because the spec says by now what the edit made.
+        Declared,
     }
 }
 
@@ -97,6 +122,12 @@ pub struct SecurityGroupStatus {
     /// The metadata.generation that the rest of the status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+
+    /// Uid of the object that the status was written for. A status that a backup brought back under another uid vouches for no
+    /// rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub uid: Option<String>,
 
     /// Pinned before the group was created: the account used.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,7 +174,7 @@ pub struct SecurityGroupStatus {
     #[schemars(length(max = 32))]
     pub origin: Option<String>,
 
-    /// The mode in effect: Enforce or Observe.
+    /// The mode in effect: Enforce, Observe, Suspended or AwaitingApproval.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub mode: Option<String>,
@@ -179,6 +210,11 @@ pub struct SecurityGroupStatus {
     #[schemars(length(max = MAX_EXPIRED), inner(length(max = MAX_EXPIRED_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
     pub expired: Vec<String>,
 
+    /// Rules that expire within a day, as in expired; the soonest 50.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_EXPIRING), inner(length(max = MAX_TEXT)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub expiring: Vec<String>,
+
     /// Since when reverts are suspended, such as 2026-12-24T18:00:00Z. Survives the end of a suspend for an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 35), extend("format" = "date-time"))]
@@ -206,7 +242,7 @@ pub struct SecurityGroupStatus {
     #[schemars(length(max = MAX_DRIFT), extend("x-kubernetes-list-type" = "atomic"))]
     pub drift: Vec<DriftRecord>,
 
-    /// Ready, Synced, Drifted, ReferencesResolved, Reconciling, Stalled, DeletionBlocked.
+    /// Ready, Synced, Drifted, ReferencesResolved, Suspended, Limited, Reconciling, Stalled, DeletionBlocked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::schema")]
     pub conditions: Vec<Condition>,
@@ -247,7 +283,7 @@ pub struct Approved {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_TEXT))]
     pub by: Option<String>,
-    /// The metadata.generation it was spent on.
+    /// The metadata.generation it was spent on; absent while the plan is being carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
 }
@@ -300,6 +336,11 @@ pub struct DriftRecord {
     #[schemars(length(max = MAX_DRIFT_ATOMS), extend("x-kubernetes-list-type" = "atomic"))]
     pub atoms: Vec<DriftAtom>,
 
+    /// Digests of the differences that atoms leaves out, one after the other, so that they are known when they are seen again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_DRIFT_UNLISTED * DRIFT_DIGEST))]
+    pub unlisted: Option<String>,
+
     /// How many differences there were in all.
     pub count: i32,
 
@@ -312,7 +353,7 @@ pub struct DriftRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
 
-    /// What was done about it: Pending, Reverted or Reported.
+    /// What was done about it: Pending, Reverted, Reported, Tolerated, Suspended or Declared.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub resolution: String,
@@ -338,7 +379,7 @@ pub struct DriftRecord {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(inline)]
 pub struct DriftAtom {
-    /// Added, Removed, Modified, DescriptionChanged, TagChanged, TagRemoved, GroupDeleted or Unclassified.
+    /// Added, Removed, Modified, DescriptionChanged, TagChanged, TagRemoved, GroupDeleted, PrefixListChanged or Unclassified.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub kind: String,
@@ -444,7 +485,7 @@ mod tests {
                 "mode": "AwaitingApproval", "origin": "Imported", "quota": {"limit": 60, "weight": 2}, "plan": {},
                 "drift": [
                     {},
-                    {"kind": "Added", "resolution": "Tolerated", "detectedAt": "yesterday", "notified": [{"at": 1}],
+                    {"kind": "Added", "resolution": "Transient", "detectedAt": "yesterday", "notified": [{"at": 1}],
                      "actor": {"name": "ada", "mfa": true}, "atoms": [{}, {"kind": "Transient", "exposure": 1}]}
                 ]
             }"#,
@@ -452,6 +493,6 @@ mod tests {
         .expect("unknown fields and words are no error");
         assert_eq!(status.mode.as_deref(), Some("AwaitingApproval"));
         assert_eq!(status.drift.len(), 2);
-        assert!(Resolution::parse("Tolerated").is_err());
+        assert!(Resolution::parse("Transient").is_err());
     }
 }

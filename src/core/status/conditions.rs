@@ -3,31 +3,22 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::conditions::{DELETION_BLOCKED, DRIFTED, MAX_MESSAGE, READY, RECONCILING, REFERENCES_RESOLVED, STALLED, SYNCED};
-use crate::api::{DriftRecord, Resolution, SecurityGroupStatus};
+use crate::api::conditions::{
+    DELETION_BLOCKED, DRIFTED, LIMITED, MAX_MESSAGE, READY, RECONCILING, REFERENCES_RESOLVED, STALLED, SUSPENDED, SYNCED,
+};
+use crate::api::{DriftRecord, Mode, Resolution, SecurityGroupStatus};
 
 use super::drift::{cut, describe, is_open};
 use super::reason::Reason;
+use super::{Facts, outlook, suspend};
 
 /// How an object stands at the end of a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Nothing has been looked at yet. Written first of all: to kstatus an object without conditions is one that is done.
     Unseen,
-    /// The group is as declared.
-    Settled,
-    /// Observe mode, and the group is not as declared.
-    Observing {
-        /// How many differences there are.
-        differences: usize,
-        /// Each rule that waits for a reference, and for what.
-        held: Vec<String>,
-    },
-    /// The group is as declared but for rules that wait for a reference.
-    Waiting {
-        /// Each rule that waits, and for what.
-        held: Vec<String>,
-    },
+    /// The pass did all that may be done now. What is left, and what it waits for, is told by the facts.
+    Done,
     /// A pass is under way, or goes on soon.
     Progressing {
         /// With what.
@@ -49,101 +40,81 @@ pub enum Standing {
     },
 }
 
-/// What a settled object says.
-pub fn settled_message(rules: usize) -> String {
-    match rules {
-        1 => "1 rule is as declared".to_owned(),
-        rules => format!("{rules} rules are as declared"),
-    }
-}
-
-struct Draft {
-    kind: &'static str,
+/// A condition to be, without its times.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) kind: &'static str,
     status: &'static str,
     reason: Reason,
     message: String,
 }
 
-fn draft(kind: &'static str, status: &'static str, reason: Reason, message: impl Into<String>) -> Draft {
+pub(super) fn draft(kind: &'static str, status: &'static str, reason: Reason, message: impl Into<String>) -> Draft {
     Draft { kind, status, reason, message: message.into() }
 }
 
-pub(super) fn set(status: &mut SecurityGroupStatus, standing: &Standing, generation: i64, now: Timestamp) {
-    let rules = status.rule_count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
-    let mut drafts = match standing {
-        Standing::Unseen => {
-            let message = "sgwarden has not looked at the group yet";
-            vec![
-                draft(READY, "Unknown", Reason::NotLookedAt, message),
-                draft(SYNCED, "Unknown", Reason::NotLookedAt, message),
-                draft(RECONCILING, "True", Reason::NotLookedAt, message),
-            ]
-        }
-        Standing::Settled => {
-            let message = settled_message(rules);
-            vec![
-                draft(READY, "True", Reason::Succeeded, message.clone()),
-                draft(SYNCED, "True", Reason::Succeeded, message),
-                resolved(),
-            ]
-        }
-        Standing::Observing { differences, held } => {
-            let plural = if *differences == 1 { "difference is" } else { "differences are" };
-            let message =
-                format!("{differences} {plural} reported and left alone (mode Observe); status.plan lists what would be done");
-            let reason = if status.drift.iter().any(is_open) { Reason::DriftReported } else { Reason::Observing };
-            let references = if held.is_empty() {
-                resolved()
-            } else {
-                draft(REFERENCES_RESOLVED, "False", Reason::ReferencesNotReady, held.join("; "))
-            };
-            vec![draft(READY, "True", reason, message.clone()), draft(SYNCED, "False", reason, message), references]
-        }
-        Standing::Waiting { held } => {
-            let message = held.join("; ");
-            vec![
-                draft(READY, "False", Reason::ReferencesNotReady, message.clone()),
-                draft(SYNCED, "False", Reason::ReferencesNotReady, "rules wait for their references"),
-                draft(REFERENCES_RESOLVED, "False", Reason::ReferencesNotReady, message.clone()),
-                draft(RECONCILING, "True", Reason::ReferencesNotReady, message),
-            ]
-        }
+/// What is not ready for a reason: somebody has to act, or it goes on by itself.
+pub(super) fn not_ready(reason: Reason, message: &str) -> Vec<Draft> {
+    let attention = if reason.is_terminal() { STALLED } else { RECONCILING };
+    vec![draft(READY, "False", reason, message), draft(attention, "True", reason, message)]
+}
+
+/// Nothing was looked at yet.
+pub(super) fn unseen(kinds: &[&'static str], message: &str) -> Vec<Draft> {
+    let mut drafts: Vec<Draft> = kinds.iter().map(|kind| draft(kind, "Unknown", Reason::NotLookedAt, message)).collect();
+    drafts.push(draft(RECONCILING, "True", Reason::NotLookedAt, message));
+    drafts
+}
+
+pub(super) fn set(status: &mut SecurityGroupStatus, facts: &Facts<'_>) {
+    let mut drafts = match &facts.standing {
+        Standing::Unseen => unseen(&[READY, SYNCED], "sgwarden has not looked at the group yet"),
+        Standing::Done => outlook::drafts(status, facts),
         Standing::Progressing { doing } => vec![
-            draft(READY, "False", Reason::Progressing, doing.clone()),
-            draft(SYNCED, "False", Reason::Progressing, doing.clone()),
-            draft(RECONCILING, "True", Reason::Progressing, doing.clone()),
+            draft(READY, "False", Reason::Progressing, doing),
+            draft(SYNCED, "False", Reason::Progressing, doing),
+            draft(RECONCILING, "True", Reason::Progressing, doing),
         ],
         Standing::Failed { reason, message, seen } => {
             let synced = if *seen { "False" } else { "Unknown" };
-            let attention = if reason.is_terminal() { STALLED } else { RECONCILING };
-            vec![
-                draft(READY, "False", *reason, message.clone()),
-                draft(SYNCED, synced, *reason, message.clone()),
-                draft(attention, "True", *reason, message.clone()),
-            ]
+            let mut drafts = not_ready(*reason, message);
+            drafts.push(draft(SYNCED, synced, *reason, message));
+            drafts
         }
-        Standing::DeletionBlocked { message } => vec![
-            draft(READY, "False", Reason::InUse, message.clone()),
-            draft(DELETION_BLOCKED, "True", Reason::InUse, message.clone()),
-        ],
+        Standing::DeletionBlocked { message } => {
+            vec![draft(READY, "False", Reason::InUse, message), draft(DELETION_BLOCKED, "True", Reason::InUse, message)]
+        }
     };
-    drafts.push(drifted(&status.drift));
-    let previous = std::mem::take(&mut status.conditions);
-    // What this pass did not get to judge stays as it was, with its time.
-    let judged = drafts.iter().any(|draft| draft.kind == REFERENCES_RESOLVED);
-    let kept = previous.iter().find(|condition| condition.type_ == REFERENCES_RESOLVED && !judged).cloned();
-    status.conditions = drafts.into_iter().map(|draft| finish(&draft, &previous, generation, now)).collect();
-    status.conditions.extend(kept);
-    status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    drafts.extend(facts.desired.map(|desired| outlook::references(desired, facts.moved)));
+    drafts.push(drifted(&status.drift, status.mode.as_deref(), facts.war));
+    let mut unjudged = vec![REFERENCES_RESOLVED];
+    match &facts.enforcement {
+        Some(enforcement) => {
+            drafts.extend(enforcement.suspended.and_then(|suspended| suspend::condition(suspended, &status.drift, facts.now)));
+            drafts.extend(limited(enforcement.overruled));
+        }
+        None => {
+            unjudged.push(LIMITED);
+            // Also while nobody can tell what is declared, a suspend ends in time.
+            let lasts = suspend::remembered_suspension(status).is_some_and(|suspended| suspended.in_effect(facts.now));
+            unjudged.extend(lasts.then_some(SUSPENDED));
+        }
+    }
+    status.conditions = finish(&drafts, &status.conditions, &unjudged, facts.generation, facts.now);
 }
 
 /// A pass that begins does not unsay the failure of the last one: only its end can. Otherwise every try would flip the
 /// conditions twice, and tell the failure anew.
 pub fn keep_failure(next: &mut SecurityGroupStatus, previous: &SecurityGroupStatus) {
     let ready = previous.conditions.iter().find(|condition| condition.type_ == READY);
-    let quiet = [Reason::Progressing, Reason::NotLookedAt, Reason::ReferencesNotReady].map(Reason::as_str);
+    let mut quiet = vec![Reason::Progressing, Reason::NotLookedAt, Reason::ReferencesNotReady];
+    // Changes wait no more once they were approved; a pass that reverts an edit meanwhile says nothing of them.
+    if next.approved != previous.approved {
+        quiet.extend([Reason::AwaitingApproval, Reason::MassChange]);
+    }
     let failed = ready.is_some_and(|ready| {
-        ready.status == "False" && !quiet.contains(&ready.reason.as_str()) && ready.observed_generation == next.observed_generation
+        let told = !quiet.iter().any(|reason| reason.as_str() == ready.reason);
+        ready.status == "False" && told && ready.observed_generation == next.observed_generation
     });
     if !failed {
         return;
@@ -154,19 +125,30 @@ pub fn keep_failure(next: &mut SecurityGroupStatus, previous: &SecurityGroupStat
     next.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
 }
 
-fn resolved() -> Draft {
-    draft(REFERENCES_RESOLVED, "True", Reason::Succeeded, "every reference is known")
+fn limited(overruled: &[String]) -> Option<Draft> {
+    (!overruled.is_empty()).then(|| draft(LIMITED, "True", Reason::PolicyLimited, overruled.join("; ")))
 }
 
-fn drifted(records: &[DriftRecord]) -> Draft {
-    let open: Vec<&DriftRecord> = records.iter().filter(|record| is_open(record)).collect();
-    if let Some(newest) = open.first() {
-        let (reason, done) = if newest.resolution == Resolution::Pending.as_str() {
-            (Reason::Progressing, "being put right")
-        } else {
-            (Reason::DriftReported, "reported, left alone (mode Observe)")
+fn drifted(records: &[DriftRecord], mode: Option<&str>, war: Option<&str>) -> Draft {
+    let fought = war.map(|what| {
+        format!("made and reverted again and again: {what}; sgwarden goes on reverting it, find out who or what makes it")
+    });
+    if let Some(newest) = records.iter().find(|record| is_open(record)) {
+        let reason = match Resolution::parse(&newest.resolution) {
+            Ok(Resolution::Pending) => Reason::Progressing,
+            Ok(Resolution::Suspended) => Reason::Suspended,
+            Ok(Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared) | Err(_) => {
+                Reason::DriftReported
+            }
         };
-        return draft(DRIFTED, "True", reason, format!("{}: {} ({})", done, describe(newest), newest.id));
+        let message = format!("{}: {} ({})", doing(newest, mode), describe(newest), newest.id);
+        return match fought {
+            Some(fought) => draft(DRIFTED, "True", Reason::RevertWar, format!("{fought}; {message}")),
+            None => draft(DRIFTED, "True", reason, message),
+        };
+    }
+    if let Some(fought) = fought {
+        return draft(DRIFTED, "False", Reason::RevertWar, fought);
     }
     match records.first() {
         Some(newest) if newest.resolution == Resolution::Reverted.as_str() => {
@@ -182,17 +164,48 @@ fn drifted(records: &[DriftRecord]) -> Draft {
     }
 }
 
-fn finish(draft: &Draft, previous: &[Condition], generation: i64, now: Timestamp) -> Condition {
+/// What is done about an open drift.
+pub(super) fn doing(record: &DriftRecord, mode: Option<&str>) -> &'static str {
+    match Resolution::parse(&record.resolution) {
+        Ok(Resolution::Pending) => "being put right",
+        Ok(Resolution::Suspended) => "left alone while reverts are suspended",
+        Ok(Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared) | Err(_) => {
+            if mode == Some(Mode::Observe.as_str()) {
+                "reported, left alone (mode Observe)"
+            } else {
+                "reported, left alone (undeclaredRules: Report)"
+            }
+        }
+    }
+}
+
+/// The conditions with their times, in the order of their types. Of those in `unjudged`, what this pass did not get to judge stays as
+/// it was, with its time.
+pub(super) fn finish(
+    drafts: &[Draft],
+    previous: &[Condition],
+    unjudged: &[&str],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let judged: Vec<&str> = drafts.iter().map(|draft| draft.kind).collect();
+    let stays = |known: &&Condition| unjudged.contains(&known.type_.as_str()) && !judged.contains(&known.type_.as_str());
+    let mut conditions: Vec<Condition> = drafts.iter().map(|draft| timed(draft, previous, generation, now)).collect();
+    conditions.extend(previous.iter().filter(stays).cloned());
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    conditions
+}
+
+fn timed(draft: &Draft, previous: &[Condition], generation: i64, now: Timestamp) -> Condition {
     let before = previous.iter().find(|condition| condition.type_ == draft.kind);
     // The time tells when the status flipped, not when it was last looked at.
     let since = before.filter(|before| before.status == draft.status).map(|before| before.last_transition_time.clone());
-    let whole_seconds = Timestamp::from_second(now.as_second()).unwrap_or(now);
     Condition {
         type_: draft.kind.to_owned(),
         status: draft.status.to_owned(),
         reason: draft.reason.as_str().to_owned(),
         message: cut(&draft.message, MAX_MESSAGE),
         observed_generation: Some(generation),
-        last_transition_time: since.unwrap_or(Time(whole_seconds)),
+        last_transition_time: since.unwrap_or(Time(super::whole_second(now))),
     }
 }

@@ -1,13 +1,23 @@
-//! Drift records: one entry for what one pass found, kept until it is resolved and then among the newest ten.
+//! Drift records: one entry for what one pass found and does the same about, kept until it is resolved and then among the newest
+//! ten.
+//!
+//! Invariant: a difference is in one open record at most, and stays in it while it is there: a record lists twenty differences and
+//! knows the others by their digests, so that none is taken for new, and none that is new for known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::api::{self, DriftAtom, DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_TEXT, Mode, Resolution};
-use crate::core::model::{Atom, Tags};
+use crate::api::{
+    self, DRIFT_DIGEST, DriftAtom, DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_TEXT, Mode, Resolution,
+    TAG_PREFIX,
+};
+use crate::core::desired::{Desired, Policy};
+use crate::core::model::{Atom, PrefixListId, Tags};
 use crate::core::plan::{Difference, Report, What};
+
+use super::stance::Stance;
 
 /// What a pass adds to the records.
 #[derive(Clone, Copy, Debug)]
@@ -16,29 +26,32 @@ pub struct Tracking<'a> {
     pub group: &'a str,
     /// When the drift was seen.
     pub now: Timestamp,
-    /// Whether it will be put right.
-    pub mode: Mode,
+    /// What may be done about it.
+    pub policy: &'a Policy,
+    /// What is declared, if the manifest could be used: drift that it says by now was not put right.
+    pub desired: Option<&'a Desired>,
     /// The pass that saw it.
     pub trace_id: &'a str,
 }
 
 /// The records after a look at the group: drift that is new gets one, drift that is gone is resolved.
 pub fn track(records: &[DriftRecord], report: &Report, with: Tracking<'_>) -> Vec<DriftRecord> {
-    let current: Vec<DriftAtom> = report.drifts().filter_map(atom_of).collect();
-    let incomplete = report.ownership.is_none()
-        || report
-            .differences
-            .iter()
-            .any(|d| d.held.is_none() && matches!(d.what, What::Missing { atom: _, declared: _, last_id: _ }));
-    let mut next: Vec<DriftRecord> = records.iter().cloned().map(|record| follow(record, &current, incomplete, with)).collect();
-    let known: BTreeSet<String> =
-        next.iter().filter(|record| is_open(record)).flat_map(|record| &record.atoms).map(identity).collect();
-    // A record that lists only a part stands for the rest too, until there is more than it counted.
-    let uncounted: i64 =
-        next.iter().filter(|record| is_open(record)).map(|record| i64::from(record.count) - as_count(record.atoms.len())).sum();
-    let new: Vec<DriftAtom> = current.into_iter().filter(|atom| !known.contains(&identity(atom))).collect();
-    if as_count(new.len()) > uncounted {
-        next.insert(0, record(new, with));
+    let look = Look::of(report, with);
+    let open = || records.iter().filter(|record| is_open(record));
+    let known: BTreeSet<String> = open().flat_map(digests).collect();
+    let new: Vec<&Seen> = look.seen.iter().filter(|seen| !known.contains(&seen.digest)).collect();
+    // A record with more than it knows stands for the rest too, until there is more than it counted.
+    let covered = as_count(new.len()) <= open().map(uncounted).sum::<i64>();
+    let mut next: Vec<DriftRecord> = records.iter().map(|record| look.follow(record, !new.is_empty(), with)).collect();
+    if !covered {
+        // What is put right and what is left alone end at different times.
+        for resolution in [Resolution::Reported, Resolution::Suspended, Resolution::Pending] {
+            let atoms: Vec<DriftAtom> =
+                new.iter().filter(|seen| seen.resolution == resolution).map(|seen| seen.atom.clone()).collect();
+            if !atoms.is_empty() {
+                next.insert(0, record(atoms, resolution, with));
+            }
+        }
     }
     evict(&mut next);
     next
@@ -49,72 +62,253 @@ pub fn is_open(record: &DriftRecord) -> bool {
     record.resolved_at.is_none()
 }
 
+/// A drift that is there now.
+struct Seen {
+    atom: DriftAtom,
+    digest: String,
+    resolution: Resolution,
+}
+
+/// What one look at the group found.
+struct Look {
+    /// Drift, in the order of the report.
+    seen: Vec<Seen>,
+    /// The same, by digest.
+    by_digest: BTreeMap<String, Resolution>,
+    /// What would be drift, but that the manifest lets it be.
+    let_be: BTreeSet<String>,
+    /// There is no group, or not all of its rules are in: one that was deleted is not there again yet.
+    incomplete: bool,
+}
+
+impl Look {
+    fn of(report: &Report, with: Tracking<'_>) -> Self {
+        let mut look = Self { seen: Vec::new(), by_digest: BTreeMap::new(), let_be: BTreeSet::new(), incomplete: false };
+        for difference in report.drifts() {
+            let Some(atom) = atom_of(difference) else { continue };
+            let digest = digest(&atom);
+            let stance = Stance::of(difference, with.policy);
+            if stance.is_let_be() {
+                look.let_be.insert(digest);
+                continue;
+            }
+            let resolution = open_resolution(stance, with.policy.mode);
+            look.by_digest.insert(digest.clone(), resolution);
+            look.seen.push(Seen { atom, digest, resolution });
+        }
+        let missing = |difference: &Difference| {
+            difference.held.is_none() && matches!(difference.what, What::Missing { atom: _, declared: _, last_id: _ })
+        };
+        look.incomplete = report.ownership.is_none() || report.differences.iter().any(missing);
+        look
+    }
+
+    /// `strangers`: there is drift that no record knows.
+    fn follow(&self, record: &DriftRecord, strangers: bool, with: Tracking<'_>) -> DriftRecord {
+        let mut record = record.clone();
+        if !is_open(&record) {
+            return record;
+        }
+        let unfinished = self.incomplete && record.atoms.iter().any(|atom| atom.kind == api::DriftKind::GroupDeleted.as_str());
+        let strangers = strangers && uncounted(&record) > 0;
+        let mut resolutions: Vec<Resolution> =
+            digests(&record).iter().filter_map(|digest| self.by_digest.get(digest)).copied().collect();
+        if resolutions.is_empty() && (unfinished || strangers) {
+            let stance = if with.policy.suspended { Stance::Suspended } else { Stance::Open };
+            resolutions.push(open_resolution(stance, with.policy.mode));
+        }
+        // As long as a part of it is put right, it is not left alone.
+        let active = [Resolution::Pending, Resolution::Suspended, Resolution::Reported];
+        if let Some(resolution) = active.into_iter().find(|resolution| resolutions.contains(resolution)) {
+            record.resolution = resolution.into();
+            return record;
+        }
+        record.resolved_at = Some(with.now.to_string());
+        if let Some(resolution) = self.end(&record, with.desired) {
+            record.resolution = resolution.into();
+        }
+        record
+    }
+
+    /// How a drift that is gone ended; `None`: as it was told before, only that it is over.
+    fn end(&self, record: &DriftRecord, desired: Option<&Desired>) -> Option<Resolution> {
+        let tolerated = |atom: &DriftAtom| self.let_be.contains(&digest(atom));
+        if record.atoms.iter().any(tolerated) && record.atoms.iter().all(|atom| tolerated(atom) || says(desired, atom)) {
+            return Some(Resolution::Tolerated);
+        }
+        if !record.atoms.is_empty() && record.atoms.iter().all(|atom| says(desired, atom)) {
+            return Some(Resolution::Declared);
+        }
+        (record.resolution == Resolution::Pending.as_str()).then_some(Resolution::Reverted)
+    }
+}
+
+/// Whether the manifest says by now what an edit made: nobody has put that right.
+fn says(desired: Option<&Desired>, atom: &DriftAtom) -> bool {
+    let Some(desired) = desired else { return false };
+    let ours = |text: &Option<String>| text.as_ref().is_some_and(|text| text.starts_with(&format!("tag {TAG_PREFIX}")));
+    if atom.kind == api::DriftKind::GroupDeleted.as_str() || ours(&atom.before) || ours(&atom.after) {
+        return false;
+    }
+    let declared = |text: &String| {
+        let rules = desired.rules.iter();
+        let rule = |(atom, declared): (&Atom, &crate::core::model::Declared)| {
+            shown(atom.to_string()) == *text || shown(described(atom, declared.description.as_ref())) == *text
+        };
+        rules.map(rule).any(|same| same) || desired.tags.iter().any(|(key, value)| shown(tag(key, value)) == *text)
+    };
+    match (&atom.before, &atom.after) {
+        (_, Some(after)) => declared(after),
+        (Some(before), None) => !declared(before),
+        (None, None) => false,
+    }
+}
+
+fn open_resolution(stance: Stance, mode: Mode) -> Resolution {
+    match (mode, stance) {
+        (Mode::Observe, _) | (Mode::Enforce, Stance::Reported | Stance::Tolerated | Stance::Kept) => Resolution::Reported,
+        (Mode::Enforce, Stance::Suspended) => Resolution::Suspended,
+        (Mode::Enforce, Stance::Open | Stance::Waits) => Resolution::Pending,
+    }
+}
+
 fn as_count(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
 
-/// `incomplete`: there is no group, or not all of its rules are in: one that was deleted is not restored yet.
-fn follow(mut record: DriftRecord, current: &[DriftAtom], incomplete: bool, with: Tracking<'_>) -> DriftRecord {
-    if !is_open(&record) {
-        return record;
-    }
-    let still = |atom: &DriftAtom| {
-        let seen = current.iter().any(|seen| identity(seen) == identity(atom));
-        seen || (incomplete && atom.kind == api::DriftKind::GroupDeleted.as_str())
-    };
-    if record.atoms.iter().any(still) {
-        record.resolution = open_resolution(with.mode).into();
-    } else {
-        record.resolved_at = Some(with.now.to_string());
-        if record.resolution == Resolution::Pending.as_str() {
-            record.resolution = Resolution::Reverted.into();
-        }
-    }
-    record
+/// How many differences of a record it does not even know by digest.
+fn uncounted(record: &DriftRecord) -> i64 {
+    (i64::from(record.count) - as_count(digests(record).len())).max(0)
 }
 
-fn open_resolution(mode: Mode) -> Resolution {
-    match mode {
-        Mode::Enforce => Resolution::Pending,
-        Mode::Observe => Resolution::Reported,
-    }
+/// Every difference that a record knows, listed or not.
+fn digests(record: &DriftRecord) -> Vec<String> {
+    let unlisted: Vec<char> = record.unlisted.as_deref().unwrap_or_default().chars().collect();
+    let unlisted = unlisted.chunks(DRIFT_DIGEST).map(|digest| digest.iter().collect());
+    record.atoms.iter().map(digest).chain(unlisted).collect()
 }
 
-fn record(mut atoms: Vec<DriftAtom>, with: Tracking<'_>) -> DriftRecord {
+/// What makes a difference the same one at the next look. Not what the manifest alone says, the name of the rule and the text it
+/// should have: that may change meanwhile.
+fn digest(atom: &DriftAtom) -> String {
+    let DriftAtom { kind, before, after, rule_id, rule: _ } = atom;
+    let before = if *kind == api::DriftKind::DescriptionChanged.as_str() { &None } else { before };
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let whole = Sha256::digest([kind.clone(), text(before), text(after), text(rule_id)].join("\u{1f}"));
+    whole.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(DRIFT_DIGEST).collect()
+}
+
+fn record(atoms: Vec<DriftAtom>, resolution: Resolution, with: Tracking<'_>) -> DriftRecord {
     let count = i32::try_from(atoms.len()).unwrap_or(i32::MAX);
-    let mut digest = Sha256::new();
-    digest.update(with.group);
-    digest.update(with.now.to_string());
+    let mut id = Sha256::new();
+    id.update(with.group);
+    id.update(with.now.to_string());
     for atom in &atoms {
-        digest.update(identity(atom));
+        id.update(digest(atom));
     }
-    let [a, b, c, d, ..]: [u8; 32] = digest.finalize().into();
-    atoms.truncate(MAX_DRIFT_ATOMS);
-    DriftRecord {
+    let [a, b, c, d, ..]: [u8; 32] = id.finalize().into();
+    let mut record = DriftRecord {
         id: format!("d-{a:02x}{b:02x}{c:02x}{d:02x}"),
         atoms,
+        unlisted: None,
         count,
         detected_at: Some(with.now.to_string()),
         actor: None,
-        resolution: open_resolution(with.mode).into(),
+        resolution: resolution.into(),
         resolved_at: None,
         change_id: None,
         trace_id: Some(with.trace_id.to_owned()),
-    }
+    };
+    fit(&mut record);
+    record
 }
 
-/// Keeps the newest that status can hold; open ones outlive resolved ones.
+/// Moves what is more than a record lists among the digests, as far as they go.
+fn fit(record: &mut DriftRecord) {
+    let rest = record.atoms.split_off(record.atoms.len().min(MAX_DRIFT_ATOMS));
+    let mut unlisted = record.unlisted.take().unwrap_or_default();
+    unlisted.extend(rest.iter().map(digest));
+    let fitting: String = unlisted.chars().take(MAX_DRIFT_UNLISTED * DRIFT_DIGEST).collect();
+    record.unlisted = Some(fitting).filter(|digests| !digests.is_empty());
+}
+
+/// Keeps what status can hold: the newest. Resolved ones go first; open ones are never lost, the oldest become one.
 pub fn evict(records: &mut Vec<DriftRecord>) {
     while records.len() > MAX_DRIFT {
-        let victim = records.iter().rposition(|record| !is_open(record)).unwrap_or(records.len() - 1);
-        records.remove(victim);
+        if let Some(victim) = records.iter().rposition(|record| !is_open(record)) {
+            records.remove(victim);
+            continue;
+        }
+        let (Some(oldest), Some(next)) = (records.pop(), records.pop()) else { return };
+        records.push(merge(oldest, next));
     }
 }
 
-fn identity(atom: &DriftAtom) -> String {
-    let DriftAtom { kind, before, after, rule_id, rule: _ } = atom;
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    [kind.clone(), text(before), text(after), text(rule_id)].join("\u{1f}")
+/// Two open records as one. It keeps the older one's id and time: that is how long something is open.
+fn merge(older: DriftRecord, newer: DriftRecord) -> DriftRecord {
+    let mut unlisted = older.unlisted.unwrap_or_default();
+    unlisted.push_str(&newer.unlisted.unwrap_or_default());
+    let pending = newer.resolution == Resolution::Pending.as_str();
+    let mut merged = DriftRecord {
+        atoms: older.atoms.into_iter().chain(newer.atoms).collect(),
+        unlisted: Some(unlisted),
+        count: older.count.saturating_add(newer.count),
+        actor: older.actor.filter(|actor| newer.actor.as_ref() == Some(actor)),
+        resolution: if pending { newer.resolution } else { older.resolution },
+        ..older
+    };
+    fit(&mut merged);
+    merged
+}
+
+/// A prefix list whose entries changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListChange {
+    /// The list.
+    pub id: PrefixListId,
+    /// Its name.
+    pub name: String,
+    /// The version that was seen before.
+    pub before: i64,
+    /// The version it has.
+    pub after: i64,
+}
+
+/// The records with changes of prefix lists that rules use. Whoever owns a list decides what is in it, so they are told and left
+/// alone, each once: a change that was seen before a restart is known by its record.
+pub fn note_list_changes(records: &[DriftRecord], changes: &[ListChange], with: Tracking<'_>) -> Vec<DriftRecord> {
+    let known: BTreeSet<String> = records.iter().flat_map(digests).collect();
+    let version = |change: &ListChange, version: i64| {
+        let ListChange { id, name, before: _, after: _ } = change;
+        Some(shown(format!("prefix list {id} ({name}) version {version}")))
+    };
+    let atom = |change: &ListChange| DriftAtom {
+        kind: api::DriftKind::PrefixListChanged.into(),
+        before: version(change, change.before),
+        after: version(change, change.after),
+        rule_id: None,
+        rule: None,
+    };
+    let new: Vec<DriftAtom> = changes.iter().map(atom).filter(|atom| !known.contains(&digest(atom))).collect();
+    let mut next = records.to_vec();
+    if !new.is_empty() {
+        let over = Some(with.now.to_string());
+        next.insert(0, DriftRecord { resolved_at: over, ..record(new, Resolution::Reported, with) });
+        evict(&mut next);
+    }
+    next
+}
+
+fn shown(text: String) -> String {
+    cut(&text, MAX_TEXT)
+}
+
+fn described(atom: &Atom, text: Option<&String>) -> String {
+    format!("{atom} \"{}\"", text.map_or("", String::as_str))
+}
+
+fn tag(key: &str, value: &str) -> String {
+    format!("tag {key}={value}")
 }
 
 /// One drift as status shows it; `None` for a difference that is no drift.
@@ -130,18 +324,18 @@ fn atom_of(difference: &Difference) -> Option<DriftAtom> {
             (Some(atom.to_string()), Some(live.atom.to_string()), Some(live.id.clone()), Some(declared.rule.clone()))
         }
         What::Description { live, declared } => {
-            let with = |text: &Option<String>| format!("{} \"{}\"", live.atom, text.as_deref().unwrap_or_default());
-            (Some(with(&declared.description)), Some(with(&live.description)), Some(live.id.clone()), Some(declared.rule.clone()))
+            let with = |text: &Option<String>| Some(described(&live.atom, text.as_ref()));
+            (with(&declared.description), with(&live.description), Some(live.id.clone()), Some(declared.rule.clone()))
         }
         What::Tag { key, live, declared, ownership: _ } => {
-            let with = |value: &Option<String>| value.as_ref().map(|value| format!("tag {key}={value}"));
+            let with = |value: &Option<String>| value.as_ref().map(|value| tag(key, value));
             (with(declared), with(live), None, None)
         }
     };
     Some(DriftAtom {
         kind: kind.to_owned(),
-        before: before.map(|text| cut(&text, MAX_TEXT)),
-        after: after.map(|text| cut(&text, MAX_TEXT)),
+        before: before.map(shown),
+        after: after.map(shown),
         rule_id: rule_id.map(|id| id.to_string()),
         rule: rule.map(|rule| rule.to_string()),
     })
@@ -174,7 +368,12 @@ fn describe_atom(atom: &DriftAtom) -> String {
         Ok(api::DriftKind::Added) => format!("added {after}"),
         Ok(api::DriftKind::Removed | api::DriftKind::TagRemoved) => format!("removed {before}"),
         Ok(api::DriftKind::GroupDeleted) => format!("deleted group {before}"),
-        Ok(api::DriftKind::Modified | api::DriftKind::DescriptionChanged | api::DriftKind::TagChanged) => {
+        Ok(
+            api::DriftKind::Modified
+            | api::DriftKind::DescriptionChanged
+            | api::DriftKind::TagChanged
+            | api::DriftKind::PrefixListChanged,
+        ) => {
             format!("changed {before} to {after}")
         }
         Ok(api::DriftKind::Unclassified) | Err(_) => format!("{before} became {after}"),

@@ -1,25 +1,49 @@
 //! What an object's status says after a pass: fields, conditions, drift records, and what people are told as Events.
 //!
-//! Entry points: [`build`] (the status), [`notices`] (the Events), [`track`] (the drift records), [`Reason`].
+//! Entry points: [`build`] (the status of a group; [`build_account`] and [`build_cidr_set`] those of the other kinds), [`notices`]
+//! (the Events), [`track`] (the drift records), [`Reason`]. What the status remembers is read back by [`suspension`], [`approval`]
+//! and [`baseline`].
 //!
 //! Invariant: equal facts give an equal status, but for the times at which something changed: no write without news.
-//! Invariant: conditions follow kstatus: `Reconciling`, `Stalled`, `Drifted` and `DeletionBlocked` are abnormal when True.
+//! Invariant: conditions follow kstatus: `Reconciling`, `Stalled`, `Drifted`, `Suspended`, `Limited`, `DeletionBlocked` and
+//! `ClockSkewed` are abnormal when True.
+//! Invariant: whatever people are to be told once leaves a trace in the status, so that a restart does not tell it again.
 
+mod account;
+mod approval;
+mod cidr_set;
 mod conditions;
 mod drift;
+mod expiry;
 mod notices;
+mod outlook;
 mod reason;
+mod stance;
+mod suspend;
 
-pub use conditions::{Standing, keep_failure, settled_message};
-pub use drift::{Tracking, applied_tags, cut, describe, evict, is_open, track};
+pub use account::{AccountFacts, Credentials, RegionFacts, Sweep, account_status_due, build_account};
+pub use approval::{Pending, Wait, approval};
+pub use cidr_set::{CidrSetFacts, build_cidr_set};
+pub use conditions::{Standing, keep_failure};
+pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track};
+pub use expiry::next_news;
 pub use notices::{Told, notices};
+pub use outlook::{Family, HeldUp, OverQuota, quota_message, settled_message};
 pub use reason::Reason;
+pub use suspend::{SuspendedUntil, remembered_suspension, suspension};
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::api::{DriftRecord, MAX_APPLIED_TAGS, MAX_PLAN_STEPS, MAX_TEXT, Mode, Origin, PlanSummary, Quota, SecurityGroupStatus};
-use crate::core::desired::{Declaration, Desired};
-use crate::core::model::{AccountId, DEFAULT_RULES_PER_GROUP, Observed, Region, SecurityGroupId, Tags, Vouched, VpcId};
+use crate::api::{
+    Approved, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_EXPIRED, MAX_PINS, MAX_TEXT, Mode, Origin, Quota,
+    SecurityGroupStatus, Usage,
+};
+use crate::core::desired::{Declaration, Desired, Policy, Problem};
+use crate::core::model::{
+    AccountId, DEFAULT_RULES_PER_GROUP, Direction, Observed, Region, SecurityGroupId, Tags, Vouched, VpcId, Weight,
+};
 use crate::core::plan::{self, Plan, Report};
 
 /// Where a group is, once everything about that was looked up.
@@ -35,6 +59,17 @@ pub struct Place<'a> {
     pub vpc: &'a VpcId,
 }
 
+/// How far sgwarden goes with a group now.
+#[derive(Clone, Copy, Debug)]
+pub struct Enforcement<'a> {
+    /// What account, namespace and manifest allow.
+    pub policy: &'a Policy,
+    /// The suspend in effect, or over for less than an hour.
+    pub suspended: Option<&'a SuspendedUntil>,
+    /// Where the account allows less than the manifest asks for: what, and what is in effect instead.
+    pub overruled: &'a [String],
+}
+
 /// Everything a pass knows about its object when it writes the status. What it does not know stays as it was.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -46,8 +81,8 @@ pub struct Facts<'a> {
     pub previous: &'a SecurityGroupStatus,
     /// The manifest, if it could be used.
     pub declaration: Option<&'a Declaration>,
-    /// The mode in effect.
-    pub mode: Mode,
+    /// How far sgwarden goes: set once the account is known.
+    pub enforcement: Option<Enforcement<'a>>,
     /// Where the group is: set once everything about it was looked up.
     pub place: Option<Place<'a>>,
     /// The desired state.
@@ -56,48 +91,147 @@ pub struct Facts<'a> {
     pub observed: Option<&'a Observed>,
     /// What still differs, and how it would be put right.
     pub remaining: Option<(&'a Plan, &'a Report)>,
+    /// The plan that is told and not carried out.
+    pub pending: Option<Pending<'a>>,
+    /// Declared rules that do not fit.
+    pub over_quota: &'a [OverQuota],
+    /// Removals that the account's limit holds up.
+    pub held_up: Option<HeldUp>,
+    /// The most rules the group may have in a direction and family, as far as is known.
+    pub rules_per_group: Option<u32>,
     /// The set we vouch for.
     pub vouched: Option<Vouched>,
     /// The drift records.
     pub drift: Vec<DriftRecord>,
+    /// The edit that is made again as often as it is reverted.
+    pub war: Option<&'a str>,
+    /// The ids behind names in AWS, each a line for `status.pins`.
+    pub pins: Option<&'a BTreeSet<String>>,
+    /// Names in AWS that stand for other ids than those they are pinned to, each in a sentence.
+    pub moved: &'a [String],
+    /// Expiries that were acted on, each a line for `status.expired`.
+    pub expired: Option<&'a BTreeSet<String>>,
+    /// The approval under which the plan is carried out; see [`approval`].
+    pub approved: Option<Approved>,
+    /// Who uses the group. Alone it is no news, and is not written.
+    pub usage: Option<Usage>,
     /// How the object stands.
     pub standing: Standing,
 }
 
+impl<'a> Facts<'a> {
+    /// Facts of a pass that knows nothing but how the object stands. The set we vouch for and the drift records have to be set: without
+    /// them there are none.
+    pub fn of(previous: &'a SecurityGroupStatus, generation: i64, now: Timestamp, standing: Standing) -> Self {
+        Self {
+            generation,
+            now,
+            previous,
+            declaration: None,
+            enforcement: None,
+            place: None,
+            desired: None,
+            observed: None,
+            remaining: None,
+            pending: None,
+            over_quota: &[],
+            held_up: None,
+            rules_per_group: None,
+            vouched: None,
+            drift: Vec::new(),
+            war: None,
+            pins: None,
+            moved: &[],
+            expired: None,
+            approved: None,
+            usage: None,
+            standing,
+        }
+    }
+}
+
 /// The status to be written.
-pub fn build(facts: Facts<'_>) -> SecurityGroupStatus {
+pub fn build(mut facts: Facts<'_>) -> SecurityGroupStatus {
     let mut status = facts.previous.clone();
     status.observed_generation = Some(facts.generation);
-    if let Some(declaration) = facts.declaration {
-        status.mode = Some(facts.mode.into());
-        if let Some(place) = facts.place {
-            pin(&mut status, declaration, place);
-        }
+    if let Some(enforcement) = &facts.enforcement {
+        status.mode = Some(effective_mode(enforcement, &facts).into());
+        status.suspended_since = enforcement.suspended.map(|suspended| suspended.since.to_string());
+        status.suspended_until = enforcement.suspended.map(|suspended| suspended.until.to_string());
+    }
+    if let (Some(declaration), Some(place)) = (facts.declaration, facts.place) {
+        pin(&mut status, declaration, place);
     }
     if let Some(observed) = facts.observed {
-        status.group_id = Some(observed.group.id.to_string());
-        status.arn.clone_from(&observed.group.arn);
-        status.owner_id = Some(observed.group.owner.to_string());
-        // The tag is foreign input, and anybody's to edit: it counts only where status says nothing.
-        let tagged = observed.group.tags.get(plan::TAG_ORIGIN).and_then(|origin| Origin::parse(origin).ok());
-        status.origin = status.origin.or(Some(tagged.unwrap_or(Origin::Created).into()));
-        if let Some(desired) = facts.desired {
-            let tags = applied_tags(facts.previous.tags.as_ref(), &desired.tags, &observed.group.tags);
-            status.tags = Some(tags.into_iter().take(MAX_APPLIED_TAGS).collect());
-        }
+        see(&mut status, observed, &facts);
     }
-    if let Some((plan, report)) = facts.remaining {
+    if let Some((_, report)) = facts.remaining {
         status.rule_count = i32::try_from(report.live_declared).ok();
-        if facts.desired.is_some() {
-            status.quota = Some(quota(report));
-        }
-        let observing = facts.mode == Mode::Observe;
-        status.plan = (observing && !plan.is_empty()).then(|| summarise(plan));
+        status.plan = None;
+    }
+    if let (Some(desired), Some(_)) = (facts.desired, facts.remaining) {
+        status.quota = Some(quota(desired, facts.rules_per_group));
+    }
+    if let Some(pending) = facts.pending {
+        status.plan = Some(approval::summarise(pending));
+    }
+    approve(&mut status, &facts);
+    let bounded = |lines: &BTreeSet<String>, most: usize| lines.iter().take(most).map(|line| cut(line, MAX_TEXT)).collect();
+    if let Some(pins) = facts.pins {
+        status.pins = bounded(pins, MAX_PINS);
+    }
+    if let Some(expired) = facts.expired {
+        status.expired = bounded(expired, MAX_EXPIRED);
+    }
+    if let Some(declaration) = facts.declaration {
+        status.expiring = expiry::expiring(declaration, &status.expired.iter().cloned().collect(), facts.now);
     }
     status.rules = facts.vouched.as_ref().map(Vouched::to_lines);
-    status.drift = facts.drift;
-    conditions::set(&mut status, &facts.standing, facts.generation, facts.now);
+    status.drift = std::mem::take(&mut facts.drift);
+    conditions::set(&mut status, &facts);
+    if status != *facts.previous {
+        status.usage = facts.usage.or(status.usage);
+    }
     status
+}
+
+fn effective_mode(enforcement: &Enforcement<'_>, facts: &Facts<'_>) -> EffectiveMode {
+    if enforcement.policy.mode == Mode::Observe {
+        EffectiveMode::Observe
+    } else if enforcement.suspended.is_some_and(|suspended| suspended.in_effect(facts.now)) {
+        EffectiveMode::Suspended
+    } else if facts.pending.is_some_and(|pending| pending.wait.is_some()) {
+        EffectiveMode::AwaitingApproval
+    } else {
+        EffectiveMode::Enforce
+    }
+}
+
+/// What a look at the group tells about it.
+fn see(status: &mut SecurityGroupStatus, observed: &Observed, facts: &Facts<'_>) {
+    status.group_id = Some(observed.group.id.to_string());
+    status.arn.clone_from(&observed.group.arn);
+    status.owner_id = Some(observed.group.owner.to_string());
+    // The tag is foreign input, and anybody's to edit: it counts only where status says nothing. Without it a group that is to be
+    // taken over is one that was there before, and of any other it is not known: such a group outlives its object.
+    let tagged = observed.group.tags.get(plan::TAG_ORIGIN).and_then(|origin| Origin::parse(origin).ok());
+    let adopting = facts.declaration.is_some_and(|declaration| declaration.adopt.is_some());
+    let origin = tagged.or(adopting.then_some(Origin::Adopted));
+    status.origin = status.origin.take().or(origin.map(Into::into));
+    if let Some(desired) = facts.desired {
+        let tags = applied_tags(facts.previous.tags.as_ref(), &desired.tags, &observed.group.tags);
+        status.tags = Some(tags.into_iter().take(MAX_APPLIED_TAGS).collect());
+    }
+}
+
+/// An approval is noted before its plan is carried out, and spent when that is done.
+fn approve(status: &mut SecurityGroupStatus, facts: &Facts<'_>) {
+    if let Some(approved) = &facts.approved {
+        status.approved = Some(Approved { generation: None, ..approved.clone() });
+    }
+    if let (Some(approved), Standing::Done) = (&mut status.approved, &facts.standing) {
+        approved.generation = approved.generation.or(Some(facts.generation));
+    }
 }
 
 /// Fixes what EC2 fixes at creation. The first pass that looked everything up decides, later ones agree or are refused.
@@ -131,24 +265,30 @@ pub fn unpin(status: &mut SecurityGroupStatus, keep_place: bool) {
     }
 }
 
-fn quota(report: &Report) -> Quota {
+fn quota(desired: &Desired, rules_per_group: Option<u32>) -> Quota {
     let figure = |count: u32| i32::try_from(count).ok();
+    let of = |direction| Weight::of_all(desired.rules.iter().map(|(atom, _)| atom), direction, &desired.weights);
+    let (ingress, egress) = (of(Direction::Ingress), of(Direction::Egress));
     Quota {
-        ingress_ipv4: figure(report.quota.ingress.ipv4),
-        ingress_ipv6: figure(report.quota.ingress.ipv6),
-        egress_ipv4: figure(report.quota.egress.ipv4),
-        egress_ipv6: figure(report.quota.egress.ipv6),
-        limit: figure(DEFAULT_RULES_PER_GROUP),
+        ingress_ipv4: figure(ingress.ipv4),
+        ingress_ipv6: figure(ingress.ipv6),
+        egress_ipv4: figure(egress.ipv4),
+        egress_ipv6: figure(egress.ipv6),
+        limit: figure(rules_per_group.unwrap_or(DEFAULT_RULES_PER_GROUP)),
     }
 }
 
-fn summarise(plan: &Plan) -> PlanSummary {
-    let lines = plan::lines(plan);
-    PlanSummary {
-        hash: None,
-        count: i32::try_from(lines.len()).ok(),
-        steps: lines.iter().take(MAX_PLAN_STEPS).map(|line| cut(line, MAX_TEXT)).collect(),
-    }
+/// What is wrong with a manifest, the first ten of it in one sentence each.
+pub fn problems_message(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().take(10).map(ToString::to_string).collect();
+    let more = problems.len().saturating_sub(lines.len());
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{rest}", lines.join("; "))
+}
+
+/// Times in status have whole seconds, as conditions do.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// The set a status vouches for. `None`: no baseline, also when a line of it cannot be read.

@@ -13,6 +13,46 @@ pub enum Reason {
     InvalidSpec,
     /// A referenced object is missing or has no group yet.
     ReferencesNotReady,
+    /// A referenced object is there, and not open to this namespace.
+    ReferenceNotGranted,
+    /// A name in AWS stands for another id than the one it was pinned to.
+    NameMoved,
+    /// The account's `AwsAccount` is missing.
+    AccountNotFound,
+    /// The account's `AwsAccount` cannot be used now.
+    AccountNotReady,
+    /// The account does not allow groups of this namespace.
+    NamespaceNotAllowed,
+    /// The account does not allow groups in this VPC.
+    VpcNotAllowed,
+    /// The account allows less than the spec asks for.
+    PolicyLimited,
+    /// What was fixed when the group was created differs from what is asked for now.
+    PinnedElsewhere,
+    /// The group that is to be taken over may not be.
+    AdoptionRefused,
+    /// The group that is to be taken over lacks the tag of consent.
+    AwaitingConsent,
+    /// The group that was taken over is gone.
+    GroupGone,
+    /// Changes wait until somebody approves them.
+    AwaitingApproval,
+    /// So much changes at once that somebody has to approve it.
+    MassChange,
+    /// Removals wait: the account's limit for a minute is used up.
+    RevocationLimit,
+    /// Reverts are suspended.
+    Suspended,
+    /// The suspend ends within minutes.
+    SuspendEndsSoon,
+    /// The suspend is over.
+    Resumed,
+    /// The same edit is made again and again.
+    RevertWar,
+    /// The clock of this host is wrong.
+    ClockSkewed,
+    /// A Region's groups were not looked at for long.
+    SweepOverdue,
     /// EC2 cannot be reached, or fails.
     CloudUnavailable,
     /// AWS throttles us.
@@ -39,7 +79,7 @@ pub enum Reason {
     VpcNotFound,
     /// This controller does not serve the Region.
     RegionNotServed,
-    /// Observe mode: differences are reported, nothing is written.
+    /// Drift is reported and left alone.
     DriftReported,
     /// The last drift was put right.
     DriftReverted,
@@ -57,6 +97,14 @@ pub enum Reason {
     RulesChanged,
     /// A group of an earlier object of this name was taken over.
     Reclaimed,
+    /// An existing group was taken over.
+    Adopted,
+    /// Somebody approved a plan.
+    Approved,
+    /// A rule expired.
+    Expired,
+    /// A rule expires within a day.
+    ExpiresSoon,
     /// The group was deleted.
     Deleted,
     /// The object goes, the group stays.
@@ -81,6 +129,11 @@ impl Reason {
                 | Self::GroupNameTaken
                 | Self::VpcNotFound
                 | Self::RegionNotServed
+                | Self::NamespaceNotAllowed
+                | Self::VpcNotAllowed
+                | Self::PinnedElsewhere
+                | Self::AdoptionRefused
+                | Self::GroupGone
                 | Self::InternalError
         )
     }

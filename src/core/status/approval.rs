@@ -1,0 +1,122 @@
+//! Approval: the plan that waits, the annotation that lets it pass once, and what is said meanwhile.
+//!
+//! Invariant: an approval is spent when its plan has been carried out, and then counts no more for that generation, whatever becomes
+//! of the group. A crash in between does not spend it: what is left of the plan has another hash, unless nothing of it was done.
+
+use crate::api::{APPROVE_ANNOTATION, Approved, MAX_PLAN_STEPS, MAX_TEXT, PlanSummary, SECURITY_GROUPS, SecurityGroupStatus};
+use crate::core::desired::Declaration;
+use crate::core::plan::{self, Plan};
+
+use super::drift::cut;
+use super::reason::Reason;
+
+/// The longest hash a status takes, in characters.
+const MAX_HASH: usize = 64;
+
+/// A plan that is told and not carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Its hash: what an approval names.
+    pub hash: &'a str,
+    /// Why it waits; `None`: mode Observe, nobody waits for it.
+    pub wait: Option<Wait<'a>>,
+}
+
+/// Why a plan waits for somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait<'a> {
+    /// The policy asks for approval of every change.
+    Required,
+    /// It changes so much, as told in words.
+    MassChange(&'a str),
+    /// It is the first plan of a group that was taken over, and revokes.
+    Adoption,
+}
+
+impl Wait<'_> {
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::MassChange(_) => Reason::MassChange,
+            Self::Required | Self::Adoption => Reason::AwaitingApproval,
+        }
+    }
+}
+
+/// The approval that the annotation `sgwarden.dev/approve` gives now, `<hash> <who>`; `None`: none, not readable, or spent.
+pub fn approval(annotation: Option<&str>, status: &SecurityGroupStatus, generation: i64) -> Option<Approved> {
+    let (hash, by) = annotation?.trim().split_once(char::is_whitespace)?;
+    let by = by.trim();
+    if hash.len() > MAX_HASH || by.is_empty() || by.starts_with('<') {
+        return None;
+    }
+    let spent = status
+        .approved
+        .as_ref()
+        .is_some_and(|approved| approved.hash.as_deref() == Some(hash) && approved.generation == Some(generation));
+    (!spent).then(|| Approved { hash: Some(hash.to_owned()), by: Some(cut(by, MAX_TEXT)), generation: None })
+}
+
+/// What waits, why, and how to let it pass.
+pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, declaration: Option<&Declaration>) -> String {
+    let steps = plan::lines(pending.plan).len();
+    let changes = if steps == 1 { "1 change waits".to_owned() } else { format!("{steps} changes wait") };
+    let why = match wait {
+        Wait::Required => "approval is Required".to_owned(),
+        Wait::MassChange(why) => why.to_owned(),
+        Wait::Adoption => "the first plan of a group that was taken over revokes rules".to_owned(),
+    };
+    let object =
+        declaration.map_or_else(String::new, |object| format!("-n {} {SECURITY_GROUPS} {}", object.namespace, object.name));
+    format!(
+        "{changes} for approval ({why}), see status.plan: kubectl annotate --overwrite {object} {APPROVE_ANNOTATION}='{} <you>'",
+        pending.hash
+    )
+}
+
+/// A plan as status shows it.
+pub(super) fn summarise(pending: Pending<'_>) -> PlanSummary {
+    let lines = plan::lines(pending.plan);
+    PlanSummary {
+        hash: Some(cut(pending.hash, MAX_HASH)),
+        count: i32::try_from(lines.len()).ok(),
+        steps: lines.iter().take(MAX_PLAN_STEPS).map(|line| cut(line, MAX_TEXT)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+    fn given(annotation: &str, status: &SecurityGroupStatus) -> Option<String> {
+        approval(Some(annotation), status, 3)?.by
+    }
+
+    fn status(generation: Option<i64>) -> SecurityGroupStatus {
+        let approved = Approved { hash: Some(HASH.to_owned()), by: Some("ada".to_owned()), generation };
+        SecurityGroupStatus { approved: Some(approved), ..SecurityGroupStatus::default() }
+    }
+
+    #[test]
+    fn an_annotation_names_a_plan_and_a_person() {
+        let none = SecurityGroupStatus::default();
+        assert_eq!(given(&format!("{HASH} ada@example.com"), &none).as_deref(), Some("ada@example.com"));
+        assert_eq!(given(&format!("  {HASH}\tAda  Lovelace "), &none).as_deref(), Some("Ada  Lovelace"));
+        for bad in ["", HASH, &format!("{HASH} "), &format!("{HASH} <you>"), &format!("{} ada", "0".repeat(65))] {
+            assert_eq!(given(bad, &none), None, "'{bad}'");
+        }
+        assert_eq!(approval(None, &none, 3), None);
+    }
+
+    #[test]
+    fn it_counts_until_its_plan_was_carried_out_and_again_for_another_generation() {
+        let annotation = format!("{HASH} ada");
+        assert!(given(&annotation, &status(None)).is_some(), "the plan is being carried out");
+        assert_eq!(given(&annotation, &status(Some(3))), None, "spent");
+        assert!(given(&annotation, &status(Some(2))).is_some());
+        assert!(given(&format!("{} ada", HASH.replace('0', "f")), &status(Some(3))).is_some(), "another plan");
+    }
+}

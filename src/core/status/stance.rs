@@ -1,0 +1,75 @@
+//! What becomes of a difference: the one place that reads it off the plan's report, for conditions and drift records alike.
+
+use crate::api::UndeclaredRules;
+use crate::core::desired::Policy;
+use crate::core::plan::{Cause, Difference, Report, What};
+
+/// What becomes of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stance {
+    /// It is put right, or would be in mode Enforce.
+    Open,
+    /// It waits for a reference.
+    Waits,
+    /// Drift that stays while reverts are suspended.
+    Suspended,
+    /// An undeclared rule that is reported and stays.
+    Reported,
+    /// An undeclared rule of another owner, which the manifest tolerates.
+    Tolerated,
+    /// An undeclared rule that stays because the manifest keeps all of them.
+    Kept,
+}
+
+impl Stance {
+    /// What becomes of one difference. Mode Observe is not judged here: it acts on nothing, and says what it would do.
+    pub(super) fn of(difference: &Difference, policy: &Policy) -> Self {
+        if difference.held.is_some() {
+            return Self::Waits;
+        }
+        if let (What::Extra { live, rule: _, was: _ }, Cause::Drift | Cause::Unclassified) = (&difference.what, difference.cause) {
+            if policy.tolerate.iter().any(|toleration| toleration.matches(live)) {
+                return Self::Tolerated;
+            }
+            match policy.undeclared {
+                UndeclaredRules::Keep => return Self::Kept,
+                UndeclaredRules::Report => return Self::Reported,
+                UndeclaredRules::Revoke => {}
+            }
+        }
+        if policy.suspended && difference.cause == Cause::Drift { Self::Suspended } else { Self::Open }
+    }
+
+    /// Whether it is nobody's business: neither drift nor anything that is missing.
+    pub(super) fn is_let_be(self) -> bool {
+        matches!(self, Self::Tolerated | Self::Kept)
+    }
+}
+
+/// What is left at the end of a pass, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) open: usize,
+    pub(super) suspended: usize,
+    pub(super) reported: usize,
+    pub(super) tolerated: usize,
+    pub(super) kept: usize,
+}
+
+impl Left {
+    pub(super) fn of(report: &Report, policy: &Policy) -> Self {
+        let mut left = Self::default();
+        for difference in &report.differences {
+            match Stance::of(difference, policy) {
+                Stance::Open => left.open += 1,
+                Stance::Suspended => left.suspended += 1,
+                Stance::Reported => left.reported += 1,
+                Stance::Tolerated => left.tolerated += 1,
+                Stance::Kept => left.kept += 1,
+                // The rule that waits is told by name, as a reference.
+                Stance::Waits => {}
+            }
+        }
+        left
+    }
+}
