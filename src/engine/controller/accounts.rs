@@ -6,17 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use tokio::time::Instant;
 
-use crate::api::{ACCOUNT_ANNOTATION, AwsAccount, CidrSet, DEFAULT_ACCOUNT, FINALIZER, SecurityGroup};
+use crate::api::{ACCOUNT_ANNOTATION, AwsAccount, CidrSet, DEFAULT_ACCOUNT, FINALIZER, Mode, SecurityGroup};
 use crate::core::desired::{self, Account};
 use crate::core::model::Region;
-use crate::core::status::{self, AccountFacts, CidrSetFacts, RegionFacts};
+use crate::core::status::{self, AccountFacts, CidrSetFacts, Credentials, Reason, RegionFacts, Sweep};
+use crate::engine::region::Freshness;
 use crate::ports::cloud::{CloudError, Route};
 use crate::ports::objects::{Key, ObjectsError};
 
 use super::context::Context;
+use super::failure::reason_of;
 use super::site::{find_account, route, settings};
 
 /// How often accounts and sets are looked at; what is written is decided by what changed.
@@ -86,12 +88,13 @@ fn usable(context: &Context) -> Vec<Account> {
 
 /// Writes how accounts and sets stand, when there is news. Never ends; for the leader.
 pub(super) async fn report(context: &Context, reached: &Reached) {
-    let mut written: BTreeMap<String, Instant> = BTreeMap::new();
+    let since = context.parts.clock.now();
+    let mut written: BTreeMap<String, Timestamp> = BTreeMap::new();
     loop {
-        let groups = Groups::count(context);
+        let counts = Counts::of(context);
         for object in context.stores.accounts.state() {
             if let Ok(account) = object.0.as_ref() {
-                report_account(context, reached, account, &groups, &mut written).await;
+                Report { context, reached, counts: &counts, since }.write(account, &mut written).await;
             }
         }
         for object in context.stores.sets.state() {
@@ -99,77 +102,118 @@ pub(super) async fn report(context: &Context, reached: &Reached) {
                 report_set(context, set).await;
             }
         }
-        context.parts.clock.sleep(context.parts.timings.account_look(LOOK)).await;
+        context.parts.clock.sleep(context.parts.timings.scaled(LOOK)).await;
     }
 }
 
-/// Groups and rules by account and Region, from what the objects say.
-struct Groups(BTreeMap<(String, String), RegionFacts>);
+/// What the objects say of the groups of each account and Region.
+struct Counts(BTreeMap<(String, String), Count>);
 
-impl Groups {
-    fn count(context: &Context) -> Self {
-        let mut all: BTreeMap<(String, String), RegionFacts> = BTreeMap::new();
+#[derive(Clone, Copy, Default)]
+struct Count {
+    managed: usize,
+    drifted: usize,
+    rules: usize,
+}
+
+impl Counts {
+    fn of(context: &Context) -> Self {
+        let mut all: BTreeMap<(String, String), Count> = BTreeMap::new();
         for object in context.stores.groups.state() {
             let Some(status) = object.0.as_ref().ok().and_then(|object| object.status.as_ref()) else { continue };
             let (Some(account), Some(region)) = (status.account.clone(), status.region.clone()) else { continue };
-            let facts = all.entry((account, region)).or_default();
-            facts.managed = facts.managed.saturating_add(usize::from(status.group_id.is_some()));
-            facts.drifted = facts.drifted.saturating_add(usize::from(status.drift.iter().any(status::is_open)));
-            facts.rules = facts.rules.saturating_add(status.rules.as_ref().map_or(0, Vec::len));
+            let count = all.entry((account, region)).or_default();
+            count.managed = count.managed.saturating_add(usize::from(status.group_id.is_some()));
+            count.drifted = count.drifted.saturating_add(usize::from(status.drift.iter().any(status::is_open)));
+            count.rules = count.rules.saturating_add(status.rules.as_ref().map_or(0, Vec::len));
         }
         Self(all)
     }
+
+    fn in_place(&self, account: &str, region: &Region) -> Count {
+        self.0.get(&(account.to_owned(), region.to_string())).copied().unwrap_or_default()
+    }
+
+    fn in_account(&self, account: &str) -> usize {
+        self.0.iter().filter(|((name, _), _)| name == account).map(|(_, count)| count.managed).fold(0, usize::saturating_add)
+    }
 }
 
-async fn report_account(
-    context: &Context,
-    reached: &Reached,
-    object: &AwsAccount,
-    groups: &Groups,
-    written: &mut BTreeMap<String, Instant>,
-) {
-    let name = object.name_any();
-    hold(context, object).await;
-    let parsed = desired::parse_account(object);
-    let freshness = context.regions.freshness();
-    let mut regions: BTreeMap<Region, RegionFacts> = BTreeMap::new();
-    if let Ok(account) = &parsed {
-        for region in &account.regions {
-            let counted = groups.0.get(&(name.clone(), region.to_string())).cloned().unwrap_or_default();
-            let fresh = freshness.iter().find(|fresh| fresh.account_name == name && fresh.region == *region);
-            let route = route(account, region);
-            regions.insert(
-                region.clone(),
-                RegionFacts {
-                    last_sweep: fresh.and_then(|fresh| fresh.last_sweep),
-                    groups: fresh.map(|fresh| fresh.groups),
-                    sweep_failure: fresh.and_then(|fresh| fresh.failure.clone()),
-                    unreachable: reached.of(&route).and_then(Result::err).map(|error| error.explain(region)),
-                    reached: matches!(reached.of(&route), Some(Ok(()))),
-                    ..counted
-                },
-            );
+/// One look at the accounts.
+struct Report<'a> {
+    context: &'a Context,
+    reached: &'a Reached,
+    counts: &'a Counts,
+    /// Since when Regions are looked after.
+    since: Timestamp,
+}
+
+impl Report<'_> {
+    async fn write(&self, object: &AwsAccount, written: &mut BTreeMap<String, Timestamp>) {
+        let Self { context, reached: _, counts, since: _ } = self;
+        let name = object.name_any();
+        hold(context, object).await;
+        let parsed = desired::parse_account(object);
+        let freshness = context.regions.freshness();
+        let account = parsed.as_ref().ok();
+        let regions: Vec<RegionFacts<'_>> = account
+            .map(|account| account.regions.iter().map(|region| self.region(account, region, &freshness)).collect())
+            .unwrap_or_default();
+        let previous = object.status.clone().unwrap_or_default();
+        let now = context.parts.clock.now();
+        let interval = account.map_or(context.parts.timings.sweep, |account| context.parts.timings.sweep_of(account.sweep_interval));
+        let next = status::build_account(&AccountFacts {
+            generation: object.metadata.generation.unwrap_or(0),
+            now,
+            previous: &previous,
+            problems: parsed.as_ref().err().map_or(&[], Vec::as_slice),
+            observing: account.is_some_and(|account| account.mode == Mode::Observe),
+            credentials: account.map_or(Credentials::Unknown, |account| self.credentials(account)),
+            skew: context.parts.clock.skew(),
+            sweep_interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
+            regions: &regions,
+            held_by: object.metadata.deletion_timestamp.is_some().then(|| counts.in_account(&name)).filter(|kept| *kept > 0),
+        });
+        if !status::account_status_due(&previous, &next, written.get(&name).copied(), now) {
+            return;
+        }
+        match context.parts.objects.write_account_status(object, &next).await {
+            Ok(()) => drop(written.insert(name, now)),
+            Err(ObjectsError::Conflict | ObjectsError::Gone) => {}
+            Err(error) => tracing::warn!(account = name, %error, "the status of the account is not written"),
         }
     }
-    let previous = object.status.clone().unwrap_or_default();
-    let problems: Vec<String> = parsed.err().unwrap_or_default().iter().map(ToString::to_string).collect();
-    let next = status::build_account(AccountFacts {
-        generation: object.metadata.generation.unwrap_or(0),
-        now: context.parts.clock.now(),
-        previous: &previous,
-        problems: &problems,
-        regions: &regions,
-        skew: context.parts.clock.skew(),
-        sweep_interval: context.parts.timings.sweep,
-    });
-    let last = written.get(&name).map(|at| context.parts.clock.instant().duration_since(*at));
-    if next == previous || !status::account_status_due(&previous, &next, last) {
-        return;
+
+    fn region<'r>(&self, account: &Account, region: &'r Region, freshness: &[Freshness]) -> RegionFacts<'r> {
+        let fresh = freshness.iter().find(|fresh| fresh.account_name == account.name && fresh.region == *region);
+        let Count { managed, drifted, rules } = self.counts.in_place(&account.name, region);
+        let sweep = fresh.and_then(|fresh| {
+            fresh.last_sweep.map(|at| Sweep { at, groups: fresh.groups, managed, rules, drifted })
+        });
+        let failed = fresh.and_then(|fresh| fresh.failure.clone());
+        let unreachable = match self.reached.of(&route(account, region)) {
+            Some(Err(error)) => Some((reason_of(&error), error.explain(region))),
+            Some(Ok(())) | None => None,
+        };
+        let failure = unreachable.or_else(|| failed.map(|message| (Reason::CloudUnavailable, message)));
+        RegionFacts { region, since: self.since, sweep, failure }
     }
-    match context.parts.objects.write_account_status(object, &next).await {
-        Ok(()) => drop(written.insert(name, context.parts.clock.instant())),
-        Err(ObjectsError::Conflict | ObjectsError::Gone) => {}
-        Err(error) => tracing::warn!(account = name, %error, "the status of the account is not written"),
+
+    /// Good as soon as one Region says so; bad when one says so and none that they are good.
+    fn credentials(&self, account: &Account) -> Credentials {
+        let answers: Vec<(&Region, Result<(), CloudError>)> = account
+            .regions
+            .iter()
+            .filter_map(|region| Some((region, self.reached.of(&route(account, region))?)))
+            .collect();
+        if answers.iter().any(|(_, answer)| answer.is_ok()) {
+            return Credentials::Valid;
+        }
+        let failed = answers.iter().find_map(|(region, answer)| answer.as_ref().err().map(|error| (region, error)));
+        failed.map_or(Credentials::Unknown, |(region, error)| Credentials::Failed {
+            reason: reason_of(error),
+            message: error.explain(region),
+        })
     }
 }
 
@@ -204,7 +248,7 @@ async fn report_set(context: &Context, set: &CidrSet) {
     let previous = set.status.clone().unwrap_or_default();
     let users = context.users_of_set(&key);
     let problems = parsed.as_ref().err().cloned().unwrap_or_default();
-    let next = status::build_cidr_set(CidrSetFacts {
+    let next = status::build_cidr_set(&CidrSetFacts {
         generation: set.metadata.generation.unwrap_or(0),
         now: context.parts.clock.now(),
         previous: &previous,

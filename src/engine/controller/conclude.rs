@@ -7,8 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{DriftRecord, SecurityGroupStatus};
 use crate::core::desired::{self, Declaration, Desired};
+use crate::core::model::PrefixListFacts;
 use crate::core::plan::{self, Held};
 use crate::core::status::{self, Enforcement, Facts, HeldUp, Pending, Reason, Standing, Tracking, Wait};
+use crate::engine::region::ListChange;
 
 use super::pass::{Next, Pass, Seen};
 use super::report;
@@ -159,9 +161,10 @@ fn held_up(seen: &Seen<'_>) -> Option<HeldUp> {
     (removals > 0).then_some(HeldUp { removals, per_minute: seen.site.account.limits.revocations_per_minute })
 }
 
-fn as_list_change(change: &crate::engine::region::ListChange) -> status::ListChange {
-    let crate::engine::region::ListChange { id, name, before, after } = change;
-    status::ListChange { id: id.clone(), name: name.clone(), before: *before, after: *after }
+fn as_list_change(change: &ListChange) -> status::ListChange {
+    let ListChange { before, after } = change;
+    let version = |list: &PrefixListFacts| list.version.unwrap_or(0);
+    status::ListChange { id: after.id.clone(), name: after.name.clone(), before: version(before), after: version(after) }
 }
 
 impl Site {

@@ -178,7 +178,8 @@ impl Pass<'_> {
     }
 }
 
-fn reason_of(error: &CloudError) -> Reason {
+/// Why, as people are told it.
+pub(super) fn reason_of(error: &CloudError) -> Reason {
     match error.class {
         ErrorClass::Throttled => Reason::Throttled,
         ErrorClass::Unavailable => Reason::CloudUnavailable,

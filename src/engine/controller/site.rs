@@ -76,6 +76,8 @@ impl Site {
         let route = route(&account, region);
         let worker = context.regions.worker(&route, &settings(context, &account)).await.map_err(failed)?;
         context.parts.health.met(Need::Credentials);
+        // After a start, one look at all groups serves every object.
+        worker.first_sweep().await;
         Ok(Self { account, worker })
     }
 
