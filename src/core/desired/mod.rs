@@ -1,19 +1,50 @@
-//! From what people wrote to what is desired: parse and check everything, then look references up.
+//! From what people wrote to what is desired and allowed: parse and check everything, then look references up.
 //!
-//! Entry points: [`parse`] (needs nothing but the object; collects every problem with its field), then
-//! [`Declaration::resolve`] (needs the ids behind the references; never fails, an unknown reference holds its rule back).
+//! Entry points, all pure:
+//! - of a `SecurityGroup`: [`parse`] (needs nothing but the object; collects every problem with its field), then
+//!   [`Declaration::resolve`] (needs what is behind the references; never fails: what is unknown, refused, expired or too large
+//!   is said in [`Desired`]), and [`suspend_of`] and [`approval_of`] for its annotations;
+//! - of a `CidrSet`: [`parse_cidr_set`]; of an `AwsAccount`: [`parse_account`];
+//! - who may: [`Account::admits`], [`may_refer`], [`policy`]; for how long: [`suspension`]; which prefix list a name means:
+//!   [`behind`].
 //!
 //! Invariant: what the schema would refuse is refused here too, with as good a message: files and stored objects of an
 //! older schema do not pass the apiserver.
+//! Invariant: what has expired once stays expired while the manifest says the same, also when a clock is set back (`expiry`).
+//! Invariant: what cannot be understood allows nothing.
 
+mod account;
+mod annotations;
+mod cidr_set;
+mod enforcement;
+mod expiry;
+mod grants;
+mod namespaces;
 mod parse;
+mod parse_account;
 mod peer;
+mod pins;
 mod policy;
+mod problem;
 mod resolve;
+mod rules;
+mod suspension;
+mod text;
 
+pub use account::{
+    Account, AccountRole, Ceiling, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, Defaults, Limits, MassLimit, NamespaceRule,
+};
+pub use annotations::{approval_of, suspend_of};
+pub use cidr_set::parse_cidr_set;
+pub use grants::may_refer;
+pub use namespaces::Selector;
 pub use parse::parse;
-pub use policy::{Policy, Suspension, Toleration};
+pub use parse_account::parse_account;
+pub use pins::{behind, pin_lines, pinned_prefix_lists};
+pub use policy::{Policy, Suspension, Toleration, policy};
+pub use problem::Problem;
 pub use resolve::{Lookup, Lookups, Range, Referent, ReferentKind};
+pub use suspension::{SUSPENSION_MEMORY, Suspended, suspension};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,21 +57,6 @@ pub use crate::api::{Approval, DeletionPolicy, EgressPolicy, Mode, UndeclaredRul
 
 /// Most atoms a group may have in a direction: AWS's own ceiling for rules times groups on an interface.
 pub const MAX_ATOMS: usize = 1000;
-
-/// Something in a manifest that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// The field, from `spec` on: `spec.ingress[1].from[0].cidr`.
-    pub path: String,
-    /// What is wrong with it and what to write instead.
-    pub message: String,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
 
 /// A manifest that was understood, before its references are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +107,7 @@ pub struct DeclaredEnforcement {
     pub undeclared: Option<UndeclaredRules>,
     /// Undeclared rules that stay.
     pub tolerate: Vec<Toleration>,
-    /// Break-glass.
+    /// Break-glass: of the spec or the annotation, the one with the later end ([`suspend_of`]).
     pub suspend: Option<Suspension>,
     /// Whether changes wait.
     pub approval: Option<Approval>,
@@ -215,16 +231,23 @@ pub struct Desired {
     pub tags: Tags,
     /// Its rules.
     pub rules: RuleSet,
-    /// Rules with a reference that is not known now, and why.
+    /// Rules with a reference that is not known now, or that cannot be used as it is, and why.
     pub held: BTreeMap<(Direction, RuleName), String>,
-    /// Rules with a reference that is refused, and why: what it allowed is removed, as a change.
+    /// Rules with a reference that is refused, and why: what it allowed is removed, as a change. A rule may be held besides;
+    /// then what it allowed waits, for nobody can tell which of it is whose.
     pub refused: BTreeMap<(Direction, RuleName), String>,
     /// Rules of which a part, or all, has expired: what that allowed is removed, as a change.
     pub expired: BTreeSet<(Direction, RuleName)>,
-    /// Expiries that were acted on, for `status.expired`.
+    /// Rules of which a part, or all, is going to expire, and when that begins.
+    pub expiring: BTreeMap<(Direction, RuleName), Timestamp>,
+    /// Expiries that were acted on, for `status.expired`, at most [`crate::api::MAX_EXPIRED`] lines: `<direction> <rule>
+    /// <time>` of a rule, `<direction> <rule> ranges <time>` of the ranges of sets it uses.
     pub latched: BTreeSet<String>,
-    /// When the next rule or range expires.
+    /// When the next rule or range expires: a pass has to come then.
     pub next_expiry: Option<Timestamp>,
+    /// More than EC2 takes, which shows only with the references looked up: the manifest cannot be used, as if [`parse`] had
+    /// said so. `rules` is a part of them then. Whoever plans all the same changes nothing: everything is held.
+    pub too_large: Option<Problem>,
     /// What prefix lists count against the quota of rules.
     pub weights: PrefixListWeights,
 }
@@ -238,12 +261,14 @@ impl Desired {
 
     /// Some rule of a direction that is held back.
     pub fn first_held(&self, direction: Direction) -> Option<RuleName> {
-        self.held.keys().find(|(held, _)| *held == direction).map(|(_, rule)| rule.clone())
+        let held = self.held.keys().find(|(held, _)| *held == direction).map(|(_, rule)| rule.clone());
+        held.or_else(|| self.too_large.as_ref().map(|_| egress_policy_rule()))
     }
 
     /// The rule itself, when it is held back.
     pub fn holds(&self, direction: Direction, rule: &RuleName) -> Option<RuleName> {
-        self.held.contains_key(&(direction, rule.clone())).then(|| rule.clone())
+        let held = self.too_large.is_some() || self.held.contains_key(&(direction, rule.clone()));
+        held.then(|| rule.clone())
     }
 }
 

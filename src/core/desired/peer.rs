@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::api;
 
-use super::{DeclaredPeer, Referent, ReferentKind, Who};
+use super::{DeclaredPeer, Referent, ReferentKind, Who, text};
 
 /// What is wrong with a peer: the field below it (empty: the peer itself) and what to do.
 pub(super) type PeerProblem = (&'static str, String);
@@ -51,10 +51,15 @@ pub(super) fn parse(namespace: &str, peer: &api::Peer) -> Result<DeclaredPeer, V
     let who = if let Some(cidr) = cidr {
         parse_range(cidr.as_str()).map(Who::Range).map_err(|problem| keep(".cidr", problem)).ok()
     } else if let Some(reference) = security_group {
-        Some(referent(namespace, ReferentKind::SecurityGroup, reference))
+        referent(namespace, ReferentKind::SecurityGroup, reference).map_err(|problem| keep(".securityGroup", problem)).ok()
     } else if let Some(reference) = cidr_set {
-        Some(referent(namespace, ReferentKind::CidrSet, reference))
+        referent(namespace, ReferentKind::CidrSet, reference).map_err(|problem| keep(".cidrSet", problem)).ok()
     } else if let Some(name) = prefix_list_name {
+        // The lines of the status that pin the id behind it are ASCII.
+        if name.is_empty() || name.len() > 255 || name.bytes().any(|b| !matches!(b, b' '..=b'~')) {
+            let form = "the name of a prefix list has 1 to 255 ASCII characters, such as com.amazonaws.eu-west-1.s3: write prefixListId for any other";
+            keep(".prefixListName", form.to_owned());
+        }
         Some(Who::PrefixListName(name.clone()))
     } else if let Some(id) = security_group_id {
         let account = account_id.as_ref().map(|account| account.parse()).transpose();
@@ -66,26 +71,30 @@ pub(super) fn parse(namespace: &str, peer: &api::Peer) -> Result<DeclaredPeer, V
     } else {
         Some(Who::This)
     };
-    if let Some(text) = description
-        && !crate::core::model::is_ec2_text(text)
-    {
-        problems.push((".description", super::parse::bad_text("a description")));
-    }
-    match who {
-        Some(who) if problems.is_empty() => {
-            Ok(DeclaredPeer { who, description: description.clone().filter(|text| !text.is_empty()) })
+    let description = description.as_deref().map(text::description).transpose();
+    match (who, description) {
+        (Some(who), Ok(description)) if problems.is_empty() => Ok(DeclaredPeer { who, description: description.flatten() }),
+        (_, description) => {
+            problems.extend(description.err().map(|problem| (".description", problem)));
+            Err(problems)
         }
-        Some(_) | None => Err(problems),
     }
 }
 
-fn referent(namespace: &str, kind: ReferentKind, reference: &api::ObjectReference) -> Who {
-    let namespace = reference.namespace.clone().unwrap_or_else(|| namespace.to_owned());
-    Who::Object(Referent { kind, namespace, name: reference.name.clone() })
+fn referent(namespace: &str, kind: ReferentKind, reference: &api::ObjectReference) -> Result<Who, String> {
+    let api::ObjectReference { name, namespace: elsewhere } = reference;
+    if !text::is_subdomain(name) {
+        return Err(format!("'{name}' is not the name of an object: write its metadata.name, such as {{name: db}}"));
+    }
+    if let Some(namespace) = elsewhere.as_ref().filter(|namespace| !text::is_label(namespace)) {
+        return Err(format!("'{namespace}' is not a namespace: write its name, or leave it out for this one"));
+    }
+    let namespace = elsewhere.as_deref().unwrap_or(namespace).to_owned();
+    Ok(Who::Object(Referent { kind, namespace, name: name.clone() }))
 }
 
 /// A CIDR block without host bits, in any spelling of its address.
-fn parse_range(text: &str) -> Result<IpNet, String> {
+pub(super) fn parse_range(text: &str) -> Result<IpNet, String> {
     if text.to_ascii_lowercase().contains(":ffff:") && text.contains('.')
         || text.parse::<IpNet>().is_ok_and(|net| matches!(net.addr(), IpAddr::V6(addr) if addr.to_ipv4_mapped().is_some()))
     {
