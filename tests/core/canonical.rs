@@ -10,7 +10,7 @@ use sgwarden::core::model::{
 };
 
 use crate::cloud::rule_id;
-use crate::worlds::{self, cases, lookups};
+use crate::worlds::{self, ALL, cases, lookups};
 
 fn traffic() -> impl Strategy<Value = Traffic> {
     let ports = || (any::<u16>(), any::<u16>()).prop_map(|(a, b)| PortRange::new(a.min(b), a.max(b)).unwrap());
@@ -117,6 +117,6 @@ fn atoms_of(range: &str) -> Vec<String> {
          egressPolicy: DenyAll\n  ingress:\n    - {{name: a, protocol: tcp, ports: [443], from: [{{cidr: \"{range}\"}}]}}"
     );
     let object: SecurityGroup = serde_yaml::from_str(&manifest).unwrap();
-    let desired = parse(&object).unwrap().resolve(&lookups([true, true]));
+    let desired = parse(&object).unwrap().resolve(&lookups(ALL));
     desired.rules.iter().map(|(atom, _)| atom.to_string()).collect()
 }

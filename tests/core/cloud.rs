@@ -1,8 +1,9 @@
-//! An EC2 as small as it can be: one group, and what each step of a plan does to it. It refuses what EC2 refuses.
+//! An EC2 as small as it can be: one group, and what each step of a plan does to it. It refuses what EC2 refuses, also what is
+//! over its quota of rules, counted here a second time.
 
 use std::collections::BTreeMap;
 
-use sgwarden::core::model::{Atom, GroupFacts, LiveRule, Observed, RuleId, Tags};
+use sgwarden::core::model::{Atom, Direction, GroupFacts, LiveRule, Observed, Peer, PrefixListWeights, RuleId, Tags};
 use sgwarden::core::plan::{Plan, Step};
 
 /// One group and its rules. Ids of rules are never used again.
@@ -13,6 +14,10 @@ pub(crate) struct Cloud {
     next: u32,
     /// What EC2 puts into a new group.
     pub(crate) born: Vec<Atom>,
+    /// The most rules of a direction and family; `None` is any number.
+    pub(crate) limit: Option<u32>,
+    /// What prefix lists count.
+    pub(crate) weights: PrefixListWeights,
 }
 
 /// The id of the n-th rule.
@@ -24,7 +29,7 @@ impl Cloud {
     /// A VPC without the group.
     pub(crate) fn empty(born: &[&str]) -> Self {
         let born = born.iter().map(|text| text.parse().unwrap()).collect();
-        Self { group: None, rules: BTreeMap::new(), next: 0x100, born }
+        Self { group: None, rules: BTreeMap::new(), next: 0x100, born, limit: None, weights: PrefixListWeights::new() }
     }
 
     /// What a read shows.
@@ -35,6 +40,32 @@ impl Cloud {
     /// The tags of the group.
     pub(crate) fn tags(&mut self) -> &mut Tags {
         &mut self.group.as_mut().expect("a group").tags
+    }
+
+    /// The most rules there are of any direction and family.
+    pub(crate) fn fullest(&self) -> u32 {
+        Direction::BOTH.into_iter().flat_map(|direction| self.count(direction)).max().unwrap()
+    }
+
+    /// How many rules of a direction count for IPv4 and for IPv6.
+    fn count(&self, direction: Direction) -> [u32; 2] {
+        let atoms = self.rules.values().map(|rule| &rule.atom).filter(|atom| atom.direction == direction);
+        atoms.fold([0, 0], |[ipv4, ipv6], atom| match &atom.peer {
+            Peer::Ipv4(_) => [ipv4 + 1, ipv6],
+            Peer::Ipv6(_) => [ipv4, ipv6 + 1],
+            Peer::Group { id: _, account: _ } => [ipv4 + 1, ipv6 + 1],
+            Peer::PrefixList(id) => self.weights.get(id).map_or([ipv4, ipv6], |list| [ipv4 + list.ipv4, ipv6 + list.ipv6]),
+        })
+    }
+
+    /// All of a call happens or nothing: what is over the quota is not done.
+    fn within_quota(&mut self, direction: Direction, before: BTreeMap<RuleId, LiveRule>) -> Result<(), String> {
+        if self.limit.is_some_and(|limit| self.count(direction).into_iter().any(|count| count > limit)) {
+            let count = self.count(direction);
+            self.rules = before;
+            return Err(format!("RulesPerSecurityGroupLimitExceeded: {count:?} of {:?}", self.limit));
+        }
+        Ok(())
     }
 
     fn live(&self, atom: &Atom) -> bool {
@@ -97,7 +128,7 @@ impl Cloud {
                 self.rules.clear();
             }
             Step::SetTags { tags, before: _, cause: _ } => self.tags().extend(tags.clone()),
-            Step::RemoveTags { tags } => self.tags().retain(|key, value| tags.get(key) != Some(value)),
+            Step::RemoveTags { tags, cause: _ } => self.tags().retain(|key, value| tags.get(key) != Some(value)),
             Step::Revoke { direction, purpose: _, rules } => {
                 for item in rules {
                     let gone = self.rules.remove(&item.live.id).ok_or_else(|| format!("NotFound: {}", item.live.id))?;
@@ -107,17 +138,21 @@ impl Cloud {
                 }
             }
             Step::Authorize { direction, rules } => {
+                let before = self.rules.clone();
                 for item in rules {
                     if item.new.atom.direction != *direction {
                         return Err(format!("{} is of the other direction", item.new.atom));
                     }
                     self.authorize(&item.new.atom, item.new.description.as_deref())?;
                 }
+                self.within_quota(*direction, before)?;
             }
-            Step::Modify { direction: _, rules } => {
+            Step::Modify { direction, rules } => {
+                let before = self.rules.clone();
                 let changes: Vec<_> =
                     rules.iter().map(|item| (&item.live.id, &item.new.atom, item.new.description.as_deref())).collect();
                 self.modify(&changes)?;
+                self.within_quota(*direction, before)?;
             }
             Step::Describe { direction: _, rules } => {
                 for item in rules {
@@ -125,7 +160,7 @@ impl Cloud {
                     row.description.clone_from(&item.description);
                 }
             }
-            Step::AwaitVisible { atoms } => {
+            Step::AwaitVisible { direction: _, atoms } => {
                 if let Some(missing) = atoms.iter().find(|atom| !self.live(atom)) {
                     return Err(format!("{missing} never becomes visible"));
                 }

@@ -8,7 +8,7 @@ use sgwarden::core::model::{Atom, LiveRule, RuleId};
 use sgwarden::core::plan::What;
 
 use crate::history::{World, desired, drift};
-use crate::worlds::{cases, change, few, manifest, rule_edit};
+use crate::worlds::{ALL, cases, change, few, manifest, rule_edit};
 
 /// The drift that an intruder made, from the rows before and after the edits and from what the manifest says by then.
 fn expected(
@@ -67,7 +67,7 @@ proptest! {
         let mut world = World::settled(&first);
         let before = world.cloud.rules.clone();
         world.edit_all(&edits);
-        let desired = desired(&first.changed(&changes), [true, true]);
+        let desired = desired(&first.changed(&changes), ALL);
         let report = world.plan(&desired).report;
         let wanted = desired.rules.iter().map(|(atom, declared)| (atom.clone(), declared.description.clone())).collect();
         let told: BTreeSet<String> = drift(&report).into_iter().collect();
@@ -87,9 +87,9 @@ proptest! {
         let settled = World::settled(&first);
         let mut edited = settled.clone();
         edited.edit_all(&edits);
-        let report = edited.plan(&desired(&first, [true, true])).report;
+        let report = edited.plan(&desired(&first, ALL)).report;
         prop_assert_eq!(drift(&report).len(), report.differences.len(), "only an intruder was here: {:#?}", report);
-        let report = settled.plan(&desired(&first.changed(&changes), [true, true])).report;
+        let report = settled.plan(&desired(&first.changed(&changes), ALL)).report;
         prop_assert_eq!(drift(&report), Vec::<String>::new(), "only the manifest changed");
     }
 
@@ -103,7 +103,7 @@ proptest! {
         world.edit_all(&edits);
         world.vouched = None;
         world.applied = None;
-        let report = world.plan(&desired(&first.changed(&changes), [true, true])).report;
+        let report = world.plan(&desired(&first.changed(&changes), ALL)).report;
         prop_assert_eq!(drift(&report), Vec::<String>::new());
         let moves = report.differences.iter().any(|difference| matches!(difference.what, What::Moved { live: _, atom: _, declared: _ }));
         prop_assert!(!moves, "no row is known by its id");

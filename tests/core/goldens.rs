@@ -4,15 +4,14 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use sgwarden::api::Mode;
 use sgwarden::core::audit::items;
-use sgwarden::core::plan::{Plan, Purpose, Report, Step, render};
-use sgwarden::core::status::{Tracking, track};
+use sgwarden::core::model::Atom;
+use sgwarden::core::plan::{Plan, Purpose, Report, Step, What, pending, render, summary};
 
 use crate::history::{Pass, World};
 use crate::scenario::Scenario;
 
-/// Passes until nothing is left to do: one, and two more for a group that is created.
+/// Passes until nothing is left to do: one, and two more for a group that is created, taken over or changed bit by bit.
 const PASSES: usize = 3;
 
 fn folder() -> PathBuf {
@@ -25,14 +24,19 @@ fn folder() -> PathBuf {
 fn check(text: &str) -> String {
     let scenario = Scenario::read(text);
     let mut world = scenario.world();
-    let declaration = scenario.declaration();
     let mut read = format!("{}\n", scenario.title);
     for pass in 1..=PASSES {
-        let desired = declaration.resolve(&scenario.lookups(world.cloud.group.as_ref()));
+        let desired = scenario.desired(world.cloud.group.as_ref());
+        // An approval is spent on the pass that it was given for.
+        world.restraint.approved = world.plan(&desired).report.approval.filter(|_| scenario.is_approved() && pass == 1);
         let Pass { plan, report } = world.plan(&desired);
         if pass == 1 || !plan.is_empty() {
             let _ = writeln!(read, "\n=== pass {pass}");
             read += &world.with_input(&desired, |input| render(input, &plan, &report));
+            if report.waiting().next().is_some() {
+                let whole = world.with_input(&desired, pending);
+                let _ = writeln!(read, "once approved\n  {}", summary(&whole));
+            }
             read += &steps(&plan);
             read += &drift(&report);
             let mut before = world.clone();
@@ -40,6 +44,7 @@ fn check(text: &str) -> String {
             lines(&mut read, "vouched before the first write", before.lines().as_deref());
         }
         world.pass(&desired);
+        world.restraint.approved = None;
     }
     lines(&mut read, "vouched at the end", world.lines().as_deref());
     finished(&scenario, &world);
@@ -48,7 +53,7 @@ fn check(text: &str) -> String {
 
 /// What is planned once more, after all is done, does nothing.
 fn finished(scenario: &Scenario, world: &World) {
-    let desired = scenario.declaration().resolve(&scenario.lookups(world.cloud.group.as_ref()));
+    let desired = scenario.desired(world.cloud.group.as_ref());
     let again = world.plan(&desired).plan;
     assert!(again.is_empty(), "{}: still to do: {again:#?}", scenario.title);
 }
@@ -65,7 +70,7 @@ fn steps(plan: &Plan) -> String {
     let mut text = String::from("steps\n");
     for step in &plan.steps {
         let name = match step {
-            Step::AwaitVisible { atoms } => {
+            Step::AwaitVisible { direction: _, atoms } => {
                 let atoms: Vec<String> = atoms.iter().map(ToString::to_string).collect();
                 format!("read until live: {}", atoms.join(", "))
             }
@@ -74,6 +79,7 @@ fn steps(plan: &Plan) -> String {
                 let why = match purpose {
                     Purpose::Revert => "revert",
                     Purpose::Replace => "replace",
+                    Purpose::Room => "room",
                     Purpose::Deletion => "deletion",
                 };
                 format!("{} ({why})", step.operation().unwrap())
@@ -81,7 +87,7 @@ fn steps(plan: &Plan) -> String {
             Step::CreateGroup(_)
             | Step::DeleteGroup
             | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _ }
+            | Step::RemoveTags { tags: _, cause: _ }
             | Step::Authorize { direction: _, rules: _ }
             | Step::Modify { direction: _, rules: _ }
             | Step::Describe { direction: _, rules: _ } => step.operation().unwrap().to_owned(),
@@ -114,21 +120,35 @@ fn steps(plan: &Plan) -> String {
     text
 }
 
-/// The drift record that the status would get.
+/// What a status would tell of drift.
 fn drift(report: &Report) -> String {
-    let tracking = Tracking { group: "sg", now: jiff::Timestamp::UNIX_EPOCH, mode: Mode::Enforce, trace_id: "t" };
     let mut text = String::from("drift\n");
-    for atom in track(&[], report, tracking).into_iter().flat_map(|record| record.atoms) {
+    for difference in report.drifts() {
+        let (before, after, id, rule) = match &difference.what {
+            What::GroupMissing { recorded } => (recorded.as_ref().map(ToString::to_string), None, None, None),
+            What::Missing { atom, declared, last_id } => {
+                (Some(atom.to_string()), None, last_id.clone(), Some(declared.rule.clone()))
+            }
+            What::Extra { live, rule, was } => {
+                (was.as_ref().map(Atom::to_string), Some(live.atom.to_string()), Some(live.id.clone()), rule.clone())
+            }
+            What::Moved { live, atom, declared } => {
+                (Some(atom.to_string()), Some(live.atom.to_string()), Some(live.id.clone()), Some(declared.rule.clone()))
+            }
+            What::Description { live, declared } => {
+                let with = |text: &Option<String>| Some(format!("{} \"{}\"", live.atom, text.as_deref().unwrap_or_default()));
+                (with(&declared.description), with(&live.description), Some(live.id.clone()), Some(declared.rule.clone()))
+            }
+            What::Tag { key, live, declared, ownership: _ } => {
+                let with = |value: &Option<String>| value.as_ref().map(|value| format!("tag {key}={value}"));
+                (with(declared), with(live), None, None)
+            }
+        };
         let part = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
-        let _ = writeln!(
-            text,
-            "  {}: {} => {} [{} {}]",
-            atom.kind,
-            part(atom.before),
-            part(atom.after),
-            part(atom.rule_id),
-            part(atom.rule)
-        );
+        let (id, rule) = (id.map(|id| id.to_string()), rule.map(|rule| rule.to_string()));
+        let kind = difference.drift().unwrap();
+        let held = difference.held.as_ref().map_or_else(String::new, |held| format!(" {held}"));
+        let _ = writeln!(text, "  {kind}: {} => {} [{} {}]{held}", part(before), part(after), part(id), part(rule));
     }
     text
 }

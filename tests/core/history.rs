@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use sgwarden::core::desired::Desired;
 use sgwarden::core::model::{Atom, LiveRule, Observed, SecurityGroupId, Tags, Vouched};
 use sgwarden::core::plan::{
-    Difference, Owner, Plan, PlanInput, Report, TAG_OWNER, What, born_egress, check, plan, vouched_after, vouched_before,
+    Difference, Owner, Plan, PlanInput, Report, Restraint, TAG_OWNER, What, check, plan, vouched_after, vouched_at_birth,
+    vouched_before,
 };
 use sgwarden::core::status::applied_tags;
 
 use crate::cloud::Cloud;
-use crate::worlds::{Change, Edit, Known, Manifest, change, edit, known, lookups, manifest};
+use crate::worlds::{ALL, Change, Edit, Known, Manifest, change, edit, known, lookups, manifest};
 
 /// EC2, and what the object's status remembers.
 #[derive(Clone, Debug)]
@@ -20,6 +21,12 @@ pub(crate) struct World {
     pub(crate) vouched: Option<Vouched>,
     pub(crate) applied: Option<Tags>,
     pub(crate) recorded: Option<SecurityGroupId>,
+    /// Whether the status was written for this object.
+    pub(crate) status_is_ours: bool,
+    pub(crate) origin: &'static str,
+    /// Whether the manifest is the one of the last status.
+    pub(crate) same_spec: bool,
+    pub(crate) restraint: Restraint,
 }
 
 /// What a pass decided on.
@@ -31,7 +38,13 @@ pub(crate) struct Pass {
 
 /// Whose group it is in all tests.
 pub(crate) fn owner() -> Owner {
-    Owner { cluster: "c1".to_owned(), namespace: "shop".to_owned(), name: "web".to_owned(), uid: "u1".to_owned() }
+    Owner {
+        cluster: "c1".to_owned(),
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        uid: "u1".to_owned(),
+        former: vec!["c0".to_owned()],
+    }
 }
 
 /// What is desired by a manifest, with these references known.
@@ -40,11 +53,26 @@ pub(crate) fn desired(manifest: &Manifest, known: Known) -> Desired {
 }
 
 impl World {
+    /// An object nobody has looked at yet.
+    pub(crate) fn of(cloud: Cloud) -> Self {
+        Self {
+            cloud,
+            owner: owner(),
+            vouched: None,
+            applied: None,
+            recorded: None,
+            status_is_ours: true,
+            origin: "Created",
+            same_spec: false,
+            restraint: Restraint::default(),
+        }
+    }
+
     /// A group that was created for a manifest and brought to it.
     pub(crate) fn settled(manifest: &Manifest) -> Self {
         let cloud = Cloud::empty(&["egress all to 0.0.0.0/0", "egress all to ::/0"]);
-        let mut world = Self { cloud, owner: owner(), vouched: None, applied: None, recorded: None };
-        let desired = desired(manifest, [true, true]);
+        let mut world = Self::of(cloud);
+        let desired = desired(manifest, ALL);
         world.pass(&desired);
         world.pass(&desired);
         let Pass { plan, report } = world.plan(&desired);
@@ -62,6 +90,10 @@ impl World {
             vouched: self.vouched.as_ref(),
             applied_tags: self.applied.as_ref(),
             recorded: self.recorded.as_ref(),
+            restraint: &self.restraint,
+            same_spec: self.same_spec,
+            status_is_ours: self.status_is_ours,
+            origin: self.origin,
         })
     }
 
@@ -78,9 +110,16 @@ impl World {
     /// Plans, writes down the intents, does the first steps; then the process dies.
     pub(crate) fn crash(&mut self, desired: &Desired, steps: usize) -> Pass {
         let pass = self.plan(desired);
+        if pass.plan.is_empty() {
+            return pass;
+        }
+        if pass.report.baseline_lost {
+            self.vouched = None;
+        }
+        self.status_is_ours = true;
         if self.cloud.group.is_none() {
             // What the controller writes down before it creates a group.
-            self.vouched = Some(born_egress());
+            self.vouched = Some(vouched_at_birth(&pass.plan));
             self.recorded = None;
         } else {
             self.vouched = vouched_before(self.vouched.as_ref(), &pass.plan);
@@ -95,8 +134,12 @@ impl World {
     /// A whole pass, to the status at its end.
     pub(crate) fn pass(&mut self, desired: &Desired) -> Pass {
         let pass = self.crash(desired, usize::MAX);
-        let settled = self.plan(desired).report.differences.is_empty() && desired.held.is_empty();
-        self.look(desired, settled);
+        let report = self.plan(desired).report;
+        if report.baseline_lost {
+            self.vouched = None;
+        }
+        self.status_is_ours = true;
+        self.look(desired, report.is_settled() && desired.held.is_empty());
         pass
     }
 

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use sgwarden::core::model::{Atom, LiveRule};
-use sgwarden::core::plan::{Report, Step, What, plan_deletion, plan_deletion_of_cycle, plan_reverts};
+use sgwarden::core::plan::{Report, Restraint, Step, What, plan_deletion, plan_deletion_of_cycle, plan_reverts};
 
 use crate::history::{World, desired, drift};
-use crate::worlds::{Change, Edit, Known, cases, change, few, known, manifest, rule_edit};
+use crate::worlds::{ALL, Change, Edit, Known, cases, change, few, known, manifest, rule_edit};
 
 /// A stretch of a life.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ proptest! {
             died = epoch.crash.is_some();
             prop_assert!(innocent.is_empty(), "nobody touched {innocent:?}: {report:#?}");
         }
-        let desired = desired(&current, [true, true]);
+        let desired = desired(&current, ALL);
         world.pass(&desired);
         let left = world.plan(&desired).report;
         prop_assert!(left.differences.is_empty(), "{left:#?}");
@@ -102,7 +102,7 @@ proptest! {
         let before: BTreeSet<Atom> = world.atoms().cloned().collect();
         world.edit_all(&edits);
         let observed = world.cloud.observe().unwrap();
-        let (plan, report) = plan_reverts(&world.owner, &observed, world.vouched.as_ref(), None);
+        let (plan, report) = plan_reverts(&world.owner, &observed, world.vouched.as_ref(), None, "Created", &Restraint::default());
         for row in world.cloud.rules.values().filter(|row| before.contains(&row.atom)) {
             prop_assert!(!format!("{plan:?}").contains(&format!("live: LiveRule {{ id: {}", row.id)), "{row:?} is vouched for: {plan:#?}");
         }
@@ -112,7 +112,7 @@ proptest! {
         prop_assert!(after.is_subset(&before), "undeclared rules are left: {after:?}");
         prop_assert!(told > 0 || plan.is_empty(), "what is reverted is told");
         let observed = world.cloud.observe().unwrap();
-        let again = plan_reverts(&world.owner, &observed, world.vouched.as_ref(), None).0;
+        let again = plan_reverts(&world.owner, &observed, world.vouched.as_ref(), None, "Created", &Restraint::default()).0;
         prop_assert!(again.is_empty(), "{again:#?}");
     }
 

@@ -8,7 +8,7 @@ use sgwarden::core::plan::{Plan, Report, Step, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNE
 
 use crate::history::{Pass, World, desired, drift, story};
 use crate::oracle::{Oracle, Reach};
-use crate::worlds::{cases, change, few, lookups, manifest, oracle};
+use crate::worlds::{ALL, cases, change, few, lookups, manifest, oracle};
 
 /// What must stay allowed: what is now and is desired. Where the desired rule waits for a reference, nothing can be put in
 /// the place of a rule that nobody declared, so there only what we vouch for counts.
@@ -105,7 +105,7 @@ proptest! {
         let mut current = first.clone();
         for (changes, crash, back) in &edits {
             current = if *back { first.clone() } else { current.changed(changes) };
-            let desired = desired(&current, [true, true]);
+            let desired = desired(&current, ALL);
             if let Some(at) = crash {
                 let steps = at.index(world.plan(&desired).plan.steps.len() + 1);
                 world.crash(&desired, steps);
@@ -192,7 +192,7 @@ proptest! {
         prop_assert_eq!(atoms(&one), atoms(&other));
         prop_assert_eq!(&one.held, &other.held);
         // Who owns what two rules declare is a matter of order, by design.
-        if story.known == [true, true] && !repeats(&declaration) {
+        if story.known == ALL && !repeats(&declaration) {
             prop_assert_eq!(world.plan(&one).plan, world.plan(&other).plan);
         }
     }
@@ -218,7 +218,7 @@ fn repeats(declaration: &Declaration) -> bool {
     let mut bare = declaration.clone();
     bare.egress_policy = None;
     let pairs: usize = bare.rules.iter().map(|rule| rule.peers.len() * rule.traffic.len()).sum();
-    pairs != bare.resolve(&lookups([true, true])).rules.len()
+    pairs != bare.resolve(&lookups(ALL)).rules.len()
 }
 
 fn shuffle<T>(items: &mut Vec<T>, keys: &[u64]) {

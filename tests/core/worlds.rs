@@ -1,14 +1,18 @@
 //! Random manifests, lookups and edits over a small world, so that rules overlap, repeat and collide often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use sgwarden::core::desired::{Declaration, DeclaredPeer, DeclaredRule, EgressPolicy, Lookup, Lookups, Mode, Who};
-use sgwarden::core::model::{Atom, Direction, Peer, Tags, Traffic};
+use sgwarden::core::desired::{
+    Declaration, DeclaredEnforcement, DeclaredPeer, DeclaredRule, DeclaredVpc, EgressPolicy, Lookup, Lookups, Referent,
+    ReferentKind, Who,
+};
+use sgwarden::core::model::{Atom, Direction, Peer, PrefixListWeights, Tags, Traffic, Weight};
 
 use crate::oracle::Oracle;
 
@@ -85,7 +89,7 @@ fn who() -> impl Strategy<Value = Who> {
     prop_oneof![
         6 => range().prop_map(Who::Range),
         1 => Just(Who::This),
-        2 => select(OBJECTS.as_slice()).prop_map(|(name, _)| Who::Object(name.to_owned())),
+        2 => select(OBJECTS.as_slice()).prop_map(|(name, _)| Who::Object(referent(name))),
         1 => Just(group(OPAQUE[3], None)),
         1 => Just(group("sg-0000000000000000f", Some("444455556666"))),
         1 => select(["pl-00000001", "pl-00000002"].as_slice()).prop_map(|id| Who::PrefixList(id.parse().unwrap())),
@@ -168,6 +172,7 @@ impl Manifest {
             name: format!("rule-{name}").parse().unwrap(),
             description: body.description.clone(),
             justification: None,
+            expires_at: None,
             traffic: body.traffic.clone(),
             peers: body
                 .peers
@@ -177,15 +182,18 @@ impl Manifest {
         };
         let egress = self.rules.keys().any(|(direction, _)| *direction == Direction::Egress);
         Declaration {
+            namespace: "shop".to_owned(),
             name: "web".to_owned(),
+            account: None,
             region: None,
-            vpc: "vpc-0a1b2c3d".parse().unwrap(),
+            vpc: DeclaredVpc::Id("vpc-0a1b2c3d".parse().unwrap()),
             group_name: "shop.web".to_owned(),
             description: "Managed by sgwarden".to_owned(),
             tags: self.tags.clone(),
             rules: self.rules.iter().map(declare).collect(),
             egress_policy: (!egress).then_some(if self.allow_all { EgressPolicy::AllowAll } else { EgressPolicy::DenyAll }),
-            mode: Mode::Enforce,
+            enforcement: DeclaredEnforcement::default(),
+            adopt: None,
             deletion: None,
         }
     }
@@ -264,25 +272,57 @@ impl Manifest {
     }
 }
 
-/// Which of [`OBJECTS`] are known.
-pub(crate) type Known = [bool; 2];
+/// What is known of one of [`OBJECTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Known,
+    Unknown,
+    Refused,
+}
 
-/// Mostly everything is.
+/// What is known of each of [`OBJECTS`].
+pub(crate) type Known = [Found; 2];
+
+/// Every reference is known.
+pub(crate) const ALL: Known = [Found::Known, Found::Known];
+
+/// Mostly everything is known.
 pub(crate) fn known() -> impl Strategy<Value = Known> {
-    prop_oneof![3 => Just([true, true]), 1 => any::<Known>()]
+    let found = || select([Found::Known, Found::Unknown, Found::Refused].as_slice());
+    prop_oneof![3 => Just(ALL), 2 => [found(), found()]]
+}
+
+/// Another object of the same namespace.
+pub(crate) fn referent(name: &str) -> Referent {
+    Referent { kind: ReferentKind::SecurityGroup, namespace: "shop".to_owned(), name: name.to_owned() }
 }
 
 pub(crate) fn lookups(known: Known) -> Lookups {
-    let look_up = |((name, id), known): ((&str, &str), bool)| {
-        let found = if known { Lookup::Found(id.parse().unwrap()) } else { Lookup::Unknown("it has no group yet".to_owned()) };
-        (name.to_owned(), found)
+    let look_up = |((name, id), found): ((&str, &str), Found)| {
+        let found = match found {
+            Found::Known => Lookup::Group(id.parse().unwrap(), None),
+            Found::Unknown => Lookup::Unknown("it has no group yet".to_owned()),
+            Found::Refused => Lookup::Refused("it does not allow this namespace".to_owned()),
+        };
+        (referent(name), found)
     };
     Lookups {
         own: Some(OPAQUE[0].parse().unwrap()),
         account: "111122223333".parse().unwrap(),
+        vpc: "vpc-0a1b2c3d".parse().unwrap(),
         vpc_ipv6: true,
-        groups: OBJECTS.into_iter().zip(known).map(look_up).collect(),
+        objects: OBJECTS.into_iter().zip(known).map(look_up).collect(),
+        prefix_lists: BTreeMap::new(),
+        weights: weights(),
+        default_tags: Tags::new(),
+        now: Timestamp::UNIX_EPOCH,
+        latched: BTreeSet::new(),
     }
+}
+
+/// What the prefix lists of [`OPAQUE`] count; of one nothing is known.
+pub(crate) fn weights() -> PrefixListWeights {
+    BTreeMap::from([("pl-00000001".parse().unwrap(), Weight { ipv4: 2, ipv6: 0 })])
 }
 
 /// Who is a member of what, at random.

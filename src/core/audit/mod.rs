@@ -59,7 +59,8 @@ pub struct Outcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeItem {
-    /// `SpecChange`, `Drift`, `Unclassified` or `Deletion`.
+    /// Why, as [`Cause`] is written: `SpecChange`, `ReferenceChange`, `PolicyChange`, `GrantWithdrawn`, `Expiry`, `SuspendEnd`,
+    /// `Drift`, `Unclassified`, `Deletion` or `Adoption`.
     pub cause: &'static str,
     /// The declared rule.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,9 +149,9 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
                 ..ChangeItem::default()
             })
             .collect(),
-        Step::RemoveTags { tags } => {
+        Step::RemoveTags { tags, cause } => {
             let item = |(key, value)| ChangeItem {
-                cause: Cause::SpecChange.into(),
+                cause: (*cause).into(),
                 before: Some(format!("{key}={value}")),
                 ..ChangeItem::default()
             };
@@ -198,7 +199,7 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
                 }
             })
             .collect(),
-        Step::AwaitVisible { atoms: _ } | Step::Settle => Vec::new(),
+        Step::AwaitVisible { direction: _, atoms: _ } | Step::Settle => Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! How much of EC2's quota rules take up: "rules per security group", one figure for each direction and address family.
 
 use std::collections::BTreeMap;
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Sub};
 
 use super::ids::PrefixListId;
 use super::rule::{Atom, Direction, Peer};
@@ -26,6 +26,15 @@ impl Add for Weight {
     }
 }
 
+impl Sub for Weight {
+    type Output = Self;
+
+    /// Never below nothing.
+    fn sub(self, other: Self) -> Self {
+        Self { ipv4: self.ipv4.saturating_sub(other.ipv4), ipv6: self.ipv6.saturating_sub(other.ipv6) }
+    }
+}
+
 impl AddAssign for Weight {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
@@ -45,6 +54,35 @@ impl Weight {
             Peer::Group { id: _, account: _ } => Self { ipv4: 1, ipv6: 1 },
             Peer::PrefixList(id) => lists.get(id).copied().unwrap_or(Self { ipv4: 1, ipv6: 1 }),
         }
+    }
+
+    /// What one atom counts at the very least, whatever way AWS reads its own texts: a range 1 in its family, a group 1 for IPv4,
+    /// a prefix list that was looked up 1 where it counts at all. What exceeds a quota by this count certainly exceeds it.
+    pub fn certain(atom: &Atom, lists: &PrefixListWeights) -> Self {
+        match &atom.peer {
+            Peer::Ipv4(_) | Peer::Ipv6(_) => Self::of(atom, lists),
+            Peer::Group { id: _, account: _ } => Self { ipv4: 1, ipv6: 0 },
+            Peer::PrefixList(id) => {
+                let known = lists.get(id).copied().unwrap_or_default();
+                Self { ipv4: known.ipv4.min(1), ipv6: known.ipv6.min(1) }
+            }
+        }
+    }
+
+    /// Both families alike.
+    pub fn each(count: u32) -> Self {
+        Self { ipv4: count, ipv6: count }
+    }
+
+    /// The larger of two in each family.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { ipv4: self.ipv4.max(other.ipv4), ipv6: self.ipv6.max(other.ipv6) }
+    }
+
+    /// Whether it is within a limit, in each family.
+    pub fn fits(self, limit: Self) -> bool {
+        self.ipv4 <= limit.ipv4 && self.ipv6 <= limit.ipv6
     }
 
     /// What the atoms of one direction count together.
@@ -76,5 +114,15 @@ mod tests {
         let lists = BTreeMap::from([("pl-0a1b2c3d".parse().unwrap(), Weight { ipv4: 55, ipv6: 0 })]);
         assert_eq!(Weight::of_all(&atoms, Direction::Ingress, &lists), Weight { ipv4: 57, ipv6: 2 });
         assert_eq!(Weight::of_all(&atoms, Direction::Egress, &lists), Weight { ipv4: 1, ipv6: 0 });
+    }
+
+    #[test]
+    fn what_is_certain_is_never_more_than_the_estimate() {
+        let lists = BTreeMap::from([("pl-0a1b2c3d".parse().unwrap(), Weight { ipv4: 0, ipv6: 55 })]);
+        let certain = |text: &str| Weight::certain(&text.parse().unwrap(), &lists);
+        assert_eq!(certain("ingress tcp 1 from ::/0"), Weight { ipv4: 0, ipv6: 1 });
+        assert_eq!(certain("ingress tcp 1 from sg-0a1b2c3d"), Weight { ipv4: 1, ipv6: 0 });
+        assert_eq!(certain("ingress tcp 1 from pl-0a1b2c3d"), Weight { ipv4: 0, ipv6: 1 });
+        assert_eq!(certain("ingress tcp 1 from pl-0a1b2c3e"), Weight::default(), "nobody knows its family");
     }
 }

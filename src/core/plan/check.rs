@@ -1,13 +1,16 @@
 //! A finished plan is looked over once more before it is executed: what this finds is a defect of ours, and the plan is
 //! not executed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use crate::core::model::{Atom, Direction, LiveRule, RuleId};
+use crate::core::desired::{Approval, UndeclaredRules};
+use crate::core::model::{Atom, DescriptionHash, Direction, LiveRule, RuleId, Space, Vouched, VouchedRule};
 
 use super::PlanInput;
-use super::ownership::Ownership;
-use super::step::{Plan, Purpose, RULES_PER_CALL, Step};
+use super::cause::Cause;
+use super::ownership::may_write;
+use super::step::{Plan, Purpose, RULES_PER_CALL, Revocation, Step};
 
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,91 +59,226 @@ pub enum Fault {
         /// Index of the step.
         step: usize,
     },
-    /// A replaced rule goes although what replaces it is not awaited.
-    #[error("step {step} revokes replaced rules before what replaces them is in force")]
+    /// A rule goes although desired traffic rests on it that is not in force yet.
+    #[error("step {step} would revoke '{atom}' before what replaces it is in force")]
     TooEarly {
         /// Index of the step.
         step: usize,
+        /// The rule.
+        atom: String,
+    },
+    /// It does what is suspended, left alone, waits for approval, or is more than may be done at a time.
+    #[error("step {step} would do what may not be done now: {what}")]
+    Forbidden {
+        /// Index of the step.
+        step: usize,
+        /// What.
+        what: String,
     },
 }
 
 struct Checker<'a> {
     input: PlanInput<'a>,
+    plan: &'a Plan,
     step: usize,
     faults: Vec<Fault>,
+    /// Rows recorded by their ids.
+    known_rows: BTreeSet<&'a RuleId>,
     rows: BTreeSet<&'a RuleId>,
     atoms: BTreeSet<&'a Atom>,
+    /// What was brought about and is not in force yet, or is still to be.
+    open: BTreeMap<Direction, Vec<&'a Atom>>,
+    /// Rules that went, but for drift.
+    removed: usize,
 }
 
-/// Every fault of a plan made from `input`.
+/// Every fault of a plan made from `input`. What it looks for is found without the plan's own ways of deciding.
 pub fn check<'a>(input: PlanInput<'a>, plan: &'a Plan) -> Vec<Fault> {
-    let mut checker = Checker { input, step: 0, faults: Vec::new(), rows: BTreeSet::new(), atoms: BTreeSet::new() };
-    let mut pending = false;
-    for (step, what) in plan.steps.iter().enumerate() {
-        checker.step = step;
-        checker.ours(plan, what);
-        match what {
-            Step::CreateGroup(_) if plan.steps.len() != 1 => checker.faults.push(Fault::Malformed { step }),
-            Step::Revoke { direction, purpose, rules } => {
-                checker.size(rules.len());
-                for item in rules {
-                    checker.row(&item.live, *direction);
-                    if input.desired.rules.contains(&item.live.atom) {
-                        checker.faults.push(Fault::RevokesDesired { step, atom: item.live.atom.to_string() });
-                    }
-                }
-                if *purpose == Purpose::Replace && pending {
-                    checker.faults.push(Fault::TooEarly { step });
-                }
-            }
-            Step::Authorize { direction, rules } => {
-                pending = true;
-                checker.size(rules.len());
-                for item in rules {
-                    checker.brings(&item.new.atom, *direction);
-                }
-            }
-            Step::Modify { direction, rules } => {
-                pending = true;
-                checker.size(rules.len());
-                for item in rules {
-                    checker.row(&item.live, *direction);
-                    checker.brings(&item.new.atom, *direction);
-                    if item.live.atom.peer.kind() != item.new.atom.peer.kind() {
-                        checker.faults.push(Fault::Malformed { step });
-                    }
-                }
-            }
-            Step::Describe { direction, rules } => {
-                checker.size(rules.len());
-                for item in rules {
-                    checker.row(&item.live, *direction);
-                }
-            }
-            Step::Settle => pending = false,
-            Step::CreateGroup(_)
-            | Step::DeleteGroup
-            | Step::AwaitVisible { atoms: _ }
-            | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _ } => {}
-        }
+    let vouched = input.vouched.filter(|_| input.status_is_ours);
+    let mut checker = Checker {
+        input: PlanInput { vouched, ..input },
+        plan,
+        step: 0,
+        faults: Vec::new(),
+        known_rows: vouched.into_iter().flat_map(Vouched::by_id).map(|(id, _)| id).collect(),
+        rows: BTreeSet::new(),
+        atoms: BTreeSet::new(),
+        open: BTreeMap::new(),
+        removed: 0,
+    };
+    for step in &plan.steps {
+        checker.expect(step);
+    }
+    for (at, step) in plan.steps.iter().enumerate() {
+        checker.step = at;
+        checker.ours(plan, step);
+        checker.shape(step);
+        checker.permitted(step);
     }
     checker.faults
 }
 
 impl<'a> Checker<'a> {
+    /// What a step will bring about is not in force until it was made and waited for.
+    fn expect(&mut self, step: &'a Step) {
+        let (direction, atoms): (_, Vec<&Atom>) = match step {
+            Step::Authorize { direction, rules } => (direction, rules.iter().map(|item| &item.new.atom).collect()),
+            Step::Modify { direction, rules } => (direction, rules.iter().map(|item| &item.new.atom).collect()),
+            Step::CreateGroup(_)
+            | Step::DeleteGroup
+            | Step::SetTags { tags: _, before: _, cause: _ }
+            | Step::RemoveTags { tags: _, cause: _ }
+            | Step::Revoke { direction: _, purpose: _, rules: _ }
+            | Step::Describe { direction: _, rules: _ }
+            | Step::AwaitVisible { direction: _, atoms: _ }
+            | Step::Settle => return,
+        };
+        self.open.entry(*direction).or_default().extend(atoms);
+    }
+
+    fn shape(&mut self, step: &'a Step) {
+        match step {
+            Step::CreateGroup(_) if self.plan.steps.len() != 1 => self.faults.push(Fault::Malformed { step: self.step }),
+            Step::Revoke { direction, purpose, rules } => {
+                self.size(rules.len());
+                for item in rules {
+                    self.row(&item.live, *direction);
+                    if self.input.desired.rules.contains(&item.live.atom) {
+                        self.faults.push(Fault::RevokesDesired { step: self.step, atom: item.live.atom.to_string() });
+                    }
+                }
+                if *purpose != Purpose::Revert {
+                    self.rests(*direction, rules);
+                }
+            }
+            Step::Authorize { direction, rules } => {
+                self.size(rules.len());
+                for item in rules {
+                    self.brings(&item.new.atom, *direction);
+                }
+            }
+            Step::Modify { direction, rules } => {
+                self.size(rules.len());
+                for item in rules {
+                    self.row(&item.live, *direction);
+                    self.brings(&item.new.atom, *direction);
+                    if item.live.atom.peer.kind() != item.new.atom.peer.kind() {
+                        self.faults.push(Fault::Malformed { step: self.step });
+                    }
+                }
+            }
+            Step::Describe { direction, rules } => {
+                self.size(rules.len());
+                for item in rules {
+                    self.row(&item.live, *direction);
+                }
+            }
+            // Both directions wait together: what was made so far is in force, what is still to come is not.
+            Step::Settle => {
+                for atoms in self.open.values_mut() {
+                    atoms.retain(|atom| !self.atoms.contains(atom));
+                }
+            }
+            Step::CreateGroup(_)
+            | Step::DeleteGroup
+            | Step::AwaitVisible { direction: _, atoms: _ }
+            | Step::SetTags { tags: _, before: _, cause: _ }
+            | Step::RemoveTags { tags: _, cause: _ } => {}
+        }
+    }
+
+    /// Nothing that is not in force may rest on rules that go, but for what the plan names.
+    fn rests(&mut self, direction: Direction, rules: &[Revocation]) {
+        let open = Space::of_all(self.open.get(&direction).into_iter().flatten().copied());
+        let cuts = |atom: &&Atom| !self.plan.cuts.contains(atom) && Space::of(atom).overlaps(&open);
+        let early: Vec<String> = rules.iter().map(|item| &item.live.atom).filter(cuts).map(ToString::to_string).collect();
+        self.faults.extend(early.into_iter().map(|atom| Fault::TooEarly { step: self.step, atom }));
+    }
+
+    /// Each thing a step does, against what may be done.
+    fn permitted(&mut self, step: &'a Step) {
+        match step {
+            Step::Revoke { direction: _, purpose: _, rules } => {
+                for item in rules {
+                    self.may(item.cause, item.cause.is_drift() || self.is_begun(&item.live.atom), &item.live.atom);
+                    self.may_remove(item.cause, &item.live);
+                }
+            }
+            Step::Authorize { direction: _, rules } => {
+                for item in rules {
+                    self.may(item.cause, item.cause.is_drift() || self.is_begun(&item.new.atom), &item.new.atom);
+                }
+            }
+            Step::Modify { direction: _, rules } => {
+                for item in rules {
+                    self.may(item.cause, item.cause.is_drift() || self.is_begun(&item.new.atom), &item.new.atom);
+                    self.removes(item.cause);
+                }
+            }
+            Step::Describe { direction: _, rules } => {
+                for item in rules {
+                    let text = DescriptionHash::of(item.description.as_deref());
+                    let changed = self.known(&item.live.atom).is_some_and(|known| known.description != text);
+                    self.may(item.cause, item.cause.is_drift() && !changed, &item.live.atom);
+                }
+            }
+            // The marks that make the group ours wait for nobody's approval.
+            Step::SetTags { tags, before: _, cause } => {
+                let marks = tags.keys().all(|key| key.starts_with("sgwarden.dev/"));
+                self.may(*cause, marks || cause.is_drift(), &"tags");
+            }
+            Step::RemoveTags { tags: _, cause } => self.may(*cause, cause.is_drift(), &"tags"),
+            Step::CreateGroup(_) | Step::DeleteGroup | Step::AwaitVisible { direction: _, atoms: _ } | Step::Settle => {}
+        }
+    }
+
+    fn known(&self, atom: &Atom) -> Option<&'a VouchedRule> {
+        self.input.vouched.and_then(|vouched| vouched.get(atom))
+    }
+
+    /// Whether an earlier pass wrote down that it would do this.
+    fn is_begun(&self, atom: &Atom) -> bool {
+        self.known(atom).is_some_and(|known| known.id.is_none())
+    }
+
+    fn forbid(&mut self, what: String) {
+        self.faults.push(Fault::Forbidden { step: self.step, what });
+    }
+
+    /// `decided`: it is a revert, or an earlier pass began it.
+    fn may(&mut self, cause: Cause, decided: bool, what: &dyn fmt::Display) {
+        let restraint = self.input.restraint;
+        if restraint.policy.suspended && !cause.is_change() {
+            self.forbid(format!("reverts are suspended: {what}"));
+        }
+        let asked = restraint.policy.approval == Approval::Required || restraint.wait.is_some();
+        if asked && restraint.approved.is_none() && !decided && !cause.closes() {
+            self.forbid(format!("nobody approved {what}"));
+        }
+    }
+
+    fn may_remove(&mut self, cause: Cause, live: &LiveRule) {
+        let policy = &self.input.restraint.policy;
+        let ours = self.known(&live.atom).is_some() || self.known_rows.contains(&live.id);
+        let tolerated = policy.tolerate.iter().any(|toleration| toleration.matches(live));
+        if !ours && (tolerated || policy.undeclared != UndeclaredRules::Revoke) {
+            self.forbid(format!("undeclared rules stay: {}", live.atom));
+        }
+        self.removes(cause);
+    }
+
+    fn removes(&mut self, cause: Cause) {
+        self.removed += usize::from(!cause.is_drift());
+        if self.input.restraint.removals_left.is_some_and(|left| self.removed > left) {
+            self.forbid(format!("{} removals are more than may be made now", self.removed));
+        }
+    }
+
     fn ours(&mut self, plan: &Plan, step: &Step) {
         let ours = match (self.input.observed, step) {
             (None, Step::CreateGroup(_)) => plan.group.is_none(),
             (None, _) | (_, Step::CreateGroup(_)) => false,
-            (Some(observed), _) => {
-                plan.group.as_ref() == Some(&observed.group.id)
-                    && match self.input.owner.judge(&observed.group.tags) {
-                        Ownership::Ours | Ownership::Reclaimed { former_uid: _ } => true,
-                        Ownership::Stripped => self.input.recorded == Some(&observed.group.id),
-                        Ownership::Foreign { claimant: _ } => false,
-                    }
-            }
+            (Some(observed), _) => plan.group.as_ref() == Some(&observed.group.id) && may_write(self.input, observed),
         };
         if !ours {
             self.faults.push(Fault::NotOurs { step: self.step });

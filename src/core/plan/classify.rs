@@ -3,44 +3,58 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::model::{
-    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PeerKind, PrefixListWeights, RuleId, RuleName, Space, Tags,
-    Vouched, VouchedRule, Weight,
+    Atom, Declared, DescriptionHash, Direction, LiveRule, Observed, PeerKind, RuleId, RuleName, Space, Vouched, VouchedRule,
 };
 
 use super::PlanInput;
-use super::ownership::Ownership;
-use super::report::{Cause, Difference, QuotaUse, Report, What};
+use super::cause::{Cause, Held};
+use super::ownership::{Ownership, may_write};
+use super::report::{Difference, Report, What};
+use super::{quota, tags};
 
 pub(super) fn classify(input: PlanInput<'_>) -> Report {
-    let quota = quota(input);
+    let mut report = Report {
+        ownership: None,
+        differences: Vec::new(),
+        quota: quota::used(input),
+        live_declared: 0,
+        over_quota: None,
+        approval: None,
+        baseline_lost: baseline(input).is_none(),
+    };
     let Some(observed) = input.observed else {
-        return Report { ownership: None, differences: missing_group(input), quota, live_declared: 0 };
+        report.differences = missing_group(input);
+        return report;
     };
     let ownership = input.owner.judge(&observed.group.tags);
-    let ours = match &ownership {
-        Ownership::Ours | Ownership::Reclaimed { former_uid: _ } => true,
-        Ownership::Stripped => input.recorded == Some(&observed.group.id),
-        Ownership::Foreign { claimant: _ } => false,
-    };
-    let live_declared = observed.rules.values().filter(|rule| input.desired.rules.contains(&rule.atom)).count();
-    if !ours {
-        return Report { ownership: Some(ownership), differences: Vec::new(), quota, live_declared };
-    }
+    let settled = input.recorded == Some(&observed.group.id) && input.vouched.is_some() && input.status_is_ours;
     // An earlier object of the same name vouched for a set of its own: ours says nothing about this group. But once the group
     // is recorded and vouched for, another uid on it is somebody's edit, and must not make us forget the baseline.
-    let settled = input.recorded == Some(&observed.group.id) && input.vouched.is_some();
     let reclaimed = matches!(ownership, Ownership::Reclaimed { former_uid: _ }) && !settled;
-    let vouched = input.vouched.filter(|_| !reclaimed);
-    let mut differences = owner_tags(input, observed, reclaimed);
-    differences.extend(rules(input, observed, vouched));
-    differences.extend(declared_tags(input, observed));
-    Report { ownership: Some(ownership), differences, quota, live_declared }
+    let vouched = baseline(input).filter(|_| !reclaimed);
+    report.ownership = Some(ownership);
+    report.live_declared = observed.rules.values().filter(|rule| input.desired.rules.contains(&rule.atom)).count();
+    report.baseline_lost = vouched.is_none();
+    if may_write(input, observed) {
+        report.differences = tags::of_owner(input, observed, reclaimed);
+        report.differences.extend(rules(input, observed, vouched));
+        report.differences.extend(tags::declared(input, observed, input.applied_tags.filter(|_| vouched_by_us(input, reclaimed))));
+    }
+    report
 }
 
-fn quota(input: PlanInput<'_>) -> QuotaUse {
-    let lists = PrefixListWeights::new();
-    let of = |direction| Weight::of_all(input.desired.rules.iter().map(|(atom, _)| atom), direction, &lists);
-    QuotaUse { ingress: of(Direction::Ingress), egress: of(Direction::Egress) }
+/// The set we vouch for, if the status that keeps it was written for this object.
+pub(super) fn baseline(input: PlanInput<'_>) -> Option<&Vouched> {
+    input.vouched.filter(|_| input.status_is_ours)
+}
+
+fn vouched_by_us(input: PlanInput<'_>, reclaimed: bool) -> bool {
+    input.status_is_ours && !reclaimed
+}
+
+/// The cause of a change of what is desired. `begun`: an earlier pass wrote it down and did not get to its end.
+pub(super) fn change(input: PlanInput<'_>, begun: bool) -> Cause {
+    if input.same_spec && !begun { Cause::ReferenceChange } else { Cause::SpecChange }
 }
 
 /// The group is to be created: it is drift if it was there before.
@@ -50,50 +64,9 @@ fn missing_group(input: PlanInput<'_>) -> Vec<Difference> {
     differences.extend(input.desired.rules.iter().map(|(atom, declared)| Difference {
         what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id: None },
         cause: Cause::SpecChange,
-        held: input.desired.holds_declared(atom.direction, declared),
+        held: input.desired.holds_declared(atom.direction, declared).map(Held::Reference),
     }));
     differences
-}
-
-/// The tags that make the group ours. Ours under an earlier uid is a change; one that is missing was taken away.
-fn owner_tags(input: PlanInput<'_>, observed: &Observed, reclaimed: bool) -> Vec<Difference> {
-    // Every group here is one that we created: taking over others is not built.
-    let wanted = input.owner.tags("Created");
-    let differs = wanted.into_iter().filter(|(key, value)| observed.group.tags.get(key) != Some(value));
-    differs
-        .map(|(key, value)| Difference {
-            what: What::Tag { live: observed.group.tags.get(&key).cloned(), key, declared: Some(value), ownership: true },
-            cause: if reclaimed { Cause::SpecChange } else { Cause::Drift },
-            held: None,
-        })
-        .collect()
-}
-
-fn declared_tags(input: PlanInput<'_>, observed: &Observed) -> Vec<Difference> {
-    let none = Tags::new();
-    let applied = input.applied_tags.unwrap_or(&none);
-    let live = &observed.group.tags;
-    let wanted = input.desired.tags.iter().filter(|(key, value)| live.get(*key) != Some(*value)).map(|(key, value)| {
-        let cause = match (input.applied_tags, applied.get(key)) {
-            (None, _) => Cause::Unclassified,
-            (Some(_), Some(before)) if before == value => Cause::Drift,
-            (Some(_), Some(_) | None) => Cause::SpecChange,
-        };
-        (key, live.get(key), Some(value), cause)
-    });
-    // A tag we set and the manifest dropped goes, as long as nobody gave it another value since.
-    let dropped = applied
-        .iter()
-        .filter(|(key, value)| !input.desired.tags.contains_key(*key) && live.get(*key) == Some(*value))
-        .map(|(key, value)| (key, Some(value), None, Cause::SpecChange));
-    wanted
-        .chain(dropped)
-        .map(|(key, live, declared, cause)| Difference {
-            what: What::Tag { key: key.clone(), live: live.cloned(), declared: declared.cloned(), ownership: false },
-            cause,
-            held: None,
-        })
-        .collect()
 }
 
 /// What the rules of one group look like from all three sides, with what was already decided.
@@ -151,11 +124,28 @@ impl<'a> Sides<'a> {
             let intended = self.vouched.is_some_and(|vouched| vouched.get(&rule.atom).is_some());
             differences.push(Difference {
                 what: What::Moved { live: (*rule).clone(), atom: atom.clone(), declared: declared.clone() },
-                cause: if intended { Cause::SpecChange } else { Cause::Drift },
+                cause: if intended { self.change(atom) } else { Cause::Drift },
                 held: None,
             });
         }
         differences
+    }
+
+    /// The cause of a change that brings an atom about.
+    fn change(&self, atom: &Atom) -> Cause {
+        change(self.input, self.vouched.is_some_and(|vouched| vouched.get(atom).is_some()))
+    }
+
+    /// Why an atom that a rule of this name declared goes.
+    fn removal(&self, direction: Direction, name: &RuleName) -> Cause {
+        let rule = (direction, name.clone());
+        if self.input.desired.refused.contains_key(&rule) {
+            Cause::GrantWithdrawn
+        } else if self.input.desired.expired.contains(&rule) {
+            Cause::Expiry
+        } else {
+            change(self.input, false)
+        }
     }
 
     /// Rows the manifest no longer wants, paired with what the same rule of it wants instead: one call keeps the row's id and
@@ -165,7 +155,9 @@ impl<'a> Sides<'a> {
         let mut differences = Vec::new();
         for rule in extras {
             let Some((atom, known)) = self.by_id.get(&rule.id).copied() else { continue };
-            if *atom != rule.atom || self.held(rule, &known.rule).is_some() {
+            let goes = self.removal(atom.direction, &known.rule);
+            // What was to end ends by itself: it waits for nothing that comes.
+            if *atom != rule.atom || goes.closes() || self.held(rule, &known.rule, goes).is_some() {
                 continue;
             }
             let fits = |candidate: &Atom, declared: &Declared| {
@@ -181,7 +173,7 @@ impl<'a> Sides<'a> {
                 self.taken.insert(to);
                 differences.push(Difference {
                     what: What::Moved { live: (*rule).clone(), atom: to.clone(), declared: declared.clone() },
-                    cause: Cause::SpecChange,
+                    cause: self.change(to),
                     held: None,
                 });
             }
@@ -204,14 +196,16 @@ impl<'a> Sides<'a> {
 
     /// Why a row the manifest no longer wants has to stay for now: its own rule waits for a reference, or what it allows
     /// overlaps what a waiting rule will allow.
-    fn held(&self, live: &LiveRule, name: &RuleName) -> Option<RuleName> {
+    fn held(&self, live: &LiveRule, name: &RuleName, cause: Cause) -> Option<Held> {
         let direction = live.atom.direction;
-        // A rule may have been renamed while its reference is unknown: which waiting rule a group belongs to cannot be told.
-        let unclear = !matches!(live.atom.peer.kind(), PeerKind::Ipv4 | PeerKind::Ipv6);
-        self.input.desired.holds(direction, name).or_else(|| {
+        // A rule may have been renamed while its reference is unknown: which waiting rule a group belongs to cannot be told. One
+        // that is known to end was not renamed, and must not be kept alive by some other rule that waits.
+        let unclear = !cause.closes() && !matches!(live.atom.peer.kind(), PeerKind::Ipv4 | PeerKind::Ipv6);
+        let rule = self.input.desired.holds(direction, name).or_else(|| {
             let rests = self.waiting.get(&direction).is_some_and(|waiting| Space::of(&live.atom).overlaps(waiting));
             (rests || unclear).then(|| self.input.desired.first_held(direction)).flatten()
-        })
+        });
+        rule.map(Held::Reference)
     }
 
     /// Whether an atom was live under our name and somebody took it away.
@@ -225,16 +219,16 @@ impl<'a> Sides<'a> {
         let (cause, name, was) = match (self.vouched, known, known_by_id) {
             (None, _, _) => (Cause::Unclassified, None, None),
             // Vouched for by what it allows, whatever its id: somebody may have removed ours and put the same back.
-            (Some(_), Some(known), _) => (Cause::SpecChange, Some(known.rule.clone()), None),
+            (Some(_), Some(known), _) => (self.removal(rule.atom.direction, &known.rule), Some(known.rule.clone()), None),
             (Some(_), None, Some((atom, known))) => (Cause::Drift, Some(known.rule.clone()), Some(atom.clone())),
             (Some(_), None, None) => (Cause::Drift, None, None),
         };
         // An atom we never vouched for is never held, nor is one that was changed behind our back.
-        let held = match (cause, &name) {
-            (Cause::SpecChange, Some(name)) => self.held(rule, name),
+        let held = match &name {
+            Some(name) if cause.is_change() => self.held(rule, name, cause),
             // Without a baseline nobody knows which rule a row belongs to: it may be the one that waits.
-            (Cause::Unclassified, _) => self.input.desired.first_held(rule.atom.direction),
-            (Cause::SpecChange | Cause::Drift | Cause::Deletion, _) => None,
+            None if cause == Cause::Unclassified => self.input.desired.first_held(rule.atom.direction).map(Held::Reference),
+            Some(_) | None => None,
         };
         Difference { what: What::Extra { live: rule.clone(), rule: name, was }, cause, held }
     }
@@ -250,9 +244,10 @@ impl<'a> Sides<'a> {
             let cause = match (self.vouched, &last_id) {
                 (None, _) => Cause::Unclassified,
                 (Some(_), Some(_)) => Cause::Drift,
-                (Some(_), None) => Cause::SpecChange,
+                (Some(_), None) => self.change(atom),
             };
-            let held = if cause == Cause::Drift { None } else { self.input.desired.holds_declared(atom.direction, declared) };
+            let waits = self.input.desired.holds_declared(atom.direction, declared).filter(|_| cause != Cause::Drift);
+            let held = waits.map(Held::Reference);
             differences.push(Difference {
                 what: What::Missing { atom: atom.clone(), declared: declared.clone(), last_id },
                 cause,
@@ -273,9 +268,9 @@ impl<'a> Sides<'a> {
             let cause = match (self.vouched, known) {
                 (None, _) => Cause::Unclassified,
                 // As we left it: the manifest has another text now.
-                (Some(_), Some(known)) if known == DescriptionHash::of(live.description.as_deref()) => Cause::SpecChange,
+                (Some(_), Some(known)) if known == DescriptionHash::of(live.description.as_deref()) => change(self.input, false),
                 (Some(_), Some(_)) => Cause::Drift,
-                (Some(_), None) => Cause::SpecChange,
+                (Some(_), None) => change(self.input, false),
             };
             differences.push(Difference {
                 what: What::Description { live: (*live).clone(), declared: declared.clone() },

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::core::model::{Direction, Observed, Peer, SecurityGroupId};
 
-use super::report::Cause;
+use super::cause::Cause;
 use super::step::{Plan, Purpose, RULES_PER_CALL, Revocation, Step};
 
 /// Plans the deletion of a group that is ours. EC2 drops the rules with the group, so none is revoked first: a deletion that
 /// is refused must leave the traffic of whoever still uses the group alone.
 pub fn plan_deletion(observed: &Observed) -> Plan {
-    Plan { group: Some(observed.group.id.clone()), steps: vec![Step::DeleteGroup] }
+    Plan { group: Some(observed.group.id.clone()), steps: vec![Step::DeleteGroup], ..Plan::default() }
 }
 
 /// Plans the deletion of a group that is held by nothing but rules among groups that all go: its own to itself and, in
@@ -28,5 +28,5 @@ pub fn plan_deletion_of_cycle(observed: &Observed, partners: &BTreeSet<SecurityG
         steps.extend(calls.map(|chunk| Step::Revoke { direction, purpose: Purpose::Deletion, rules: chunk.to_vec() }));
     }
     steps.push(Step::DeleteGroup);
-    Plan { group: Some(id.clone()), steps }
+    Plan { group: Some(id.clone()), steps, ..Plan::default() }
 }

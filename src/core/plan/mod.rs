@@ -4,31 +4,44 @@
 //! beside it names every difference with its cause, also those that lead to no step.
 //!
 //! Invariant: no step names a rule that was not observed in the group, and none touches a group that is not provably ours.
-//! Invariant: after every prefix of the steps, all traffic that was allowed before and is desired is still allowed.
+//! Invariant: after every prefix of the steps, all traffic that was allowed before and is desired is still allowed, but for
+//! what [`Plan::cuts`] names.
 
+mod adoption;
+mod approval;
+mod cause;
 mod check;
 mod classify;
 mod delete;
+mod hold;
 mod order;
 mod ownership;
+mod quota;
 mod render;
 mod report;
 mod restraint;
 mod revert;
+mod squeeze;
 mod step;
+mod tags;
 mod vouch;
+mod work;
 
+pub use adoption::{Refusal, TAG_ADOPT};
+pub use approval::approval_hash;
+pub use cause::{Cause, Held};
 pub use check::{Fault, check};
 pub use delete::{plan_deletion, plan_deletion_of_cycle};
 pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
+pub use quota::OverQuota;
 pub use render::{changes, lines, render, summary};
-pub use report::{Cause, Difference, DriftKind, QuotaUse, Report, What};
+pub use report::{Difference, DriftKind, QuotaUse, Report, What};
 pub use restraint::Restraint;
 pub use revert::plan_reverts;
 pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};
-pub use vouch::{born_egress, recognised, vouched_after, vouched_before, vouched_before_reverts};
+pub use vouch::{born_egress, recognised, vouched_after, vouched_at_birth, vouched_before, vouched_before_reverts};
 
-use super::desired::Desired;
+use super::desired::{Approval, Desired, Policy};
 use super::model::{Observed, SecurityGroupId, Tags, Vouched};
 
 /// Everything a plan is made from.
@@ -48,13 +61,28 @@ pub struct PlanInput<'a> {
     pub recorded: Option<&'a SecurityGroupId>,
     /// What may be done at all.
     pub restraint: &'a Restraint,
-    /// Whether the manifest is the one of the last status: what differs then comes from a reference, a policy or an expiry.
+    /// Whether the manifest is the one the group was brought to last: what differs then comes from a reference, a policy or an
+    /// expiry.
     pub same_spec: bool,
+    /// Whether the status was written for this object and not for an earlier one of its name, as after a restore.
+    pub status_is_ours: bool,
+    /// How the group came to us, for its tags: `Created` or `Adopted`.
+    pub origin: &'a str,
 }
 
 /// Plans one pass over one group. The group's tags decide first: over a group that is not ours the plan has no step.
 pub fn plan(input: PlanInput<'_>) -> (Plan, Report) {
-    let report = classify::classify(input);
-    let plan = order::order(input, &report);
+    let mut report = classify::classify(input);
+    // What another object vouched for tells nothing of what was begun, or is ours by its id.
+    let input = PlanInput { vouched: input.vouched.filter(|_| !report.baseline_lost), ..input };
+    hold::hold(input, &mut report);
+    let plan = order::order(input, &mut report);
     (plan, report)
+}
+
+/// The plan as it would be if everything were approved and could be done at once: what a person is asked about.
+pub fn pending(input: PlanInput<'_>) -> Plan {
+    let policy = Policy { approval: Approval::Automatic, ..input.restraint.policy.clone() };
+    let lifted = Restraint { policy, wait: None, removals_left: None, ..input.restraint.clone() };
+    plan(PlanInput { restraint: &lifted, ..input }).0
 }

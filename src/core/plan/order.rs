@@ -3,43 +3,74 @@
 //!
 //! 0. give the group back the tags that make it ours: without them IAM would refuse all that follows;
 //! 1. revoke what nobody declared, set back what somebody changed in place, where no desired traffic rests on it;
-//! 2. authorize, modify, describe;
+//! 2. authorize, modify, describe; at the quota with as much change in place and as few early revokes as it takes (`squeeze`);
 //! 3. revoke the rest of what nobody declared;
 //! 4. see the new rules live, wait until they are in force, then revoke what they replace;
 //! 5. tags, which no traffic rests on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::model::{Atom, Declared, Direction, LiveRule, NewGroup, NewRule, Observed, RuleName, Space, Tags};
+use crate::core::model::{Atom, Direction, NewGroup, Observed, RuleId, Space};
 
 use super::PlanInput;
-use super::report::{Cause, Difference, Report, What};
-use super::step::{Authorization, Modification, Plan, Purpose, RULES_PER_CALL, Redescription, Revocation, Step};
+use super::quota::{self, Demand};
+use super::report::{Difference, Report, What};
+use super::squeeze::{self, Course};
+use super::step::{Plan, Step};
+use super::work::{Rules, SETTLE_BEFORE, STAGES, Wave, Work};
+use super::{approval, cause::Held};
 
-pub(super) fn order(input: PlanInput<'_>, report: &Report) -> Plan {
+pub(super) fn order(input: PlanInput<'_>, report: &mut Report) -> Plan {
     let Some(observed) = input.observed else {
-        return Plan { group: None, steps: vec![create(input)] };
+        let waits =
+            |difference: &Difference| matches!(difference.what, What::GroupMissing { recorded: _ }) && difference.held.is_some();
+        if report.differences.iter().any(waits) {
+            return Plan::default();
+        }
+        let deferred = report.differences.iter().filter(|difference| difference.held.is_none() && brings_rule(difference)).cloned();
+        return Plan { steps: vec![create(input)], deferred: deferred.collect(), ..Plan::default() };
     };
-    let mut work = Work::default();
-    for difference in report.differences.iter().filter(|difference| difference.held.is_none()) {
-        work.add(difference);
+    let mut work = Work::of(report.differences.iter().filter(|difference| difference.held.is_none()));
+    let mut steps = Vec::new();
+    std::mem::take(&mut work.owner_tags).push_steps(&mut steps);
+    let group = Some(observed.group.id.clone());
+    // Whoever else wants the group reads its marks too: it is looked at once more before anything else is done to it.
+    if input.restraint.adopting && !steps.is_empty() {
+        return Plan { group, steps, ..Plan::default() };
     }
-    let steps = work.into_steps(perhaps_not_in_force(input, observed));
-    Plan { group: Some(observed.group.id.clone()), steps }
+    let fresh = not_in_force(input, observed);
+    let courses = courses(input, observed, report, work.rules, &fresh);
+    let unfit: Vec<Atom> = courses.values().flat_map(|course| course.unfit.iter().cloned()).collect();
+    let cuts = courses.values().flat_map(|course| course.cuts.iter().cloned()).collect();
+    let unsure = fresh.into_iter().filter(|(_, atoms)| !atoms.is_empty()).map(|(direction, _)| direction).collect();
+    Walk { courses: courses.into_iter().map(|(direction, course)| (direction, course.waves)).collect(), unsure }.write(&mut steps);
+    work.tags.push_steps(&mut steps);
+    hold_unfit(report, &steps, &unfit);
+    // What was approved and has to wait its turn needs no second approval: it is written down with what is done now.
+    let turn = |difference: &&Difference| approval::is_asked(input) && quota::waits_its_turn(report, difference);
+    let deferred = report.differences.iter().filter(turn).cloned().collect();
+    Plan { group, steps, deferred, cuts }
 }
 
-/// Whether a live rule may have been written a moment ago by a pass that did not get to its end: its line in status is still an
+/// Live rules that may have been written a moment ago by a pass that did not get to its end: the line in status is still an
 /// intent, or names another row. Without a baseline nobody can tell.
-fn perhaps_not_in_force(input: PlanInput<'_>, observed: &Observed) -> bool {
-    let Some(vouched) = input.vouched else { return true };
-    let looked_at = |rule: &LiveRule| vouched.get(&rule.atom).is_some_and(|known| known.id.as_ref() == Some(&rule.id));
-    observed.rules.values().any(|rule| input.desired.rules.contains(&rule.atom) && !looked_at(rule))
+fn not_in_force<'a>(input: PlanInput<'_>, observed: &'a Observed) -> BTreeMap<Direction, Vec<&'a Atom>> {
+    let looked_at = |vouched: &crate::core::model::Vouched, atom: &Atom, id: &RuleId| {
+        vouched.get(atom).is_some_and(|known| known.id.as_ref() == Some(id))
+    };
+    let mut fresh: BTreeMap<Direction, Vec<&Atom>> = BTreeMap::new();
+    for rule in observed.rules.values().filter(|rule| input.desired.rules.contains(&rule.atom)) {
+        if !input.vouched.is_some_and(|vouched| looked_at(vouched, &rule.atom, &rule.id)) {
+            fresh.entry(rule.atom.direction).or_default().push(&rule.atom);
+        }
+    }
+    fresh
 }
 
 fn create(input: PlanInput<'_>) -> Step {
     let desired = input.desired;
     let mut tags = desired.tags.clone();
-    tags.extend(input.owner.tags("Created"));
+    tags.extend(input.owner.tags(input.origin));
     Step::CreateGroup(NewGroup {
         name: desired.group_name.clone(),
         description: desired.description.clone(),
@@ -48,186 +79,129 @@ fn create(input: PlanInput<'_>) -> Step {
     })
 }
 
-/// What is to be done in one direction.
-#[derive(Default)]
-struct Rules {
-    undeclared: Vec<Revocation>,
-    replaced: Vec<Revocation>,
-    authorize: Vec<Authorization>,
-    set_back: Vec<Modification>,
-    modify: Vec<Modification>,
-    describe: Vec<Redescription>,
-}
-
-/// What is to be done with tags of one kind. One call a cause: the audit tells drift from change for each tag.
-#[derive(Default)]
-struct TagWork {
-    set: BTreeMap<Cause, Tags>,
-    before: Tags,
-    remove: Tags,
-}
-
-#[derive(Default)]
-struct Work {
+/// What each direction does, one after the other.
+fn courses(
+    input: PlanInput<'_>,
+    observed: &Observed,
+    report: &Report,
     rules: BTreeMap<Direction, Rules>,
-    owner_tags: TagWork,
-    tags: TagWork,
+    fresh: &BTreeMap<Direction, Vec<&Atom>>,
+) -> BTreeMap<Direction, Course> {
+    let unsure = |direction| Space::of_all(fresh.get(&direction).into_iter().flatten().copied());
+    let plain: BTreeMap<Direction, Vec<Wave>> =
+        rules.iter().map(|(direction, rules)| (*direction, rules.clone().authorize_first(&unsure(*direction)))).collect();
+    let demands = plain.iter().map(|(direction, waves)| {
+        let freed = waves.iter().flat_map(|wave| &wave.revert).map(|item| &item.live.atom).collect();
+        (
+            *direction,
+            Demand { freed, authorized: waves.iter().flat_map(|wave| &wave.authorize).map(|item| &item.new.atom).collect() },
+        )
+    });
+    let mut budgets = quota::budgets(input, observed, report.quota.limit, &demands.collect());
+    let ours: BTreeSet<&RuleId> = input
+        .vouched
+        .into_iter()
+        .flat_map(|set| set.by_id().into_iter())
+        .filter_map(|(id, (atom, _))| (observed.rules.get(id).map(|rule| &rule.atom) == Some(atom)).then_some(id))
+        .collect();
+    let limited = |direction: Direction| {
+        report.differences.iter().any(|difference| {
+            difference.held == Some(Held::Rate)
+                && matches!(&difference.what, What::Extra { live, rule: _, was: _ } if live.atom.direction == direction)
+        })
+    };
+    let course = |(direction, rules): (Direction, Rules)| {
+        let course = match budgets.remove(&direction) {
+            Some(budget) => squeeze::squeeze(rules, budget, &unsure(direction), &ours, limited(direction)),
+            None => Course { waves: plain.get(&direction).cloned().unwrap_or_default(), cuts: Vec::new(), unfit: Vec::new() },
+        };
+        (direction, course)
+    };
+    rules.into_iter().map(course).collect()
 }
 
-impl Work {
-    fn add(&mut self, difference: &Difference) {
-        let cause = difference.cause;
-        match &difference.what {
-            What::GroupMissing { recorded: _ } => {}
-            What::Missing { atom, declared, last_id: _ } => self.of(atom.direction).authorize.push(Authorization {
-                new: new_rule(atom, declared),
-                cause,
-                rule: declared.rule.clone(),
-                justification: declared.justification.clone(),
-            }),
-            What::Extra { live, rule, was: _ } => {
-                let revocation = Revocation { live: live.clone(), cause, rule: rule.clone() };
-                let rules = self.of(live.atom.direction);
-                if cause == Cause::Drift { rules.undeclared.push(revocation) } else { rules.replaced.push(revocation) }
+fn brings_rule(difference: &Difference) -> bool {
+    matches!(difference.what, What::Missing { atom: _, declared: _, last_id: _ })
+}
+
+/// Says of what does not fit that it waits. A row that goes although what it was to become does not fit is in the plan.
+fn hold_unfit(report: &mut Report, steps: &[Step], unfit: &[Atom]) {
+    let goes = |id: &RuleId| {
+        steps.iter().any(
+            |step| matches!(step, Step::Revoke { direction: _, purpose: _, rules } if rules.iter().any(|item| item.live.id == *id)),
+        )
+    };
+    for difference in report.differences.iter_mut().filter(|difference| difference.held.is_none()) {
+        let waits = match &difference.what {
+            What::Missing { atom, declared: _, last_id: _ } => unfit.contains(atom),
+            What::Extra { live, rule: _, was: _ } => unfit.contains(&live.atom),
+            What::Moved { live, atom, declared: _ } => unfit.contains(atom) && !goes(&live.id),
+            What::GroupMissing { recorded: _ }
+            | What::Description { live: _, declared: _ }
+            | What::Tag { key: _, live: _, declared: _, ownership: _ } => false,
+        };
+        if waits {
+            difference.held = Some(Held::Quota);
+        }
+    }
+}
+
+/// Both directions, wave by wave: they share the waits.
+struct Walk {
+    courses: BTreeMap<Direction, Vec<Wave>>,
+    /// Directions with live rules that may not be in force yet.
+    unsure: BTreeSet<Direction>,
+}
+
+impl Walk {
+    fn write(mut self, steps: &mut Vec<Step>) {
+        let mut brought: BTreeMap<Direction, Vec<Atom>> = BTreeMap::new();
+        let longest = self.courses.values().map(Vec::len).max().unwrap_or_default();
+        for at in 0..longest {
+            let wave: BTreeMap<Direction, Wave> = self
+                .courses
+                .iter_mut()
+                .filter_map(|(direction, waves)| waves.get_mut(at).map(|wave| (*direction, std::mem::take(wave))))
+                .filter(|(_, wave)| !wave.is_empty())
+                .collect();
+            if at > 0 {
+                self.wait(&wave, &mut brought, steps);
             }
-            What::Moved { live, atom, declared } => {
-                let modification = modification(live, atom, declared, cause);
-                let rules = self.of(atom.direction);
-                if cause == Cause::Drift { rules.set_back.push(modification) } else { rules.modify.push(modification) }
+            for (direction, wave) in &wave {
+                brought.entry(*direction).or_default().extend(wave.brings().cloned());
             }
-            What::Description { live, declared } => self.of(live.atom.direction).describe.push(Redescription {
-                live: live.clone(),
-                description: declared.description.clone(),
-                cause,
-                rule: declared.rule.clone(),
-            }),
-            What::Tag { key, live, declared, ownership } => {
-                let work = if *ownership { &mut self.owner_tags } else { &mut self.tags };
-                if let Some(live) = live {
-                    work.before.insert(key.clone(), live.clone());
-                }
-                match (declared, live) {
-                    (Some(value), _) => drop(work.set.entry(cause).or_default().insert(key.clone(), value.clone())),
-                    (None, Some(live)) => drop(work.remove.insert(key.clone(), live.clone())),
-                    (None, None) => {}
-                }
+            self.stages(wave, steps);
+        }
+    }
+
+    /// Waits for what was brought about, where something is to go after it.
+    fn wait(&mut self, wave: &BTreeMap<Direction, Wave>, brought: &mut BTreeMap<Direction, Vec<Atom>>, steps: &mut Vec<Step>) {
+        let mut settle = false;
+        for direction in wave.keys() {
+            let atoms = brought.remove(direction).unwrap_or_default();
+            settle |= !atoms.is_empty() || self.unsure.contains(direction);
+            if !atoms.is_empty() {
+                steps.push(Step::AwaitVisible { direction: *direction, atoms });
             }
         }
+        if settle {
+            self.settle(steps);
+        }
     }
 
-    fn of(&mut self, direction: Direction) -> &mut Rules {
-        self.rules.entry(direction).or_default()
+    fn settle(&mut self, steps: &mut Vec<Step>) {
+        steps.push(Step::Settle);
+        self.unsure.clear();
     }
 
-    fn into_steps(mut self, perhaps_not_in_force: bool) -> Vec<Step> {
-        let mut first = Vec::new();
-        let (mut revert, mut set_back, mut authorize, mut modify, mut describe) = (vec![], vec![], vec![], vec![], vec![]);
-        let (mut revert_late, mut replace, mut awaited) = (vec![], vec![], vec![]);
-        self.owner_tags.push_steps(&mut first);
-        for direction in Direction::BOTH {
-            let mut rules = self.rules.remove(&direction).unwrap_or_default();
-            rules.part_what_would_cut_traffic();
-            rules.put_off_what_traffic_rests_on();
-            let (free, resting) = rules.split_undeclared();
-            awaited.extend(rules.authorize.iter().map(|item| item.new.atom.clone()));
-            awaited.extend(rules.modify.iter().chain(&rules.set_back).map(|item| item.new.atom.clone()));
-            revert.extend(revokes(direction, Purpose::Revert, free));
-            set_back.extend(in_calls(rules.set_back, |rules| Step::Modify { direction, rules }));
-            authorize.extend(in_calls(rules.authorize, |rules| Step::Authorize { direction, rules }));
-            modify.extend(in_calls(rules.modify, |rules| Step::Modify { direction, rules }));
-            describe.extend(in_calls(rules.describe, |rules| Step::Describe { direction, rules }));
-            revert_late.extend(revokes(direction, Purpose::Revert, resting));
-            replace.extend(revokes(direction, Purpose::Replace, rules.replaced));
-        }
-        let mut steps = first;
-        for stage in [revert, set_back, authorize, modify, describe, revert_late] {
-            steps.extend(stage);
-        }
-        if !replace.is_empty() && (!awaited.is_empty() || perhaps_not_in_force) {
-            if !awaited.is_empty() {
-                steps.push(Step::AwaitVisible { atoms: awaited });
+    fn stages(&mut self, waves: BTreeMap<Direction, Wave>, steps: &mut Vec<Step>) {
+        let settle = waves.values().any(|wave| wave.settle);
+        let mut stages: Vec<_> = waves.into_iter().map(|(direction, wave)| wave.stages(direction).into_iter()).collect();
+        for stage in 0..STAGES {
+            if stage == SETTLE_BEFORE && settle {
+                self.settle(steps);
             }
-            steps.push(Step::Settle);
-        }
-        steps.extend(replace);
-        self.tags.push_steps(&mut steps);
-        steps
-    }
-}
-
-impl Rules {
-    /// A change in place takes the row's old traffic away at once. Where part of that is still desired and only being
-    /// authorized (0-65535 becomes 80 and 443), the row is not changed but replaced: its new self is authorized too, and the
-    /// row goes when all of it is in force.
-    fn part_what_would_cut_traffic(&mut self) {
-        loop {
-            let authorized = Space::of_all(self.authorize.iter().map(|item| &item.new.atom));
-            let cuts = |item: &Modification| item.cause != Cause::Drift && Space::of(&item.live.atom).overlaps(&authorized);
-            let Some(index) = self.modify.iter().position(cuts) else { return };
-            let Modification { live, new, cause, rule, justification } = self.modify.remove(index);
-            self.replaced.push(Revocation { live, cause, rule: Some(rule.clone()) });
-            self.authorize.push(Authorization { new, cause, rule, justification });
+            steps.extend(stages.iter_mut().filter_map(Iterator::next).flatten());
         }
     }
-
-    /// Rows changed in place are set back first, unless desired traffic that is still to be authorized rests on what they
-    /// allow now, or one call can do them together with the manifest's own changes.
-    fn put_off_what_traffic_rests_on(&mut self) {
-        let pending = self.pending(false);
-        let rests = |item: &Modification| Space::of(&item.live.atom).overlaps(&pending);
-        let together = self.authorize.is_empty() && !self.modify.is_empty();
-        if together || self.set_back.iter().any(rests) {
-            let mut all = std::mem::take(&mut self.set_back);
-            all.append(&mut self.modify);
-            self.modify = all;
-        }
-    }
-
-    /// Undeclared rules no missing desired traffic rests on, and the others.
-    fn split_undeclared(&mut self) -> (Vec<Revocation>, Vec<Revocation>) {
-        let pending = self.pending(true);
-        std::mem::take(&mut self.undeclared).into_iter().partition(|item| !Space::of(&item.live.atom).overlaps(&pending))
-    }
-
-    /// Desired traffic that is not live yet.
-    fn pending(&self, with_set_backs: bool) -> Space {
-        let authorized = self.authorize.iter().map(|item| &item.new.atom);
-        let modified = self.modify.iter().map(|item| &item.new.atom);
-        let set_back = self.set_back.iter().filter(|_| with_set_backs).map(|item| &item.new.atom);
-        Space::of_all(authorized.chain(modified).chain(set_back))
-    }
-}
-
-impl TagWork {
-    fn push_steps(self, steps: &mut Vec<Step>) {
-        for (cause, tags) in self.set {
-            let before = self.before.iter().filter(|(key, _)| tags.contains_key(*key));
-            let before = before.map(|(key, value)| (key.clone(), value.clone())).collect();
-            steps.push(Step::SetTags { tags, before, cause });
-        }
-        if !self.remove.is_empty() {
-            steps.push(Step::RemoveTags { tags: self.remove });
-        }
-    }
-}
-
-fn new_rule(atom: &Atom, declared: &Declared) -> NewRule {
-    NewRule { atom: atom.clone(), description: declared.description.clone() }
-}
-
-fn modification(live: &LiveRule, atom: &Atom, declared: &Declared, cause: Cause) -> Modification {
-    let rule: RuleName = declared.rule.clone();
-    Modification { live: live.clone(), new: new_rule(atom, declared), cause, rule, justification: declared.justification.clone() }
-}
-
-fn revokes(direction: Direction, purpose: Purpose, rules: Vec<Revocation>) -> Vec<Step> {
-    in_calls(rules, |rules| Step::Revoke { direction, purpose, rules })
-}
-
-/// As few calls as EC2's limit allows.
-fn in_calls<T: Clone>(items: Vec<T>, step: impl Fn(Vec<T>) -> Step) -> Vec<Step> {
-    if items.len() <= RULES_PER_CALL {
-        return if items.is_empty() { Vec::new() } else { vec![step(items)] };
-    }
-    items.chunks(RULES_PER_CALL).map(|chunk| step(chunk.to_vec())).collect()
 }

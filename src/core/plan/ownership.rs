@@ -1,6 +1,8 @@
 //! Whose group is it? One pure function over four tags, and doubt means: not ours.
 
-use crate::core::model::Tags;
+use crate::core::model::{Observed, Tags};
+
+use super::PlanInput;
 
 /// Tag: the cluster whose sgwarden manages the group.
 pub const TAG_CLUSTER: &str = "sgwarden.dev/cluster";
@@ -22,6 +24,8 @@ pub struct Owner {
     pub name: String,
     /// Uid of the object.
     pub uid: String,
+    /// Ids this cluster went by before: groups under them are ours to take back.
+    pub former: Vec<String>,
 }
 
 /// What the tags of a group say about us.
@@ -29,9 +33,10 @@ pub struct Owner {
 pub enum Ownership {
     /// Ours.
     Ours,
-    /// Ours by cluster and name, under the uid of an earlier object: what that one vouched for is not known here.
+    /// Ours by cluster and name, under the uid of an earlier object or a former id of the cluster: what that one vouched for is
+    /// not known here.
     Reclaimed {
-        /// The earlier object's uid.
+        /// The uid on the group; empty when there is none.
         former_uid: String,
     },
     /// Our tags are missing, in whole or part, and nobody else's are there. Ours only if the id is the recorded one.
@@ -69,17 +74,31 @@ impl Owner {
         let cluster = tags.get(TAG_CLUSTER);
         let object = tags.get(TAG_OWNER);
         let foreign = |claimant: String| Ownership::Foreign { claimant };
+        let reclaimed = || Ownership::Reclaimed { former_uid: tags.get(TAG_UID).cloned().unwrap_or_default() };
         match (cluster, object) {
-            (Some(cluster), _) if *cluster != self.cluster => {
+            (Some(cluster), _) if *cluster != self.cluster && !self.was(cluster) => {
                 foreign(format!("cluster {cluster}, object {}", object.map_or("unknown", String::as_str)))
             }
             (_, Some(object)) if *object != self.object() => foreign(format!("object {object}")),
-            (Some(_), Some(_)) => match tags.get(TAG_UID) {
-                Some(uid) if *uid != self.uid => Ownership::Reclaimed { former_uid: uid.clone() },
-                Some(_) | None => Ownership::Ours,
-            },
+            (Some(cluster), Some(_)) if *cluster != self.cluster => reclaimed(),
+            (Some(_), Some(_)) if tags.get(TAG_UID).is_some_and(|uid| *uid != self.uid) => reclaimed(),
+            (Some(_), Some(_)) => Ownership::Ours,
             (None, _) | (_, None) => Ownership::Stripped,
         }
+    }
+
+    /// Whether a cluster id is one this cluster went by before.
+    pub(super) fn was(&self, cluster: &str) -> bool {
+        self.former.iter().any(|former| former == cluster)
+    }
+}
+
+/// Whether a group may be written to: it is ours by its tags, or by its id where they are gone, or it is being taken over.
+pub(super) fn may_write(input: PlanInput<'_>, observed: &Observed) -> bool {
+    match input.owner.judge(&observed.group.tags) {
+        Ownership::Ours | Ownership::Reclaimed { former_uid: _ } => true,
+        Ownership::Stripped => input.restraint.adopting || input.recorded == Some(&observed.group.id),
+        Ownership::Foreign { claimant: _ } => false,
     }
 }
 
@@ -88,7 +107,7 @@ mod tests {
     use super::*;
 
     fn owner() -> Owner {
-        Owner { cluster: "c1".into(), namespace: "shop".into(), name: "web".into(), uid: "u1".into() }
+        Owner { cluster: "c1".into(), namespace: "shop".into(), name: "web".into(), uid: "u1".into(), former: vec!["c0".into()] }
     }
 
     fn tags(pairs: &[(&str, &str)]) -> Tags {
@@ -102,9 +121,15 @@ mod tests {
             owner().judge(&tags(&[(TAG_CLUSTER, "c1"), (TAG_OWNER, "shop/web"), (TAG_UID, "u0")])),
             Ownership::Reclaimed { former_uid: "u0".into() }
         );
+        assert_eq!(
+            owner().judge(&tags(&[(TAG_CLUSTER, "c0"), (TAG_OWNER, "shop/web"), (TAG_UID, "u1")])),
+            Ownership::Reclaimed { former_uid: "u1".into() },
+            "an id the cluster went by before"
+        );
         for foreign in [
             tags(&[(TAG_CLUSTER, "c2"), (TAG_OWNER, "shop/web"), (TAG_UID, "u1")]),
             tags(&[(TAG_CLUSTER, "c2")]),
+            tags(&[(TAG_CLUSTER, "c0"), (TAG_OWNER, "shop/db")]),
             tags(&[(TAG_CLUSTER, "c1"), (TAG_OWNER, "shop/db")]),
             tags(&[(TAG_OWNER, "shop/db")]),
         ] {
@@ -114,6 +139,7 @@ mod tests {
             tags(&[]),
             tags(&[("team", "shop")]),
             tags(&[(TAG_CLUSTER, "c1")]),
+            tags(&[(TAG_CLUSTER, "c0"), (TAG_UID, "u1")]),
             tags(&[(TAG_OWNER, "shop/web")]),
             tags(&[(TAG_UID, "u9")]),
         ] {

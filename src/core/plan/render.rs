@@ -5,7 +5,9 @@ use std::fmt::Write;
 use crate::core::model::{Atom, Direction};
 
 use super::PlanInput;
-use super::report::{Cause, Difference, Report, What};
+use super::cause::{Cause, Held};
+use super::quota::OverQuota;
+use super::report::{Difference, Report, What};
 use super::step::{Plan, Purpose, Step};
 
 /// The plan of one group, several lines, each ended. Empty when nothing differs.
@@ -23,12 +25,62 @@ pub fn render(input: PlanInput<'_>, plan: &Plan, report: &Report) -> String {
         "  quota      ingress {} IPv4 {} IPv6, egress {} IPv4 {} IPv6",
         quota.ingress.ipv4, quota.ingress.ipv6, quota.egress.ipv4, quota.egress.ipv6
     );
+    notes(&mut text, input, plan, report);
     if !plan.is_empty() {
         let calls = plan.calls();
         let plural = if calls == 1 { "" } else { "s" };
         let _ = writeln!(text, "  order      {}          {calls} call{plural}", summary(plan));
     }
     text
+}
+
+/// What somebody has to know before saying yes.
+fn notes(text: &mut String, input: PlanInput<'_>, plan: &Plan, report: &Report) {
+    if let Some(over) = report.over_quota {
+        let _ = writeln!(text, "  quota      {over}: changes wait, drift is reverted");
+    } else if let Some(over) = over_by_estimate(report) {
+        let _ = writeln!(text, "  quota      {over}, as far as groups and prefix lists can be counted: EC2 decides");
+    }
+    let early: usize = plan.steps.iter().filter_map(early).sum();
+    if early > 0 || !plan.cuts.is_empty() {
+        let plural = if early == 1 { "rule goes" } else { "rules go" };
+        let _ = writeln!(text, "  at quota   {early} {plural} before what comes has room");
+    }
+    for atom in &plan.cuts {
+        let _ = writeln!(text, "  cuts       {atom}: desired traffic rests on it until the next call");
+    }
+    if report.waiting().next().is_some() {
+        let hash = report.approval.as_deref().unwrap_or_default();
+        let why = input.restraint.wait.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        let _ = writeln!(text, "  approval   {hash}{why}");
+    }
+}
+
+/// Rules that a step at the quota takes away early.
+fn early(step: &Step) -> Option<usize> {
+    match step {
+        Step::Revoke { direction: _, purpose: Purpose::Room, rules } => Some(rules.len()),
+        Step::Revoke { direction: _, purpose: Purpose::Revert | Purpose::Replace | Purpose::Deletion, rules: _ }
+        | Step::CreateGroup(_)
+        | Step::DeleteGroup
+        | Step::SetTags { tags: _, before: _, cause: _ }
+        | Step::RemoveTags { tags: _, cause: _ }
+        | Step::Authorize { direction: _, rules: _ }
+        | Step::Modify { direction: _, rules: _ }
+        | Step::Describe { direction: _, rules: _ }
+        | Step::AwaitVisible { direction: _, atoms: _ }
+        | Step::Settle => None,
+    }
+}
+
+/// The first count of the declared rules that is over the limit.
+fn over_by_estimate(report: &Report) -> Option<OverQuota> {
+    let limit = report.quota.limit;
+    let counts = [(Direction::Ingress, report.quota.ingress), (Direction::Egress, report.quota.egress)];
+    let each = counts.into_iter().flat_map(|(direction, weight)| {
+        [(false, weight.ipv4), (true, weight.ipv6)].map(|(ipv6, needed)| OverQuota { direction, ipv6, needed, limit })
+    });
+    each.into_iter().find(|over| over.needed > limit)
 }
 
 fn atom_of(what: &What) -> Option<&Atom> {
@@ -51,20 +103,25 @@ fn section(text: &mut String, title: &str, report: &Report, belongs: impl Fn(&Wh
     }
 }
 
-/// Additions, changes, removals, drift.
+/// Additions, changes, removals, drift, and what stays.
 fn order_of(line: &str) -> u8 {
     match line.as_bytes().first() {
         Some(b'+') => 0,
         Some(b'~') => 1,
         Some(b'-') => 2,
+        Some(b'=') => 4,
         Some(_) | None => 3,
     }
 }
 
 /// Sign and subject, the rule, the reason.
 fn line(difference: &Difference) -> (String, String, String) {
-    let drift = difference.cause == Cause::Drift;
-    let sign = |plain: char| if drift { '!' } else { plain };
+    let drift = difference.cause.is_drift();
+    let sign = |plain: char| match (&difference.held, drift) {
+        (Some(held), _) if held.stays() => '=',
+        (_, true) => '!',
+        (_, false) => plain,
+    };
     let (what, rule, mut why) = match &difference.what {
         What::GroupMissing { recorded: None } => ("+ the group".to_owned(), String::new(), "not there yet".to_owned()),
         What::GroupMissing { recorded: Some(id) } => (format!("! the group {id}"), String::new(), "drift: deleted".to_owned()),
@@ -77,13 +134,7 @@ fn line(difference: &Difference) -> (String, String, String) {
                 (Some(rule), false) => format!("was rule {rule}"),
                 (Some(_) | None, _) => "nobody declared it".to_owned(),
             };
-            let why = match (difference.cause, was) {
-                (Cause::SpecChange | Cause::Deletion, _) => "removed from the manifest".to_owned(),
-                (Cause::Unclassified, _) => "undeclared; there is no record of who put it there".to_owned(),
-                (Cause::Drift, None) => "drift: added".to_owned(),
-                (Cause::Drift, Some(was)) => format!("drift: changed from {}", was.within_direction()),
-            };
-            (format!("{} {}", sign('-'), live.atom.within_direction()), name, why)
+            (format!("{} {}", sign('-'), live.atom.within_direction()), name, why_extra(difference, was.as_ref()))
         }
         What::Moved { live, atom, declared } => {
             let (from, to) = (live.atom.within_direction(), atom.within_direction());
@@ -115,10 +166,39 @@ fn line(difference: &Difference) -> (String, String, String) {
             (format!("{} tag {key}", sign(plain)), of.to_owned(), if drift { format!("drift: {why}") } else { why })
         }
     };
-    if let Some(rule) = &difference.held {
-        why = format!("{why}; waits: a reference of rule {rule} is not known");
+    if let Some(held) = &difference.held {
+        why = format!("{why}; {}", why_held(held));
     }
     (what, rule, why)
+}
+
+fn why_extra(difference: &Difference, was: Option<&Atom>) -> String {
+    match (difference.cause, was) {
+        // Of what is kept there is nothing to say but that.
+        (_, None) if difference.held == Some(Held::Kept) => "undeclared".to_owned(),
+        (Cause::GrantWithdrawn, _) => "its reference is no longer granted".to_owned(),
+        (Cause::Expiry, _) => "expired".to_owned(),
+        (Cause::ReferenceChange, _) => "no longer among what the manifest refers to".to_owned(),
+        (Cause::SpecChange | Cause::PolicyChange | Cause::Adoption | Cause::Deletion, _) => "removed from the manifest".to_owned(),
+        (Cause::Unclassified, _) => "undeclared; there is no record of who put it there".to_owned(),
+        (Cause::Drift | Cause::SuspendEnd, None) => "drift: added".to_owned(),
+        (Cause::Drift | Cause::SuspendEnd, Some(was)) => format!("drift: changed from {}", was.within_direction()),
+    }
+}
+
+/// Why nothing is done now, in words.
+fn why_held(held: &Held) -> String {
+    match held {
+        Held::Reference(rule) => return format!("waits: a reference of rule {rule} is not known"),
+        Held::Tolerated => "stays: the manifest tolerates it",
+        Held::Reported => "stays: undeclared rules are only reported",
+        Held::Kept => "stays: undeclared rules are kept",
+        Held::Suspended => "waits: reverts are suspended",
+        Held::Approval => "waits for approval",
+        Held::Quota => "waits: AWS's quota of rules",
+        Held::Rate => "waits: the limit of removals at a time",
+    }
+    .to_owned()
 }
 
 /// The steps in one line: `revoke 1 (drift) → authorize 2 → verify → revoke 1`.
@@ -129,15 +209,16 @@ pub fn summary(plan: &Plan) -> String {
             Step::CreateGroup(_) => "create the group → read what EC2 put into it → its rules".to_owned(),
             Step::DeleteGroup => "delete the group".to_owned(),
             Step::SetTags { tags, before: _, cause: _ } => format!("set {} tags", tags.len()),
-            Step::RemoveTags { tags } => format!("remove {} tags", tags.len()),
+            Step::RemoveTags { tags, cause: _ } => format!("remove {} tags", tags.len()),
             Step::Revoke { direction: _, purpose: Purpose::Revert, rules } => format!("revoke {} (drift)", rules.len()),
             Step::Revoke { direction: _, purpose: Purpose::Replace | Purpose::Deletion, rules } => {
                 format!("revoke {}", rules.len())
             }
+            Step::Revoke { direction: _, purpose: Purpose::Room, rules } => format!("revoke {} (room)", rules.len()),
             Step::Authorize { direction: _, rules } => format!("authorize {}", rules.len()),
             Step::Modify { direction: _, rules } => format!("modify {}", rules.len()),
             Step::Describe { direction: _, rules } => format!("describe {}", rules.len()),
-            Step::AwaitVisible { atoms: _ } => "verify".to_owned(),
+            Step::AwaitVisible { direction: _, atoms: _ } => "verify".to_owned(),
             Step::Settle => "settle".to_owned(),
         });
     }
@@ -146,41 +227,60 @@ pub fn summary(plan: &Plan) -> String {
 
 /// What a plan changes because the manifest says so: everything but reverts of drift, and the group itself.
 pub fn changes(plan: &Plan) -> Vec<String> {
-    let drift = format!(" ({})", Cause::Drift);
-    let unmarked = |line: &String| line.rsplit_once(" (").map_or_else(|| line.clone(), |(what, _)| what.to_owned());
-    let group = |line: &String| line.starts_with("create group");
-    lines(plan).iter().filter(|line| !line.ends_with(&drift) && !group(line)).map(unmarked).collect()
+    let revert = |line: &Line| line.cause.is_some_and(Cause::is_drift);
+    step_lines(plan).into_iter().filter(|line| !line.of_group && !revert(line)).map(|line| line.what).collect()
 }
 
-/// Each thing a plan does as one line, with its cause.
+/// Each thing a plan does as one line, with its cause; of a group that is created also what comes after.
 pub fn lines(plan: &Plan) -> Vec<String> {
-    let mut lines = Vec::new();
-    for step in &plan.steps {
-        match step {
-            Step::CreateGroup(group) => lines.push(format!("create group {} in {}", group.name, group.vpc)),
-            Step::DeleteGroup => lines.push("delete the group".to_owned()),
-            Step::SetTags { tags, before: _, cause } => {
-                lines.extend(tags.iter().map(|(key, value)| format!("set tag {key}={value} ({cause})")));
-            }
-            Step::RemoveTags { tags } => lines.extend(tags.keys().map(|key| format!("remove tag {key}"))),
-            Step::Revoke { direction: _, purpose: _, rules } => {
-                lines.extend(rules.iter().map(|item| format!("revoke {} ({})", item.live.atom, item.cause)));
-            }
-            Step::Authorize { direction: _, rules } => {
-                lines.extend(rules.iter().map(|item| format!("authorize {} ({})", item.new.atom, item.cause)));
-            }
-            Step::Modify { direction: _, rules } => {
-                lines.extend(
-                    rules
-                        .iter()
-                        .map(|item| format!("modify {} to {} ({})", item.live.atom, item.new.atom.within_direction(), item.cause)),
-                );
-            }
-            Step::Describe { direction: _, rules } => lines.extend(rules.iter().map(|item| {
-                format!("describe {} as \"{}\" ({})", item.live.atom, item.description.as_deref().unwrap_or_default(), item.cause)
-            })),
-            Step::AwaitVisible { atoms: _ } | Step::Settle => {}
-        }
+    let with_cause = |line: Line| line.cause.map_or_else(|| line.what.clone(), |cause| format!("{} ({cause})", line.what));
+    let mut lines: Vec<String> = step_lines(plan).into_iter().map(with_cause).collect();
+    if plan.group.is_none() {
+        let then = plan.deferred.iter().filter_map(|difference| atom_of(&difference.what).map(|atom| (atom, difference.cause)));
+        lines.extend(then.map(|(atom, cause)| format!("then authorize {atom} ({cause})")));
     }
     lines
+}
+
+struct Line {
+    what: String,
+    cause: Option<Cause>,
+    /// It creates or deletes the group.
+    of_group: bool,
+}
+
+fn step_lines(plan: &Plan) -> Vec<Line> {
+    plan.steps.iter().flat_map(|step| lines_of(plan, step)).collect()
+}
+
+fn lines_of(plan: &Plan, step: &Step) -> Vec<Line> {
+    let line = |what: String, cause: Cause| Line { what, cause: Some(cause), of_group: false };
+    let of_group = |what: String| vec![Line { what, cause: None, of_group: true }];
+    match step {
+        Step::CreateGroup(group) => of_group(format!("create group {} in {}", group.name, group.vpc)),
+        Step::DeleteGroup => of_group("delete the group".to_owned()),
+        Step::SetTags { tags, before: _, cause } => {
+            tags.iter().map(|(key, value)| line(format!("set tag {key}={value}"), *cause)).collect()
+        }
+        Step::RemoveTags { tags, cause } => tags.keys().map(|key| line(format!("remove tag {key}"), *cause)).collect(),
+        Step::Revoke { direction: _, purpose: _, rules } => {
+            let cut = |atom: &Atom| if plan.cuts.contains(atom) { ", cutting desired traffic until the next call" } else { "" };
+            rules.iter().map(|item| line(format!("revoke {}{}", item.live.atom, cut(&item.live.atom)), item.cause)).collect()
+        }
+        Step::Authorize { direction: _, rules } => {
+            rules.iter().map(|item| line(format!("authorize {}", item.new.atom), item.cause)).collect()
+        }
+        Step::Modify { direction: _, rules } => rules
+            .iter()
+            .map(|item| line(format!("modify {} to {}", item.live.atom, item.new.atom.within_direction()), item.cause))
+            .collect(),
+        Step::Describe { direction: _, rules } => rules
+            .iter()
+            .map(|item| {
+                let text = item.description.as_deref().unwrap_or_default();
+                line(format!("describe {} as \"{text}\"", item.live.atom), item.cause)
+            })
+            .collect(),
+        Step::AwaitVisible { direction: _, atoms: _ } | Step::Settle => Vec::new(),
+    }
 }

@@ -2,20 +2,9 @@
 
 use crate::core::model::{Atom, Declared, LiveRule, RuleId, RuleName, SecurityGroupId, Weight};
 
+use super::cause::{Cause, Held};
 use super::ownership::Ownership;
-
-/// Why something differs. Decides whether anybody is alarmed, and when a removal may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::Display, strum::EnumIter)]
-pub enum Cause {
-    /// The manifest changed.
-    SpecChange,
-    /// Somebody changed EC2 behind our back.
-    Drift,
-    /// There is no baseline to tell the two apart.
-    Unclassified,
-    /// The object goes, and its group with it.
-    Deletion,
-}
+use super::quota::OverQuota;
 
 /// Kinds of drift, as status, Events, metrics and audit name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::Display, strum::EnumIter)]
@@ -98,14 +87,14 @@ pub struct Difference {
     pub what: What,
     /// Why.
     pub cause: Cause,
-    /// A rule of this name has a reference that is not known now; nothing is done about the difference until it is.
-    pub held: Option<RuleName>,
+    /// Why nothing is done about it now; `None`: it is in the plan.
+    pub held: Option<Held>,
 }
 
 impl Difference {
     /// The kind of drift it is; `None` if it is no drift.
     pub fn drift(&self) -> Option<DriftKind> {
-        if self.cause != Cause::Drift {
+        if !self.cause.is_drift() || self.held == Some(Held::Kept) {
             return None;
         }
         Some(match &self.what {
@@ -120,13 +109,15 @@ impl Difference {
     }
 }
 
-/// Rules against AWS's quota, for one direction.
+/// Rules against AWS's quota. Groups and prefix lists count as AWS's most careful text says, so this is an estimate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuotaUse {
     /// Into the group.
     pub ingress: Weight,
     /// Out of the group.
     pub egress: Weight,
+    /// The most EC2 takes of each direction and family, as far as is known.
+    pub limit: u32,
 }
 
 /// Everything a plan found. Unread, it is of no use to anybody.
@@ -141,11 +132,27 @@ pub struct Report {
     pub quota: QuotaUse,
     /// Declared rules that are live.
     pub live_declared: usize,
+    /// What is desired cannot fit, whatever is done first: nothing but reverts is.
+    pub over_quota: Option<OverQuota>,
+    /// Hash of the changes that need approval wherever somebody asks for one; `None` when there are none.
+    pub approval: Option<String>,
+    /// The set we vouch for was of no use: there is none, or it is another object's. It must not be carried on.
+    pub baseline_lost: bool,
 }
 
 impl Report {
     /// Differences that are drift.
     pub fn drifts(&self) -> impl Iterator<Item = &Difference> {
-        self.differences.iter().filter(|difference| difference.cause == Cause::Drift)
+        self.differences.iter().filter(|difference| difference.drift().is_some())
+    }
+
+    /// Whether the group is as it should be: what differs stays so for good.
+    pub fn is_settled(&self) -> bool {
+        self.differences.iter().all(|difference| difference.held.as_ref().is_some_and(Held::stays))
+    }
+
+    /// Differences that wait for a person's approval.
+    pub fn waiting(&self) -> impl Iterator<Item = &Difference> {
+        self.differences.iter().filter(|difference| difference.held == Some(Held::Approval))
     }
 }

@@ -20,6 +20,8 @@ pub struct Restraint {
     pub approved: Option<String>,
     /// The group is being taken over: its first plan.
     pub adopting: bool,
+    /// Reverts were suspended until now: drift that is put right at last says so.
+    pub suspend_ended: bool,
 }
 
 impl Default for Restraint {
@@ -32,6 +34,7 @@ impl Default for Restraint {
             wait: None,
             approved: None,
             adopting: false,
+            suspend_ended: false,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::core::model::{Atom, Direction, LiveRule, NewGroup, NewRule, RuleName, SecurityGroupId, Tags};
 
-use super::report::Cause;
+use super::cause::Cause;
+use super::report::Difference;
 
 /// EC2 takes at most this many rules in a call (seen in AWS's own controller).
 pub(super) const RULES_PER_CALL: usize = 1000;
@@ -14,6 +15,9 @@ pub enum Purpose {
     Revert,
     /// They were declared once: they go only after what replaces them is in force.
     Replace,
+    /// They were declared once, and the group is at its quota: they go before what comes, and no desired traffic rests on them
+    /// but for what [`Plan::cuts`] names.
+    Room,
     /// They refer to the group itself, which would keep EC2 from deleting it.
     Deletion,
 }
@@ -90,6 +94,8 @@ pub enum Step {
     RemoveTags {
         /// Keys and values.
         tags: Tags,
+        /// Why.
+        cause: Cause,
     },
     /// `RevokeSecurityGroupIngress` or -Egress.
     Revoke {
@@ -123,6 +129,8 @@ pub enum Step {
     },
     /// Read until these are live: nothing they replace may go before.
     AwaitVisible {
+        /// Which way: the other one need not wait for it.
+        direction: Direction,
         /// What has to be live.
         atoms: Vec<Atom>,
     },
@@ -137,7 +145,7 @@ impl Step {
             Self::CreateGroup(_) => "CreateSecurityGroup",
             Self::DeleteGroup => "DeleteSecurityGroup",
             Self::SetTags { tags: _, before: _, cause: _ } => "CreateTags",
-            Self::RemoveTags { tags: _ } => "DeleteTags",
+            Self::RemoveTags { tags: _, cause: _ } => "DeleteTags",
             Self::Revoke { direction: Direction::Ingress, purpose: _, rules: _ } => "RevokeSecurityGroupIngress",
             Self::Revoke { direction: Direction::Egress, purpose: _, rules: _ } => "RevokeSecurityGroupEgress",
             Self::Authorize { direction: Direction::Ingress, rules: _ } => "AuthorizeSecurityGroupIngress",
@@ -145,8 +153,24 @@ impl Step {
             Self::Modify { direction: _, rules: _ } => "ModifySecurityGroupRules",
             Self::Describe { direction: Direction::Ingress, rules: _ } => "UpdateSecurityGroupRuleDescriptionsIngress",
             Self::Describe { direction: Direction::Egress, rules: _ } => "UpdateSecurityGroupRuleDescriptionsEgress",
-            Self::AwaitVisible { atoms: _ } | Self::Settle => return None,
+            Self::AwaitVisible { direction: _, atoms: _ } | Self::Settle => return None,
         })
+    }
+
+    /// The direction it is about. What goes wrong with it says nothing of the other one; `None` concerns both.
+    pub fn direction(&self) -> Option<Direction> {
+        match self {
+            Self::Revoke { direction, purpose: _, rules: _ }
+            | Self::Authorize { direction, rules: _ }
+            | Self::Modify { direction, rules: _ }
+            | Self::Describe { direction, rules: _ }
+            | Self::AwaitVisible { direction, atoms: _ } => Some(*direction),
+            Self::CreateGroup(_)
+            | Self::DeleteGroup
+            | Self::SetTags { tags: _, before: _, cause: _ }
+            | Self::RemoveTags { tags: _, cause: _ }
+            | Self::Settle => None,
+        }
     }
 }
 
@@ -157,6 +181,11 @@ pub struct Plan {
     pub group: Option<SecurityGroupId>,
     /// The steps.
     pub steps: Vec<Step>,
+    /// What was decided on together with them and comes later: the rules of a group that is created, and what was approved but
+    /// waits its turn. It is written down with their intents, so that it needs no second approval.
+    pub deferred: Vec<Difference>,
+    /// Live rules that a step at the quota takes away although desired traffic rests on them until the next call.
+    pub cuts: Vec<Atom>,
 }
 
 impl Plan {

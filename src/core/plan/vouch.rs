@@ -3,11 +3,12 @@
 //! Invariant: an atom leaves only when it is neither desired nor live.
 
 use crate::core::desired::{Desired, egress_policy_rule};
-use crate::core::model::{Atom, DescriptionHash, Direction, NewRule, Observed, Peer, RuleName, Traffic, Vouched, VouchedRule};
+use crate::core::model::{Atom, DescriptionHash, Direction, Observed, Peer, RuleName, Traffic, Vouched, VouchedRule};
 
+use super::report::What;
 use super::step::{Plan, Purpose, Step};
 
-/// The set a new group starts with: EC2 gives it egress to everywhere, which is ours to take away and not drift.
+/// What EC2 gives a new group: egress to everywhere, which is ours to take away and not drift.
 pub fn born_egress() -> Vouched {
     let mut set = Vouched::default();
     for peer in [Peer::Ipv4(ipnet::Ipv4Net::default()), Peer::Ipv6(ipnet::Ipv6Net::default())] {
@@ -17,48 +18,76 @@ pub fn born_egress() -> Vouched {
     set
 }
 
+/// The set to be in status before `plan` creates a group: what EC2 puts into it, and the rules that were decided on with it.
+pub fn vouched_at_birth(plan: &Plan) -> Vouched {
+    let mut set = born_egress();
+    defer(&mut set, plan);
+    set
+}
+
 /// The set to be in status before `plan` writes: what it will authorize is there as an intent. Without a baseline there is
 /// none to add to: one converged pass sets it.
 pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched> {
     let mut set = vouched?.clone();
-    let intend = |set: &mut Vouched, new: &NewRule, rule: &RuleName| {
-        if set.get(&new.atom).is_none() {
-            let description = DescriptionHash::of(new.description.as_deref());
-            set.insert(new.atom.clone(), VouchedRule { id: None, rule: rule.clone(), description });
-        }
-    };
     for step in &plan.steps {
         match step {
             Step::Authorize { direction: _, rules } => {
                 for item in rules {
-                    intend(&mut set, &item.new, &item.rule);
+                    intend(&mut set, &item.new.atom, item.new.description.as_deref(), &item.rule);
                 }
             }
             Step::Modify { direction: _, rules } => {
                 for item in rules {
-                    intend(&mut set, &item.new, &item.rule);
+                    intend(&mut set, &item.new.atom, item.new.description.as_deref(), &item.rule);
                 }
             }
-            // A removal of ours that is cut short by a crash, of a rule that the manifest wants again by then, is no drift:
-            // without its id the line is an intent.
-            Step::Revoke { direction: _, purpose: Purpose::Replace, rules } => {
+            Step::Revoke { direction: _, purpose: Purpose::Replace | Purpose::Room, rules } => {
                 for item in rules {
-                    if let Some(known) = set.get(&item.live.atom).cloned() {
-                        set.insert(item.live.atom.clone(), VouchedRule { id: None, ..known });
-                    }
+                    let_go(&mut set, &item.live.atom);
                 }
             }
             Step::CreateGroup(_)
             | Step::DeleteGroup
             | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _ }
+            | Step::RemoveTags { tags: _, cause: _ }
             | Step::Revoke { direction: _, purpose: Purpose::Revert | Purpose::Deletion, rules: _ }
             | Step::Describe { direction: _, rules: _ }
-            | Step::AwaitVisible { atoms: _ }
+            | Step::AwaitVisible { direction: _, atoms: _ }
             | Step::Settle => {}
         }
     }
+    defer(&mut set, plan);
     Some(set)
+}
+
+/// What comes later in consequence of the same decision is begun too.
+fn defer(set: &mut Vouched, plan: &Plan) {
+    for difference in &plan.deferred {
+        match &difference.what {
+            What::Missing { atom, declared, last_id: _ } | What::Moved { live: _, atom, declared } => {
+                intend(set, atom, declared.description.as_deref(), &declared.rule);
+            }
+            What::Extra { live, rule: _, was: _ } => let_go(set, &live.atom),
+            What::GroupMissing { recorded: _ }
+            | What::Description { live: _, declared: _ }
+            | What::Tag { key: _, live: _, declared: _, ownership: _ } => {}
+        }
+    }
+}
+
+fn intend(set: &mut Vouched, atom: &Atom, description: Option<&str>, rule: &RuleName) {
+    if set.get(atom).is_none() {
+        let description = DescriptionHash::of(description);
+        set.insert(atom.clone(), VouchedRule { id: None, rule: rule.clone(), description });
+    }
+}
+
+/// A removal of ours that is cut short by a crash, of a rule that the manifest wants again by then, is no drift: without its id
+/// the line is an intent. Of a rule that still goes, it says that its removal was begun.
+fn let_go(set: &mut Vouched, atom: &Atom) {
+    if let Some(known) = set.get(atom).cloned() {
+        set.insert(atom.clone(), VouchedRule { id: None, ..known });
+    }
 }
 
 /// The set to be in status before reverts are made without a usable manifest: what is restored has no description then, as its
@@ -124,6 +153,8 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
                 let description = known.filter(|_| !as_declared).map_or(seen, |known| known.description);
                 VouchedRule { id: Some(rule.id.clone()), rule: declared.rule.clone(), description }
             }
+            // A removal that was begun stays so, or what was approved would have to be approved again.
+            (None, Some(known)) if known.id.is_none() => known.clone(),
             (None, Some(known)) => VouchedRule { id: Some(rule.id.clone()), ..known.clone() },
             (None, None) => continue,
         };

@@ -1,0 +1,380 @@
+//! One direction of a group that is at its quota: what comes has no place before something goes (DESIGN §4.4).
+//!
+//! As much as possible is changed in place, which takes no room at all. Then the fewest rules go early on which no desired
+//! traffic rests. Where that is not enough, what does fit comes first, so that after a wait more can go, and so on. Only where
+//! that comes to a halt does a rule go on which desired traffic rests, and the plan names it.
+//!
+//! Invariant: no step takes the group over its quota, as far as that is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::model::{Atom, LiveRule, RuleId, Space};
+
+use super::quota::{Budget, Usage};
+use super::step::{Authorization, Modification, Revocation};
+use super::work::{Rules, Wave, parted};
+
+/// What one direction does, wave by wave.
+#[derive(Default)]
+pub(super) struct Course {
+    pub(super) waves: Vec<Wave>,
+    /// Rules that go although desired traffic rests on them.
+    pub(super) cuts: Vec<Atom>,
+    /// What does not fit, and rules that stay because of it.
+    pub(super) unfit: Vec<Atom>,
+}
+
+/// `unsure`: live traffic that may not be in force yet. `ours`: rows that are as we vouch for them, by their ids. `limited`: more
+/// will go in a later pass.
+pub(super) fn squeeze(rules: Rules, budget: Budget<'_>, unsure: &Space, ours: &BTreeSet<&RuleId>, limited: bool) -> Course {
+    let (mut squeeze, first) = Squeeze::new(rules, budget, unsure, ours, limited);
+    squeeze.run(first);
+    squeeze.course
+}
+
+struct Squeeze<'a> {
+    budget: Budget<'a>,
+    unsure: &'a Space,
+    ours: &'a BTreeSet<&'a RuleId>,
+    limited: bool,
+    /// Rules that a change takes away.
+    rows: Vec<Revocation>,
+    /// Rules nobody declared that desired traffic rests on.
+    resting: Vec<Revocation>,
+    /// Changed rows that are set back late, for the same reason.
+    set_back: Vec<Modification>,
+    /// What is to be authorized: first what somebody removed.
+    pending: Vec<Authorization>,
+    /// What was brought about since the last wait.
+    young: BTreeSet<Atom>,
+    /// Which of the atoms that come overlap what a row allows.
+    rests: BTreeMap<RuleId, BTreeSet<Atom>>,
+    /// What the manifest's own changes in place would pair.
+    meant: BTreeMap<RuleId, Atom>,
+    course: Course,
+}
+
+impl<'a> Squeeze<'a> {
+    fn new(mut rules: Rules, budget: Budget<'a>, unsure: &'a Space, ours: &'a BTreeSet<&'a RuleId>, limited: bool) -> (Self, Wave) {
+        let (revert, resting) = rules.split_undeclared();
+        let Rules { undeclared: _, replaced: mut rows, authorize: mut pending, set_back, modify, describe } = rules;
+        let mut meant = BTreeMap::new();
+        for item in modify {
+            let (row, atom) = parted(item);
+            meant.insert(row.live.id.clone(), atom.new.atom.clone());
+            rows.push(row);
+            pending.push(atom);
+        }
+        rows.sort_by(|a, b| a.live.atom.cmp(&b.live.atom));
+        pending.sort_by(|a, b| (!a.cause.is_drift(), &a.new.atom).cmp(&(!b.cause.is_drift(), &b.new.atom)));
+        let lives = rows.iter().chain(&resting).map(|row| &row.live).chain(set_back.iter().map(|item| &item.live));
+        let coming = pending.iter().map(|item| &item.new).chain(set_back.iter().map(|item| &item.new));
+        let rests = rests(lives, &coming.map(|new| &new.atom).collect::<Vec<_>>());
+        let course = Course::default();
+        let young = BTreeSet::new();
+        let mut squeeze =
+            Self { budget, unsure, ours, limited, rows, resting, set_back: Vec::new(), pending, young, rests, meant, course };
+        let wanted = squeeze.wanted();
+        let (late, set_back): (Vec<_>, Vec<_>) = set_back.into_iter().partition(|item| squeeze.bears(&item.live, &wanted));
+        squeeze.set_back = late;
+        squeeze.young.extend(set_back.iter().map(|item| item.new.atom.clone()));
+        (squeeze, Wave { revert, set_back, describe, ..Wave::default() })
+    }
+
+    fn run(&mut self, mut wave: Wave) {
+        loop {
+            self.change_in_place(&mut wave);
+            self.make_room(&mut wave);
+            if self.fits(&self.pending) {
+                wave.authorize.extend(self.pending.drain(..));
+                break;
+            }
+            let batch = self.batch();
+            if batch.is_empty() {
+                self.last_resort(&mut wave);
+                break;
+            }
+            self.authorize(&mut wave, &batch);
+            self.release(&mut wave);
+            self.finish_wave(std::mem::take(&mut wave));
+            // By the next wave all of it is in force.
+            self.young.clear();
+        }
+        wave.modify.append(&mut self.set_back);
+        wave.late.append(&mut self.resting);
+        self.finish_wave(wave);
+        self.replace_the_rest();
+    }
+
+    /// Traffic that is desired and not live.
+    fn wanted(&self) -> BTreeSet<Atom> {
+        self.pending.iter().map(|item| item.new.atom.clone()).collect()
+    }
+
+    /// Whether any of these rests on what a row allows.
+    fn bears(&self, live: &LiveRule, atoms: &BTreeSet<Atom>) -> bool {
+        self.rests.get(&live.id).is_some_and(|rests| !rests.is_disjoint(atoms))
+    }
+
+    fn weigh(&self, atom: &Atom) -> Usage {
+        Usage::one(atom, self.budget.lists)
+    }
+
+    fn sum<'b>(&self, items: impl IntoIterator<Item = &'b Authorization>) -> Usage {
+        Usage::of(items.into_iter().map(|item| &item.new.atom), self.budget.lists)
+    }
+
+    fn fits<'b>(&self, items: impl IntoIterator<Item = &'b Authorization>) -> bool {
+        self.budget.used.plus(self.sum(items)).fits(self.budget.limit)
+    }
+
+    /// Pairs rows that go with atoms that come, as many as can be: one call, no room, and no moment without either.
+    fn change_in_place(&mut self, wave: &mut Wave) {
+        let pairs = self.without_cuts(self.pairs());
+        let mut used = self.budget.used;
+        for (id, atom) in pairs {
+            let next = used
+                .minus(self.rows.iter().find(|row| row.live.id == id).map_or(Usage::default(), |row| self.weigh(&row.live.atom)));
+            let next = next.plus(self.weigh(&atom));
+            // Prefix lists do not weigh alike.
+            if next.excess(self.budget.limit) > used.excess(self.budget.limit) {
+                continue;
+            }
+            let row = self.rows.iter().position(|row| row.live.id == id).map(|at| self.rows.remove(at));
+            let item = self.pending.iter().position(|item| item.new.atom == atom).map(|at| self.pending.remove(at));
+            if let (Some(Revocation { live, cause: _, rule: _ }), Some(Authorization { new, cause, rule, justification })) =
+                (row, item)
+            {
+                used = next;
+                self.young.insert(new.atom.clone());
+                wave.in_place.push(Modification { live, new, cause, rule, justification });
+            }
+        }
+        self.budget.used = used;
+    }
+
+    /// The pairs there could be: first as the manifest means them, then a row with the one atom that rests on it, then rows
+    /// nothing rests on, then the others.
+    fn pairs(&self) -> BTreeMap<RuleId, Atom> {
+        let mut pairs: BTreeMap<RuleId, Atom> = BTreeMap::new();
+        let mut free: Vec<&Authorization> = self.pending.iter().filter(|item| !item.cause.is_drift()).collect();
+        let mut rows: Vec<(usize, &Revocation)> = Vec::new();
+        let wanted = self.wanted();
+        for row in self.rows.iter().filter(|row| self.ours.contains(&row.live.id) && !row.cause.closes()) {
+            let resting = self.rests.get(&row.live.id).map_or(0, |rests| rests.intersection(&wanted).count());
+            let order = match (self.meant.get(&row.live.id), resting) {
+                (Some(_), _) => 0,
+                (None, 1) => 1,
+                (None, 0) => 2,
+                (None, _) => 3,
+            };
+            rows.push((order, row));
+        }
+        rows.sort_by_key(|(order, _)| *order);
+        for (order, row) in rows {
+            let meant = self.meant.get(&row.live.id);
+            let suits = |item: &Authorization| {
+                item.new.atom.peer.kind() == row.live.atom.peer.kind()
+                    && match (order, meant) {
+                        (0, Some(meant)) => item.new.atom == *meant,
+                        (1, _) => self.rests.get(&row.live.id).is_some_and(|rests| rests.contains(&item.new.atom)),
+                        (_, _) => true,
+                    }
+            };
+            // Where there is a choice, rather within one rule of the manifest.
+            let same = free.iter().position(|item| suits(item) && Some(&item.rule) == row.rule.as_ref());
+            if let Some(at) = same.or_else(|| free.iter().position(|item| suits(item))) {
+                pairs.insert(row.live.id.clone(), free.remove(at).new.atom.clone());
+            }
+        }
+        pairs
+    }
+
+    /// Only those pairs that cut nothing: what rests on a row has to be in force, or to come in the same call.
+    fn without_cuts(&self, mut pairs: BTreeMap<RuleId, Atom>) -> BTreeMap<RuleId, Atom> {
+        loop {
+            let coming: BTreeSet<&Atom> = pairs.values().collect();
+            let mut open: BTreeSet<Atom> = self.wanted().into_iter().filter(|atom| !coming.contains(atom)).collect();
+            open.extend(self.young.iter().cloned());
+            let before = pairs.len();
+            pairs.retain(|id, _| self.rests.get(id).is_none_or(|rests| rests.is_disjoint(&open)));
+            if pairs.len() == before {
+                return pairs;
+            }
+        }
+    }
+
+    /// Rows nothing rests on go early, no more than it takes.
+    fn make_room(&mut self, wave: &mut Wave) {
+        let mut open = self.wanted();
+        open.extend(self.young.iter().cloned());
+        let free: Vec<RuleId> =
+            self.rows.iter().filter(|row| !self.bears(&row.live, &open)).map(|row| row.live.id.clone()).collect();
+        for id in self.fewest(&free) {
+            wave.room.extend(self.take_row(&id));
+        }
+    }
+
+    fn take_row(&mut self, id: &RuleId) -> Option<Revocation> {
+        let at = self.rows.iter().position(|row| row.live.id == *id)?;
+        let row = self.rows.remove(at);
+        self.budget.used = self.budget.used.minus(self.weigh(&row.live.atom));
+        Some(row)
+    }
+
+    /// The fewest of these rows whose removal makes room for all that is pending; those that help at all, if none do.
+    fn fewest(&self, candidates: &[RuleId]) -> Vec<RuleId> {
+        let limit = self.budget.limit;
+        let mut need = self.budget.used.plus(self.sum(&self.pending));
+        let mut left: Vec<(&RuleId, Usage)> = candidates
+            .iter()
+            .filter_map(|id| {
+                let row = self.rows.iter().chain(&self.resting).find(|row| row.live.id == *id)?;
+                Some((id, self.weigh(&row.live.atom)))
+            })
+            .collect();
+        let mut chosen = Vec::new();
+        while need.excess(limit) > 0 {
+            let relief = |usage: &Usage| need.excess(limit) - need.minus(*usage).excess(limit);
+            // The first of the best: `max_by_key` would take the last.
+            let Some(best) = left.iter().map(|(_, usage)| relief(usage)).max().filter(|best| *best > 0) else { break };
+            let Some(at) = left.iter().position(|(_, usage)| relief(usage) == best) else { break };
+            let (id, usage) = left.remove(at);
+            need = need.minus(usage);
+            chosen.push(id.clone());
+        }
+        chosen
+    }
+
+    /// Atoms that fit now and let most rows go after them; what somebody removed comes along first. Empty: nothing that fits
+    /// lets anything go.
+    fn batch(&self) -> BTreeSet<Atom> {
+        let wanted = self.wanted();
+        let mut batch: BTreeSet<Atom> = BTreeSet::new();
+        let mut sets: Vec<BTreeSet<Atom>> =
+            self.rows.iter().chain(&self.resting).filter_map(|row| self.unlocks(row, &wanted)).collect();
+        sets.sort_by_key(BTreeSet::len);
+        for set in sets {
+            let next: BTreeSet<Atom> = batch.union(&set).cloned().collect();
+            if self.fits(self.pending.iter().filter(|item| next.contains(&item.new.atom))) {
+                batch = next;
+            }
+        }
+        if batch.is_empty() {
+            return batch;
+        }
+        for item in self.pending.iter().filter(|item| item.cause.is_drift()) {
+            let mut next = batch.clone();
+            next.insert(item.new.atom.clone());
+            if self.fits(self.pending.iter().filter(|item| next.contains(&item.new.atom))) {
+                batch = next;
+            }
+        }
+        batch
+    }
+
+    /// What has to come before a row can go, or be changed into the last of it. Empty sets help nobody.
+    fn unlocks(&self, row: &Revocation, wanted: &BTreeSet<Atom>) -> Option<BTreeSet<Atom>> {
+        let mut set: BTreeSet<Atom> = self.rests.get(&row.live.id)?.intersection(wanted).cloned().collect();
+        if self.ours.contains(&row.live.id) && !row.cause.is_drift() && !row.cause.closes() {
+            let kind = row.live.atom.peer.kind();
+            let changes =
+                |item: &&Authorization| !item.cause.is_drift() && item.new.atom.peer.kind() == kind && set.contains(&item.new.atom);
+            if let Some(last) = self.pending.iter().rfind(changes) {
+                set.remove(&last.new.atom);
+            }
+        }
+        (!set.is_empty()).then_some(set)
+    }
+
+    fn authorize(&mut self, wave: &mut Wave, batch: &BTreeSet<Atom>) {
+        let (now, later) = std::mem::take(&mut self.pending).into_iter().partition(|item| batch.contains(&item.new.atom));
+        self.pending = later;
+        let now: Vec<Authorization> = now;
+        self.budget.used = self.budget.used.plus(self.sum(&now));
+        self.young.extend(now.iter().map(|item| item.new.atom.clone()));
+        wave.authorize.extend(now);
+    }
+
+    /// What nobody declared goes as soon as nothing rests on it any more: drift gives nobody a right to a wait.
+    fn release(&mut self, wave: &mut Wave) {
+        let wanted = self.wanted();
+        let (stay, go): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.resting).into_iter().partition(|row| self.bears(&row.live, &wanted));
+        self.resting = stay;
+        for row in &go {
+            self.budget.used = self.budget.used.minus(self.weigh(&row.live.atom));
+        }
+        wave.late.extend(go);
+        let (stay, go): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.set_back).into_iter().partition(|item| self.bears(&item.live, &wanted));
+        self.set_back = stay;
+        wave.modify.extend(go);
+    }
+
+    /// Nothing can go without a cut. If one makes room for all, the fewest rules go on which desired traffic rests, first those
+    /// that nobody declared. Else what fits comes, and the rest waits, or is left for EC2 to judge.
+    fn last_resort(&mut self, wave: &mut Wave) {
+        let mut candidates: Vec<RuleId> = self.resting.iter().map(|row| row.live.id.clone()).collect();
+        candidates.extend(self.rows.iter().map(|row| row.live.id.clone()));
+        let all = self.resting.iter().chain(&self.rows).fold(Usage::default(), |sum, row| sum.plus(self.weigh(&row.live.atom)));
+        let enough = self.budget.used.minus(all).plus(self.sum(&self.pending)).fits(self.budget.limit);
+        if enough {
+            for id in self.fewest(&candidates) {
+                if let Some(at) = self.resting.iter().position(|row| row.live.id == id) {
+                    let row = self.resting.remove(at);
+                    self.budget.used = self.budget.used.minus(self.weigh(&row.live.atom));
+                    self.course.cuts.push(row.live.atom.clone());
+                    wave.revert.push(row);
+                } else if let Some(row) = self.take_row(&id) {
+                    self.course.cuts.push(row.live.atom.clone());
+                    wave.room.push(row);
+                }
+            }
+            wave.authorize.extend(self.pending.drain(..));
+            return;
+        }
+        for item in std::mem::take(&mut self.pending) {
+            let next = self.budget.used.plus(self.weigh(&item.new.atom));
+            if next.fits(self.budget.limit) && wave.doubtful.is_empty() {
+                wave.authorize.push(item);
+            } else if self.budget.guessed || (!self.limited && next.certain.fits(self.budget.limit.certain)) {
+                wave.doubtful.push(item);
+            } else {
+                self.course.unfit.push(item.new.atom);
+                continue;
+            }
+            self.budget.used = next;
+        }
+    }
+
+    fn finish_wave(&mut self, mut wave: Wave) {
+        let going = wave.in_place.iter().map(|item| &item.live.atom).chain(wave.room.iter().map(|row| &row.live.atom));
+        wave.settle = self.course.waves.is_empty() && Space::of_all(going).overlaps(self.unsure);
+        self.course.waves.push(wave);
+    }
+
+    /// What is left goes when all that came is in force, but for rows that something rests on which did not fit.
+    fn replace_the_rest(&mut self) {
+        let unfit: BTreeSet<Atom> = self.course.unfit.iter().cloned().collect();
+        let (stay, replace): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.rows).into_iter().partition(|row| self.bears(&row.live, &unfit));
+        self.course.unfit.extend(stay.into_iter().map(|row| row.live.atom));
+        self.course.waves.push(Wave { replace, ..Wave::default() });
+    }
+}
+
+/// Which atoms overlap what each row allows.
+fn rests<'b>(lives: impl Iterator<Item = &'b LiveRule>, coming: &[&Atom]) -> BTreeMap<RuleId, BTreeSet<Atom>> {
+    let all = Space::of_all(coming.iter().copied());
+    let each: Vec<(&Atom, Space)> = coming.iter().map(|atom| (*atom, Space::of(atom))).collect();
+    let mut rests = BTreeMap::new();
+    for live in lives {
+        let space = Space::of(&live.atom);
+        if space.overlaps(&all) {
+            let atoms = each.iter().filter(|(_, other)| space.overlaps(other)).map(|(atom, _)| (*atom).clone());
+            rests.insert(live.id.clone(), atoms.collect());
+        }
+    }
+    rests
+}
