@@ -7,9 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 
-use crate::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
-};
+use crate::api::{AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus};
 
 /// An object of the watch; one that cannot be read is told apart instead of stopping the watch of the others.
 pub type Guarded = DeserializeGuard<SecurityGroup>;
