@@ -57,7 +57,7 @@ pub enum Manifest {
     /// A namespace.
     Namespace(Namespace),
     /// An account.
-    AwsAccount(AwsAccount),
+    AwsAccount(Box<AwsAccount>),
     /// A permission to refer.
     ReferenceGrant(ReferenceGrant),
     /// A list of ranges.
@@ -167,7 +167,7 @@ impl Kind for AwsAccount {
     }
 
     fn manifest(self) -> Manifest {
-        Manifest::AwsAccount(self)
+        Manifest::AwsAccount(Box::new(self))
     }
 }
 
