@@ -7,9 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 
-use crate::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
-};
+use crate::api::{AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus};
 
 /// An object of the watch; one that cannot be read is told apart instead of stopping the watch of the others.
 pub type Guarded = DeserializeGuard<SecurityGroup>;
@@ -69,6 +67,9 @@ pub enum ObjectsError {
 }
 
 /// A store of objects.
+///
+/// Every watch begins with all there is, as soon as that is known; until then it is silent, and nothing may be concluded from
+/// what it does not show.
 #[async_trait]
 pub trait Objects: Send + Sync {
     /// The `SecurityGroup` objects.
@@ -77,13 +78,15 @@ pub trait Objects: Send + Sync {
     /// The `CidrSet` objects.
     fn watch_cidr_sets(&self) -> Watch<CidrSet>;
 
-    /// The `AwsAccount` objects.
+    /// The `AwsAccount` objects. None where they may not be read, which is so only for who looks after one namespace.
     fn watch_accounts(&self) -> Watch<AwsAccount>;
 
-    /// The namespaces: their labels and annotations, nothing else of them.
+    /// The namespaces: their labels and annotations, nothing else of them. Who looks after one namespace sees that one at most;
+    /// one that is not shown has no labels.
     fn watch_namespaces(&self) -> Watch<Namespace>;
 
-    /// Gateway API's `ReferenceGrant` objects. Where the kind is not installed there are none: the stream says so and goes on.
+    /// Gateway API's `ReferenceGrant` objects. Where the kind is not installed, or may not be read, there are none: the stream
+    /// says so and goes on.
     fn watch_grants(&self) -> Watch<ReferenceGrant>;
 
     /// Writes the status of `object` if the object is still at its resource version. Returns the object as it is then.

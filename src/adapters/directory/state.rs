@@ -6,23 +6,28 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::api::{SecurityGroup, SecurityGroupSpec, SecurityGroupStatus};
+use super::kind::Kind;
+use crate::api::{AwsAccount, CidrSet, SecurityGroup};
 use crate::ports::objects::Key;
+
+/// The longest name of a file is 255 bytes; a draft has `.json.new` behind the object's.
+const LONGEST: usize = 246;
 
 /// The state of one object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Held {
+#[serde(rename_all = "camelCase", bound = "")]
+pub(super) struct Held<K: Kind> {
     pub(super) uid: String,
     pub(super) generation: i64,
     pub(super) version: u64,
     #[serde(default)]
     pub(super) finalizers: Vec<String>,
-    pub(super) spec: SecurityGroupSpec,
+    pub(super) spec: K::Spec,
     #[serde(default)]
-    pub(super) status: Option<SecurityGroupStatus>,
+    pub(super) status: Option<K::Status>,
 }
 
 /// The state directory cannot be used.
@@ -59,17 +64,24 @@ impl State {
             };
             StateError { path: directory.to_owned(), action: "locked", cause }
         })?;
+        for folder in [SecurityGroup::FOLDER, CidrSet::FOLDER, AwsAccount::FOLDER].into_iter().flatten() {
+            fs::create_dir_all(directory.join(folder)).map_err(fail)?;
+        }
+        File::open(directory).and_then(|folder| folder.sync_all()).map_err(fail)?;
         Ok(Self { directory: directory.to_owned(), _lock: lock })
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    /// Where the state of an object is; `None` for a kind that has none.
+    fn path<K: Kind>(&self, key: &Key) -> Option<PathBuf> {
         // Neither part can hold a '+': both are Kubernetes names.
-        self.directory.join(format!("{}+{}.json", key.namespace, key.name))
+        let name = if K::NAMESPACED { format!("{}+{}", key.namespace, key.name) } else { key.name.clone() };
+        let name = if name.len() > LONGEST { format!("+{}", hex(&Sha256::digest(name.as_bytes()).into())) } else { name };
+        Some(self.directory.join(K::FOLDER?).join(format!("{name}.json")))
     }
 
     /// The state of an object, if there is any.
-    pub(super) fn load(&self, key: &Key) -> Result<Option<Held>, StateError> {
-        let path = self.path(key);
+    pub(super) fn load<K: Kind>(&self, key: &Key) -> Result<Option<Held<K>>, StateError> {
+        let Some(path) = self.path::<K>(key) else { return Ok(None) };
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -79,39 +91,45 @@ impl State {
     }
 
     /// Keeps the state of an object; durable when it returns.
-    pub(super) fn keep(&self, key: &Key, held: &Held) -> Result<(), StateError> {
-        let path = self.path(key);
+    pub(super) fn keep<K: Kind>(&self, key: &Key, held: &Held<K>) -> Result<(), StateError> {
+        let Some(path) = self.path::<K>(key) else { return Ok(()) };
         let fail = |cause| StateError { path: path.clone(), action: "written", cause };
         let text = serde_json::to_vec_pretty(held).map_err(|error| fail(io::Error::other(error)))?;
         let draft = path.with_extension("json.new");
         let mut file = File::create(&draft).map_err(fail)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(fail)?;
         fs::rename(&draft, &path).map_err(fail)?;
-        File::open(&self.directory).and_then(|folder| folder.sync_all()).map_err(fail)
+        let folder = path.parent().unwrap_or(&self.directory);
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
     }
 }
 
-impl Held {
+impl<K: Kind> Held<K> {
     /// State of an object seen for the first time.
-    pub(super) fn new(object: &SecurityGroup) -> Self {
+    pub(super) fn new(object: &K) -> Self {
         Self {
             uid: Uuid::new_v4().to_string(),
             generation: 1,
             version: 1,
             finalizers: Vec::new(),
-            spec: object.spec.clone(),
+            spec: object.spec().clone(),
             status: None,
         }
     }
 
     /// The object as a cluster would show it.
-    pub(super) fn dress(&self, manifest: &SecurityGroup) -> SecurityGroup {
+    pub(super) fn dress(&self, manifest: &K) -> K {
         let mut object = manifest.clone();
-        object.metadata.uid = Some(self.uid.clone());
-        object.metadata.generation = Some(self.generation);
-        object.metadata.resource_version = Some(self.version.to_string());
-        object.metadata.finalizers = Some(self.finalizers.clone());
-        object.status.clone_from(&self.status);
+        let meta = object.meta_mut();
+        meta.uid = Some(self.uid.clone());
+        meta.generation = Some(self.generation);
+        meta.resource_version = Some(self.version.to_string());
+        meta.finalizers = Some(self.finalizers.clone());
+        object.set_status(self.status.clone());
         object
     }
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -13,7 +13,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a piece of a request may take to be sent.
 const WRITE: Duration = Duration::from_secs(10);
 /// The longest silence on a connection while an answer is due. The list that a watch begins with has no other limit: kube
-/// gives reads none. Longer than the longest silence of a healthy watch, [`super::objects::WATCH_SECONDS`] and its margin.
+/// gives reads none. Longer than the longest silence of a healthy watch, [`super::watch::WATCH_SECONDS`] and its margin.
 const READ: Duration = Duration::from_secs(140);
 /// What our requests are called in the apiserver's audit log.
 const AGENT: &str = concat!("sgwarden/", env!("CARGO_PKG_VERSION"));

@@ -1,7 +1,7 @@
-//! The only Kubernetes client: `SecurityGroup` objects of a cluster as the engine's [`Objects`](crate::ports::objects::Objects).
+//! The only Kubernetes client: the objects of a cluster as the engine's [`Objects`](crate::ports::objects::Objects).
 //!
 //! Entry points: [`connect`] gives a [`Cluster`]; [`Cluster::probe`] says at the start whether it can be worked with;
-//! [`KubeObjects`] is the port.
+//! [`KubeObjects`] is the port. `watch` makes the streams, `optional` those of kinds that need not be there.
 //!
 //! Invariant: one attempt a call, and every call but the watch ends within a limit. kube's own retries (up to 15, minutes
 //! long) are off, because the engine decides what to do next: a revert must not wait for a status write that hangs.
@@ -10,14 +10,18 @@
 
 mod connect;
 mod events;
+mod grants;
 mod objects;
+mod optional;
 mod probe;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use connect::{Cluster, ClusterOptions, ConnectError, connect};
 pub use objects::KubeObjects;
-pub use probe::ProbeError;
+pub use optional::Patience;
+pub use probe::{ProbeError, own_namespace};
 
 /// The name our writes carry in `managedFields`.
 const FIELD_MANAGER: &str = "sgwarden";

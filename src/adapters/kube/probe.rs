@@ -1,14 +1,16 @@
 //! What a cluster must have before it can be worked with, asked once at the start.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
+use kube::{Api, CustomResourceExt};
 
 use super::connect::Cluster;
 use super::words;
-use crate::api::{GROUP, SECURITY_GROUPS, VERSION};
+use crate::api::{AwsAccount, CidrSet, GROUP, SecurityGroup, VERSION};
 
 /// How long one question may take.
 const CALL: Duration = Duration::from_secs(10);
@@ -17,6 +19,8 @@ const LOOKS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 /// The namespace whose uid is used as the cluster's.
 const SYSTEM: &str = "kube-system";
+/// Where a pod finds the namespace of its service account.
+const ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Why the cluster cannot be worked with. One line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,18 +57,25 @@ pub enum ProbeError {
         /// What the apiserver said.
         why: String,
     },
-    /// The CRD is missing.
-    #[error("the CRD {SECURITY_GROUPS} is not installed: kubectl apply --server-side -f crds/")]
-    NotInstalled,
-    /// The CRD is of another release.
-    #[error("the CRD {SECURITY_GROUPS} does not serve {VERSION}, only {served}: kubectl apply --server-side -f crds/")]
+    /// CRDs are missing.
+    #[error("{} not installed: kubectl apply --server-side -f crds/", subject(.crds))]
+    NotInstalled {
+        /// Their names.
+        crds: Vec<String>,
+    },
+    /// A CRD is of another release.
+    #[error("the CRD {crd} does not serve {VERSION}, only {served}: kubectl apply --server-side -f crds/")]
     OtherVersion {
+        /// Its name.
+        crd: String,
         /// The versions it serves.
         served: String,
     },
-    /// The CRD is there, but the apiserver does not serve it, or not whole.
-    #[error("the CRD {SECURITY_GROUPS} is installed, but cannot be used: {why}")]
+    /// A CRD is there, but the apiserver does not serve it, or not whole.
+    #[error("the CRD {crd} is installed, but cannot be used: {why}")]
     NotEstablished {
+        /// Its name.
+        crd: String,
         /// What its conditions say.
         why: String,
     },
@@ -77,21 +88,21 @@ impl Cluster {
         self.id().await
     }
 
-    /// Checks that the CRD is there, established and serves our version.
+    /// Checks that our CRDs are there, established and serve our version.
     pub async fn check_crd(&self) -> Result<(), ProbeError> {
-        let mut why = None;
-        for look in 0..LOOKS {
-            if look > 0 {
-                tokio::time::sleep(PAUSE).await;
-            }
+        let mut looks = 0;
+        loop {
             // Discovery lists a CRD's resources once it is established, and anybody may read it: no right to read CRDs is
             // needed unless something is wrong.
-            if self.is_served().await? {
-                return Ok(());
+            let unserved = self.unserved().await?;
+            let Some(first) = unserved.first() else { return Ok(()) };
+            let why = self.diagnose(&unserved).await?;
+            looks += 1;
+            if looks == LOOKS {
+                return Err(ProbeError::NotEstablished { crd: first.clone(), why });
             }
-            why = Some(self.diagnose().await?);
+            tokio::time::sleep(PAUSE).await;
         }
-        Err(ProbeError::NotEstablished { why: why.unwrap_or_default() })
     }
 
     /// The cluster's id: the uid of namespace kube-system, which lives and dies with the cluster.
@@ -103,50 +114,43 @@ impl Cluster {
         uid.ok_or_else(|| self.not_kubernetes(&format!("there is no namespace {SYSTEM}")))
     }
 
-    async fn is_served(&self) -> Result<bool, ProbeError> {
+    /// The CRDs of ours that are not served whole.
+    async fn unserved(&self) -> Result<Vec<String>, ProbeError> {
         let group_version = format!("{GROUP}/{VERSION}");
         let listed = self.ask("ask which resources there are", self.client.list_api_group_resources(&group_version)).await?;
-        let plural = SECURITY_GROUPS.split('.').next().unwrap_or_default();
-        let status = format!("{plural}/status");
-        Ok(listed.is_some_and(|list| {
-            let has = |name: &str| list.resources.iter().any(|resource| resource.name == name);
-            has(plural) && has(&status)
-        }))
-    }
-
-    /// What keeps the CRD from being served; an error where waiting is of no use.
-    async fn diagnose(&self) -> Result<String, ProbeError> {
-        let crds: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        let crd = match self.ask("read the CRD", crds.get(SECURITY_GROUPS)).await {
-            Ok(Some(crd)) => crd,
-            // Who may not look can still be told the most likely: with the CRD in place nobody would have to look.
-            Ok(None) | Err(ProbeError::Forbidden { .. }) => return Err(self.not_installed().await),
-            Err(error) => return Err(error),
+        let served: BTreeSet<String> = listed.into_iter().flat_map(|list| list.resources).map(|resource| resource.name).collect();
+        let is_served = |crd: &str| {
+            let plural = crd.split('.').next().unwrap_or_default();
+            served.contains(plural) && served.contains(&format!("{plural}/status"))
         };
-        let served = crd.spec.versions.iter().filter(|version| version.served).map(|version| version.name.as_str());
-        let served = served.collect::<Vec<_>>();
-        if !served.contains(&VERSION) {
-            let served = if served.is_empty() { "no version".to_owned() } else { served.join(", ") };
-            return Err(ProbeError::OtherVersion { served });
-        }
-        let ours = crd.spec.versions.iter().find(|version| version.name == VERSION);
-        if ours.and_then(|version| version.subresources.as_ref()).is_none_or(|parts| parts.status.is_none()) {
-            return Err(ProbeError::NotEstablished { why: "it has no status; kubectl apply --server-side -f crds/".to_owned() });
-        }
-        let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
-        // Established is true but discovery lags behind for a moment; anything else has a condition that says why.
-        let blocking = conditions.iter().find(|condition| {
-            matches!((condition.type_.as_str(), condition.status.as_str()), ("Established" | "NamesAccepted", "False"))
-        });
-        Ok(blocking.and_then(|condition| condition.message.clone()).unwrap_or_else(|| "it is not established yet".to_owned()))
+        Ok(crds().into_iter().filter(|crd| !is_served(crd)).map(str::to_owned).collect())
     }
 
-    /// Any web server says that our CRD is not found: look whether this is an apiserver at all before saying what to apply.
-    async fn not_installed(&self) -> ProbeError {
+    /// What keeps the first of these CRDs from being served; an error where waiting is of no use.
+    async fn diagnose(&self, unserved: &[String]) -> Result<String, ProbeError> {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let (mut missing, mut present) = (Vec::new(), Vec::new());
+        for name in unserved {
+            match self.ask("read the CRD", api.get(name)).await {
+                Ok(Some(crd)) => present.push((name, crd)),
+                // Who may not look can still be told the most likely: with the CRD in place nobody would have to look.
+                Ok(None) | Err(ProbeError::Forbidden { .. }) => missing.push(name.clone()),
+                Err(error) => return Err(error),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(self.not_installed(missing).await);
+        }
+        let blocks = present.iter().map(|(name, crd)| hindrance(name, crd)).collect::<Result<Vec<_>, _>>()?;
+        Ok(blocks.into_iter().next().unwrap_or_default())
+    }
+
+    /// Any web server says that our CRDs are not found: look whether this is an apiserver at all before saying what to apply.
+    async fn not_installed(&self, crds: Vec<String>) -> ProbeError {
         match self.ask("ask for its version", self.client.apiserver_version()).await {
             Ok(None) => self.not_kubernetes("it has no /version"),
             Err(error @ ProbeError::NotKubernetes { .. }) => error,
-            Ok(Some(_)) | Err(_) => ProbeError::NotInstalled,
+            Ok(Some(_)) | Err(_) => ProbeError::NotInstalled { crds },
         }
     }
 
@@ -171,5 +175,69 @@ impl Cluster {
 
     fn not_kubernetes(&self, why: &str) -> ProbeError {
         ProbeError::NotKubernetes { server: self.server.clone(), why: why.to_owned() }
+    }
+}
+
+/// The names of our CRDs.
+fn crds() -> [&'static str; 3] {
+    [AwsAccount::crd_name(), CidrSet::crd_name(), SecurityGroup::crd_name()]
+}
+
+/// What keeps a CRD from being served; an error where waiting is of no use.
+fn hindrance(name: &str, crd: &CustomResourceDefinition) -> Result<String, ProbeError> {
+    let name = || name.to_owned();
+    let served = crd.spec.versions.iter().filter(|version| version.served).map(|version| version.name.as_str());
+    let served = served.collect::<Vec<_>>();
+    if !served.contains(&VERSION) {
+        let served = if served.is_empty() { "no version".to_owned() } else { served.join(", ") };
+        return Err(ProbeError::OtherVersion { crd: name(), served });
+    }
+    let ours = crd.spec.versions.iter().find(|version| version.name == VERSION);
+    if ours.and_then(|version| version.subresources.as_ref()).is_none_or(|parts| parts.status.is_none()) {
+        let why = "it has no status; kubectl apply --server-side -f crds/".to_owned();
+        return Err(ProbeError::NotEstablished { crd: name(), why });
+    }
+    let conditions = crd.status.as_ref().and_then(|status| status.conditions.as_ref());
+    // Established is true but discovery lags behind for a moment; anything else has a condition that says why.
+    let blocking = conditions.into_iter().flatten().find(|condition| {
+        matches!((condition.type_.as_str(), condition.status.as_str()), ("Established" | "NamesAccepted", "False"))
+    });
+    Ok(blocking.and_then(|condition| condition.message.clone()).unwrap_or_else(|| "it is not established yet".to_owned()))
+}
+
+/// CRDs as the subject of a sentence.
+fn subject(crds: &[String]) -> String {
+    match crds {
+        [] => "no CRD is".to_owned(),
+        [one] => format!("the CRD {one} is"),
+        [most @ .., last] => format!("the CRDs {} and {last} are", most.join(", ")),
+    }
+}
+
+/// The namespace that this process runs in, when it is a pod: where its Lease and its Secrets are.
+#[expect(clippy::disallowed_methods, reason = "a pod is told of itself by its environment and the files of its service account")]
+pub fn own_namespace() -> Option<String> {
+    namespace_of(std::env::var("POD_NAMESPACE").ok(), Path::new(ACCOUNT_NAMESPACE))
+}
+
+/// What the environment says comes first: it can be set where no service account is mounted.
+fn namespace_of(told: Option<String>, file: &Path) -> Option<String> {
+    let name = |text: String| Some(text.trim().to_owned()).filter(|name| !name.is_empty());
+    told.and_then(name).or_else(|| std::fs::read_to_string(file).ok().and_then(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_namespace_is_what_the_environment_or_the_service_account_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("namespace");
+        assert_eq!(namespace_of(None, &file), None);
+        assert_eq!(namespace_of(Some(" ".to_owned()), &file), None, "an empty variable says nothing");
+        std::fs::write(&file, "sgwarden-system\n").unwrap();
+        assert_eq!(namespace_of(None, &file).as_deref(), Some("sgwarden-system"));
+        assert_eq!(namespace_of(Some("other".to_owned()), &file).as_deref(), Some("other"));
     }
 }
