@@ -11,7 +11,7 @@ use sgwarden::ports::cloud::{CloudError, Connect, Ec2, ErrorClass, GroupQuery, N
 
 use crate::departures;
 use crate::second_opinion::Moto;
-use crate::support::{ACCOUNT, account, limits, options, region};
+use crate::support::{ACCOUNT, account, limits, options, own, region};
 
 /// The ways into an EC2.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ impl World {
             }
             Door::Ports => {
                 let sim = sim();
-                let connector = SimConnector::new(sim.clone(), "AKIDTEST", vec![region()]).patience(limits.write);
+                let connector = SimConnector::new(sim.clone(), "AKIDTEST").patience(limits.write);
                 Self::of(Backend::Sim(sim), connector, vpc, vpc_with_ipv6).await
             }
             Door::Moto => {
@@ -78,7 +78,7 @@ impl World {
     }
 
     async fn of(backend: Backend, connector: impl Connect, vpc: &str, vpc_with_ipv6: &str) -> Self {
-        let ec2 = connector.connect(&region()).await.unwrap();
+        let ec2 = connector.connect(&own()).await.unwrap();
         assert_eq!((&ec2.account, &ec2.region), (&account(), &region()));
         Self { backend, ec2, vpc: vpc.parse().unwrap(), vpc_with_ipv6: vpc_with_ipv6.parse().unwrap() }
     }

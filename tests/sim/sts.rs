@@ -2,7 +2,7 @@
 
 use crate::support::{KEY, Node, OTHER_KEY, REGION, VPC, World, answer};
 use bytes::Bytes;
-use sgwarden::adapters::sim::{Config, Principal};
+use sgwarden::adapters::sim::{Config, Principal, RoleSeed};
 
 fn sts(world: &World, key: &str, body: &str) -> (u16, Node) {
     let credential =
@@ -47,7 +47,8 @@ fn an_assumed_role_acts_in_its_own_account() {
 #[test]
 fn a_role_that_wants_an_external_id_refuses_callers_without_it() {
     let arn = "arn:aws:iam::444455556666:role/target";
-    let world = World::with(Config { external_ids: [(arn.to_owned(), "secret".to_owned())].into(), ..Config::default() });
+    let role = RoleSeed { external_id: Some("secret".into()), ..RoleSeed::new(arn) };
+    let world = World::with(Config { roles: vec![role], ..Config::default() });
     let assume = |more: &str| sts(&world, KEY, &format!("Action=AssumeRole&RoleArn={arn}&RoleSessionName=me{more}"));
     let (status, body) = assume("");
     assert_eq!((status, body.text("Error/Code")), (403, "AccessDenied"));
