@@ -226,9 +226,9 @@ mod tests {
     #[test]
     fn the_table_says_what_the_policy_says() {
         let policy: Value = serde_json::from_str(POLICY).unwrap();
-        let listed = |value: &Value| match value {
-            Value::Array(list) => list.iter().map(|one| one.as_str().unwrap().to_owned()).collect(),
-            one => vec![one.as_str().unwrap().to_owned()],
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let listed = |value: &Value| -> Vec<String> {
+            value.as_array().map_or_else(|| vec![text(value)], |list| list.iter().map(text).collect())
         };
         let mut allowed = BTreeSet::new();
         for statement in policy["Statement"].as_array().unwrap() {

@@ -45,7 +45,8 @@ impl AwsConnector {
 
     async fn open(&self, route: &Route) -> Result<Ec2, CloudError> {
         let limits = self.options.limits;
-        let own = self.config(route).await;
+        let endpoint = route.endpoint.as_ref().or(self.options.endpoint.as_ref());
+        let own = self.config(&route.region, endpoint.map(|url| usable(url)).transpose()?).await;
         let config = match &route.role {
             Some(role) => self.assumed(&own, role, &route.region).await,
             None => own,
@@ -68,18 +69,17 @@ impl AwsConnector {
     }
 
     /// What all clients of a route share, with our own credentials.
-    async fn config(&self, route: &Route) -> SdkConfig {
-        let AwsOptions { expected_account: _, endpoint, credentials, session_name: _, http, limits, clock: _ } = &self.options;
+    async fn config(&self, region: &Region, endpoint: Option<&str>) -> SdkConfig {
+        let AwsOptions { expected_account: _, endpoint: _, credentials, session_name: _, http, limits, clock: _ } = &self.options;
         let version = BehaviorVersion::v2026_01_12();
-        let region = aws_config::Region::new(route.region.as_str().to_owned());
-        let endpoint = route.endpoint.as_ref().or(endpoint.as_ref());
+        let region = aws_config::Region::new(region.as_str().to_owned());
         let mut config = if let Some(keys) = credentials {
             let keys = SharedCredentialsProvider::new(keys.clone());
             let mut config = SdkConfig::builder().behavior_version(version).region(region).credentials_provider(keys);
             #[expect(clippy::default_trait_access, reason = "its type is of a crate that is not named here")]
             // Without one the SDK panics when it is to assume a role.
             config.set_time_source(Some(Default::default()));
-            config.set_endpoint_url(endpoint.cloned());
+            config.set_endpoint_url(endpoint.map(str::to_owned));
             config
         } else {
             let mut loader = aws_config::defaults(version).region(region);
@@ -131,6 +131,18 @@ impl AwsConnector {
             Some(_) | None => Ok(account),
         }
     }
+}
+
+/// A URL that the SDK can use: at others it panics, or fails late and in words of its own. What is between `//` and `@` may
+/// be a secret, so it is neither taken nor shown.
+fn usable(endpoint: &str) -> Result<&str, CloudError> {
+    let url = endpoint.parse::<http::Uri>().ok().filter(|url| matches!(url.scheme_str(), Some("http" | "https")));
+    let host = url.as_ref().and_then(http::Uri::host).filter(|host| !host.is_empty() && !endpoint.contains('@'));
+    host.map(|_| endpoint).ok_or_else(|| {
+        let shown = endpoint.rsplit_once('@').map_or(endpoint, |(_, rest)| rest);
+        let message = format!("the endpoint '{shown}' is not a URL such as https://ec2.example.com:4510");
+        refused("Connect", ErrorClass::Terminal, message)
+    })
 }
 
 impl fmt::Debug for AwsConnector {
