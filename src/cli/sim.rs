@@ -3,6 +3,7 @@
 //! `Deliverer` sends its events to a queue, `Keeper` keeps its world in a file.
 
 use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,8 @@ const LOOK_CLOSER: u32 = 10;
 
 pub(super) async fn main(args: Args) -> Result<(), CliError> {
     wiring::start_logs(&args.logs)?;
+    // Held to the end of the process, also one that is killed, and taken before the file is read.
+    let _lock = args.state.as_deref().map(lock).transpose()?;
     let sim = world(&args)?;
     let keeper = args.state.map(|path| Keeper::new(sim.clone(), path)).transpose()?;
     if let Some(time) = args.freeze_clock {
@@ -124,6 +127,19 @@ fn world(args: &Args) -> Result<Sim, CliError> {
     }
     sim.keep_as_start();
     Ok(sim)
+}
+
+/// Keeps another process from the file. What is locked is a file beside it: the file itself is replaced at every save.
+fn lock(path: &Path) -> Result<File, CliError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let failed = |error| CliError::new(format!("--state {} cannot be written", path.display())).because(error);
+    let file = File::create(PathBuf::from(beside)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CliError::new(format!("--state {}: another stand-in is using it", path.display()))),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 fn lists<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {

@@ -1,29 +1,52 @@
 //! Time. The one place that reads a clock, so that tests can turn it, and the one table of every wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::skew::Skew;
+
 /// Wall and monotonic time. A clock made by [`Clock::anchored`] follows tokio's time, which a test may pause and advance.
+/// Clones are one clock: what one is told of the servers' time, all show.
 #[derive(Clone, Debug)]
 pub struct Clock {
     anchor: Option<(Timestamp, Instant)>,
+    skew: Arc<Skew>,
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self { anchor: None }
+        Self { anchor: None, skew: Arc::default() }
     }
 
     /// A clock that shows `start` now and runs with tokio's time.
     pub fn anchored(start: Timestamp) -> Self {
-        Self { anchor: Some((start, Instant::now())) }
+        Self { anchor: Some((start, Instant::now())), skew: Arc::default() }
     }
 
-    /// Wall time. May jump; for people and records, never for measuring.
+    /// Wall time; EC2's where that is known to be another ([`Clock::skew`]). May jump; for people and records, never for
+    /// measuring.
     pub fn now(&self) -> Timestamp {
+        let own = self.own();
+        self.skew().map_or(own, |ahead| own.checked_add(ahead).unwrap_or(own))
+    }
+
+    /// Takes note of the time that EC2 says it is, at the moment its answer arrives.
+    pub fn observe(&self, server: Timestamp) {
+        self.skew.measure(server.duration_since(self.own()));
+    }
+
+    /// By how much EC2's clock is ahead of the machine's (less than zero: behind), if by more than 30 s. Its time rules then:
+    /// expiries and suspensions are meant by it.
+    pub fn skew(&self) -> Option<SignedDuration> {
+        self.skew.held()
+    }
+
+    /// The machine's wall time, or the anchored one.
+    fn own(&self) -> Timestamp {
         match self.anchor {
             Some((start, since)) => {
                 let elapsed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::ZERO);

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 pub use crate::core::model::NewGroup;
 
+use super::denial;
 use crate::core::model::{
     AccountId, Direction, GroupFacts, ListedGroup, LiveRule, NewRule, PrefixListFacts, PrefixListId, Region, RuleId,
     SecurityGroupId, Tags, VpcFacts, VpcId,
@@ -170,11 +171,45 @@ impl Route {
     }
 }
 
+/// The call that makes one a role.
+pub const ASSUME_ROLE: &str = "AssumeRole";
+/// The call that tells whose credentials they are.
+pub const IDENTITY: &str = "GetCallerIdentity";
+
+impl Route {
+    /// Refuses credentials that lead into another account than they are to, and says which.
+    pub fn check(&self, found: &AccountId) -> Result<(), CloudError> {
+        let Some(expected) = self.account.as_ref().filter(|expected| *expected != found) else { return Ok(()) };
+        let whose = self.role.as_ref().map_or_else(|| "the credentials are".to_owned(), |role| format!("role {} is", role.arn));
+        Err(CloudError {
+            operation: IDENTITY,
+            class: ErrorClass::Credentials,
+            code: None,
+            message: format!("{whose} of account {found}, but account {expected} is expected; nothing is touched"),
+            request_id: None,
+            outcome_unknown: false,
+        })
+    }
+}
+
+impl CloudError {
+    /// The failure to become a role, from that of the call: refused is refused credentials, for every call that needs them.
+    #[must_use]
+    pub fn not_assumed(self, role: &Role) -> Self {
+        let class = if self.class == ErrorClass::Permission { ErrorClass::Credentials } else { self.class };
+        let message = format!("role {} cannot be assumed: {}", role.arn, self.message);
+        Self { operation: ASSUME_ROLE, class, message, outcome_unknown: false, ..self }
+    }
+}
+
 /// Gives the ports of an account and Region. Checks whose credentials they are before the first use.
 #[async_trait]
 pub trait Connect: Send + Sync {
     /// Ports of one account and Region; cheap after the first call with the same route.
     async fn connect(&self, route: &Route) -> Result<Ec2, CloudError>;
+
+    /// Lets go of what is kept for a route that nobody will take again. Ports given out go on working.
+    fn forget(&self, _route: &Route) {}
 }
 
 /// What an error asks for (handbook ec2.md §4).
@@ -228,7 +263,6 @@ impl CloudError {
     pub fn explain(&self, region: &Region) -> String {
         let code = self.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
         let (operation, message) = (self.operation, &self.message);
-        let service = if operation == "GetCallerIdentity" { "sts" } else { "ec2" };
         match self.class {
             ErrorClass::Throttled => format!("AWS throttles {operation} in {region}{code}; trying again, more slowly"),
             ErrorClass::Unavailable => {
@@ -241,18 +275,23 @@ impl CloudError {
             ErrorClass::InUse => format!("EC2 refuses {operation} while something still uses the group: {message}{code}"),
             ErrorClass::Terminal => format!("EC2 refuses {operation}: {message}{code}"),
             ErrorClass::Quota => {
-                format!("a quota of AWS is used up: {operation}: {message}{code}; declare fewer rules, or have the quota raised")
+                let less = match operation {
+                    "CreateSecurityGroup" => "delete groups that nothing uses, or have the quota raised",
+                    "CreateTags" => "declare fewer tags",
+                    _ => "declare fewer rules, or have the quota raised",
+                };
+                format!("a quota of AWS is used up in {region}: {operation}: {message}{code}; {less}")
             }
+            ErrorClass::Credentials if operation == ASSUME_ROLE => format!(
+                "{message}{code}; check that its trust policy names sgwarden's own identity and asks for no other external id than \
+                 the declared one, and that sgwarden's own policy allows sts:AssumeRole on it (deploy/iam/hub.json)"
+            ),
             ErrorClass::Credentials => {
                 format!(
                     "AWS does not accept the credentials: {operation}: {message}{code}; check the role or the keys sgwarden runs with"
                 )
             }
-            ErrorClass::Permission => {
-                format!(
-                    "the credentials may not {service}:{operation}: {message}{code}; compare their policy with deploy/iam/enforce.json"
-                )
-            }
+            ErrorClass::Permission => denial::in_words(self),
         }
     }
 }

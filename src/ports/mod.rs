@@ -7,7 +7,9 @@
 
 pub mod clock;
 pub mod cloud;
+mod denial;
 pub mod metrics;
 pub mod objects;
 pub mod queue;
 pub mod sinks;
+mod skew;

@@ -1,12 +1,13 @@
 //! Against answers written down here: what no healthy EC2 says, and how often and how a thing is asked.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sgwarden::adapters::aws::{AwsConnector, CallLimits};
 use sgwarden::core::model::{Direction, NewRule, SecurityGroupId, Tags};
-use sgwarden::ports::cloud::{CloudError, Connect, Ec2, ErrorClass, GroupQuery, NewGroup};
+use sgwarden::ports::cloud::{CloudError, Connect, Ec2, ErrorClass, GroupQuery, NewGroup, PrefixListQuery, VpcQuery};
 
-use crate::support::{ACCOUNT, Answer, Canned, account, ec2_answer, ec2_error, identity, limits, options, region, sts_error};
+use crate::support::{ACCOUNT, Answer, Canned, account, ec2_answer, ec2_error, identity, limits, options, own, region, sts_error};
 
 fn group() -> SecurityGroupId {
     "sg-0a1b2c3d4e5f67890".parse().unwrap()
@@ -33,8 +34,8 @@ async fn write(ec2: &Ec2) -> CloudError {
 async fn the_account_is_asked_once() {
     let canned = always(ec2_answer("DescribeSecurityGroups", ""));
     let connector = canned.connector(options().expect_account(Some(account())));
-    let first = connector.connect(&region()).await.unwrap();
-    connector.connect(&region()).await.unwrap();
+    let first = connector.connect(&own()).await.unwrap();
+    connector.connect(&own()).await.unwrap();
     assert_eq!((first.account.as_str(), canned.count("GetCallerIdentity")), (ACCOUNT, 1));
 }
 
@@ -42,7 +43,7 @@ async fn the_account_is_asked_once() {
 async fn credentials_of_another_account_are_refused_in_words() {
     let canned = always(ec2_answer("DescribeSecurityGroups", ""));
     let connector = canned.connector(options().expect_account(Some("444455556666".parse().unwrap())));
-    let error = connector.connect(&region()).await.err().unwrap();
+    let error = connector.connect(&own()).await.err().unwrap();
     assert_eq!(error.class, ErrorClass::Credentials);
     assert_eq!(
         error.message,
@@ -57,18 +58,12 @@ async fn refused_credentials_recover_by_themselves() {
         _ => identity(ACCOUNT),
     });
     let connector = canned.connector(options());
-    let error = connector.connect(&region()).await.err().unwrap();
+    let error = connector.connect(&own()).await.err().unwrap();
     assert_eq!(
         (error.class, error.code.as_deref(), error.outcome_unknown),
         (ErrorClass::Credentials, Some("InvalidClientTokenId"), false)
     );
-    assert!(connector.connect(&region()).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_region_that_is_not_served_is_named() {
-    let error = AwsConnector::new(options()).connect(&"us-east-1".parse().unwrap()).await.err().unwrap();
-    assert_eq!(error.to_string(), "Connect: Region us-east-1 is not served here; served are: eu-west-1");
+    assert!(connector.connect(&own()).await.is_ok());
 }
 
 #[tokio::test]
@@ -139,13 +134,79 @@ async fn a_rule_of_a_new_kind_blocks() {
 }
 
 #[tokio::test]
+async fn a_permission_of_a_new_kind_blocks_the_listing() {
+    let permission = "<ipPermissions><item><ipProtocol>tcp</ipProtocol><fromPort>1</fromPort><toPort>1</toPort><groups/>\
+                      <ipRanges/><ipv8Ranges><item><cidrIpv8>::::/0</cidrIpv8></item></ipv8Ranges></item></ipPermissions>";
+    let ec2 = always(ec2_answer("DescribeSecurityGroups", &group_row("sg-0a1b2c3d", "web", permission))).ports().await.unwrap();
+    let error = read(&ec2).await;
+    assert_eq!((error.class, error.outcome_unknown), (ErrorClass::Terminal, false));
+    assert_eq!(
+        error.message,
+        "EC2's answer cannot be read: a permission of group sg-0a1b2c3d for ingress of protocol tcp has no peer of a kind this \
+         version knows"
+    );
+}
+
+/// An endpoint that looks at no filter.
+#[tokio::test]
+async fn what_was_not_asked_for_is_left_out() {
+    let tag = "<tagSet><item><key>Name</key><value>mxin</value></item></tagSet>";
+    let vpc = format!("<vpcSet><item><vpcId>vpc-0a1b2c3d</vpcId><ownerId>{ACCOUNT}</ownerId>{tag}</item></vpcSet>");
+    let list = format!(
+        "<prefixListSet><item><prefixListId>pl-0a1b2c3d</prefixListId><prefixListName>offxces</prefixListName>\
+         <addressFamily>IPv4</addressFamily><maxEntries>5</maxEntries><ownerId>{ACCOUNT}</ownerId></item></prefixListSet>"
+    );
+    let rule = format!(
+        "<securityGroupRuleSet><item><securityGroupRuleId>sgr-0a1b2c3d4e5f67890</securityGroupRuleId>\
+         <groupId>sg-0b1b2c3d</groupId><groupOwnerId>{ACCOUNT}</groupOwnerId><isEgress>false</isEgress>\
+         <ipProtocol>-1</ipProtocol><cidrIpv4>10.0.0.0/8</cidrIpv4></item></securityGroupRuleSet>"
+    );
+    let canned = Canned::new(move |action, _| match action {
+        "GetCallerIdentity" => identity(ACCOUNT),
+        "DescribeVpcs" => ec2_answer(action, &vpc),
+        "DescribeManagedPrefixLists" => ec2_answer(action, &list),
+        "DescribeSecurityGroupRules" => ec2_answer(action, &rule),
+        _ => ec2_answer(action, &group_row("sg-0b1b2c3d", "wxb", "")),
+    });
+    let read = canned.ports().await.unwrap().read;
+    let vpc = "vpc-0a1b2c3d".parse().unwrap();
+    assert!(read.groups(&GroupQuery::Name { vpc, name: "w*b".into() }).await.unwrap().is_empty());
+    assert!(read.groups(&GroupQuery::Ids(vec![group()])).await.unwrap().is_empty());
+    assert_eq!(read.groups(&GroupQuery::All).await.unwrap().len(), 1);
+    assert!(read.vpcs(&VpcQuery::Tagged(Tags::from([("Name".into(), "m*in".into())]))).await.unwrap().is_empty());
+    assert!(read.vpcs(&VpcQuery::Id("vpc-0b1b2c3d".parse().unwrap())).await.unwrap().is_empty());
+    assert!(read.prefix_lists(&PrefixListQuery::Name("off*ces".into())).await.unwrap().is_empty());
+    assert!(read.prefix_lists(&PrefixListQuery::Ids(vec!["pl-0b1b2c3d".parse().unwrap()])).await.unwrap().is_empty());
+    assert_eq!(read.rules_of(&[group()]).await.unwrap(), BTreeMap::from([(group(), vec![])]), "but it has its entry");
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_is_missing_in_which_policy() {
+    let denied = "You are not authorized to perform this operation. User: arn:aws:sts::111122223333:assumed-role/sgwarden/pod is \
+                  not authorized to perform: ec2:AuthorizeSecurityGroupIngress on resource: \
+                  arn:aws:ec2:eu-west-1:111122223333:security-group/sg-0a1b2c3d4e5f67890 because no identity-based policy allows \
+                  the ec2:AuthorizeSecurityGroupIngress action. Encoded authorization failure message: aBcD-123";
+    let ec2 = always(ec2_error(403, "UnauthorizedOperation", denied)).ports().await.unwrap();
+    assert_eq!(
+        write(&ec2).await.explain(&region()),
+        "arn:aws:sts::111122223333:assumed-role/sgwarden/pod may not ec2:AuthorizeSecurityGroupIngress on \
+         arn:aws:ec2:eu-west-1:111122223333:security-group/sg-0a1b2c3d4e5f67890: no identity-based policy allows the \
+         ec2:AuthorizeSecurityGroupIngress action (UnauthorizedOperation); statement WriteOwned of deploy/iam/enforce.json allows \
+         it for groups that carry this cluster's tag sgwarden.dev/cluster"
+    );
+}
+
+/// A group's row in an answer, with what more there is to it.
+fn group_row(id: &str, name: &str, more: &str) -> String {
+    format!(
+        "<securityGroupInfo><item><ownerId>{ACCOUNT}</ownerId><groupId>{id}</groupId><groupName>{name}</groupName>\
+         <groupDescription>d</groupDescription><vpcId>vpc-0a1b2c3d</vpcId>{more}</item></securityGroupInfo>"
+    )
+}
+
+#[tokio::test]
 async fn groups_are_read_to_the_last_page() {
-    let item = |id: &str| {
-        format!(
-            "<securityGroupInfo><item><ownerId>{ACCOUNT}</ownerId><groupId>{id}</groupId><groupName>web</groupName>\
-             <groupDescription>d</groupDescription><vpcId>vpc-0a1b2c3d</vpcId></item></securityGroupInfo>"
-        )
-    };
+    let item = |id: &str| group_row(id, "web", "");
     let canned = Canned::new(move |action, before| match (action, before) {
         ("GetCallerIdentity", _) => identity(ACCOUNT),
         (action, 0) => ec2_answer(action, &format!("{}<nextToken>two</nextToken>", item("sg-0a1b2c3d"))),
@@ -174,6 +235,26 @@ async fn requests_say_who_asks_for_what() {
     let form = canned.last();
     for part in ["Filter.1.Name=vpc-id", "Filter.2.Name=group-name", "Filter.2.Value.1=a%5C%2Ab", "MaxResults=1000"] {
         assert!(form.contains(part), "{part} in {form}");
+    }
+
+    let list = "pl-0a1b2c3d".parse().unwrap();
+    for (query, parts) in [
+        (PrefixListQuery::Name("a*b".into()), ["Filter.1.Name=prefix-list-name", "Filter.1.Value.1=a%5C%2Ab"]),
+        (PrefixListQuery::Ids(vec![list]), ["Filter.1.Name=prefix-list-id", "Filter.1.Value.1=pl-0a1b2c3d"]),
+    ] {
+        ec2.read.prefix_lists(&query).await.unwrap();
+        assert!(parts.iter().all(|part| canned.last().contains(part)), "{}", canned.last());
+        assert!(canned.last().contains("MaxResults=100&") || canned.last().ends_with("MaxResults=100"), "{}", canned.last());
+    }
+    ec2.read.vpcs(&VpcQuery::Tagged(Tags::from([("Name".into(), "a?".into()), ("env".into(), String::new())]))).await.unwrap();
+    let form = canned.last();
+    for part in ["Filter.1.Name=tag%3AName", "Filter.1.Value.1=a%5C%3F", "Filter.2.Name=tag%3Aenv", "Filter.2.Value.1=&"] {
+        assert!(form.contains(part), "{part} in {form}");
+    }
+    ec2.read.rules_of(&[group(), "sg-0b1b2c3d".parse().unwrap(), group()]).await.unwrap();
+    let form = canned.last();
+    for part in ["Filter.1.Name=group-id", "Filter.1.Value.2=sg-0b1b2c3d", "MaxResults=1000"] {
+        assert!(form.contains(part) && !form.contains("Value.3"), "{part} in {form}");
     }
 
     let tags = Tags::from([("sgwarden.dev/owner".into(), "shop/web".into()), ("empty".into(), String::new())]);
@@ -205,6 +286,8 @@ async fn nothing_to_write_is_not_sent() {
     ec2.write.set_tags(&group(), &Tags::new()).await.unwrap();
     ec2.write.remove_tags(&group(), &Tags::new()).await.unwrap();
     assert!(ec2.read.groups(&GroupQuery::Ids(Vec::new())).await.unwrap().is_empty());
+    assert!(ec2.read.rules_of(&[]).await.unwrap().is_empty());
+    assert!(ec2.read.prefix_lists(&PrefixListQuery::Ids(Vec::new())).await.unwrap().is_empty());
     assert_eq!(canned.last(), before);
 }
 
@@ -221,7 +304,7 @@ async fn a_rule_of_the_other_direction_is_never_sent() {
 async fn nothing_listening_is_said_in_words() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let connector = AwsConnector::new(options().endpoint(format!("http://{free}")));
-    let error = connector.connect(&region()).await.err().unwrap();
+    let error = connector.connect(&own()).await.err().unwrap();
     assert_eq!((error.class, error.outcome_unknown), (ErrorClass::Unavailable, false));
     assert_eq!(error.message, "connection refused: nothing listens at the endpoint");
 }
@@ -229,7 +312,7 @@ async fn nothing_listening_is_said_in_words() {
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_said_in_words() {
     let connector = AwsConnector::new(options().endpoint("http://ec2.invalid"));
-    let error = connector.connect(&region()).await.err().unwrap();
+    let error = connector.connect(&own()).await.err().unwrap();
     assert_eq!((error.class, error.message.as_str()), (ErrorClass::Unavailable, "the endpoint's name cannot be resolved (DNS)"));
 }
 
@@ -246,7 +329,7 @@ async fn silence_ends_in_time() {
     });
     let short = CallLimits { read_attempts: 1, read_attempt: Duration::from_millis(200), ..limits() };
     let connector = AwsConnector::new(options().endpoint(url).limits(short));
-    let error = connector.connect(&region()).await.err().unwrap();
+    let error = connector.connect(&own()).await.err().unwrap();
     assert_eq!((error.class, error.message.as_str()), (ErrorClass::Unavailable, "no answer in time"));
     silent.abort();
 }
@@ -272,7 +355,7 @@ async fn a_connection_that_breaks_leaves_a_write_unknown() {
         }
     });
     let connector = AwsConnector::new(options().endpoint(url));
-    let ec2 = connector.connect(&region()).await.unwrap();
+    let ec2 = connector.connect(&own()).await.unwrap();
     let error = write(&ec2).await;
     assert_eq!((error.class, error.outcome_unknown, error.code), (ErrorClass::Unavailable, true, None));
     assert_readable(&error.message);
@@ -288,7 +371,7 @@ fn assert_readable(message: &str) {
 async fn the_secret_is_nowhere() {
     let canned = always(ec2_error(403, "UnauthorizedOperation", "no"));
     let connector = canned.connector(options());
-    let ec2 = connector.connect(&region()).await.unwrap();
+    let ec2 = connector.connect(&own()).await.unwrap();
     let error = write(&ec2).await;
     for text in [format!("{connector:?}"), format!("{:?}", options()), format!("{error:?}")] {
         assert!(!text.contains("secret-of-the-test"), "{text}");

@@ -157,6 +157,20 @@ async fn what_was_made_is_kept_while_it_runs() {
 }
 
 #[tokio::test]
+async fn two_stand_ins_do_not_keep_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state.json");
+    let state = state.to_str().unwrap();
+    let first = Standing::start(folder.path(), &["--state", state, "--vpc", VPC]);
+    assert_eq!(refusal(&["--state", state]), format!("sgwarden: --state {state}: another stand-in is using it"));
+    first.create("web").await;
+    // One that nobody lets say goodbye holds nothing back.
+    first.server.kill().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    Standing::start(folder.path(), &["--state", state]);
+}
+
+#[tokio::test]
 async fn the_clock_stands_where_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let standing = Standing::start(folder.path(), &["--freeze-clock", "2026-01-02T03:04:05Z"]);

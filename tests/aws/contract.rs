@@ -11,11 +11,11 @@ use sgwarden::ports::cloud::{CloudError, Connect, Ec2, ErrorClass, GroupQuery, N
 
 use crate::departures;
 use crate::second_opinion::Moto;
-use crate::support::{ACCOUNT, account, limits, options, region};
+use crate::support::{ACCOUNT, account, limits, options, own, region};
 
 /// The ways into an EC2.
 #[derive(Clone, Copy, Debug)]
-enum Door {
+pub(crate) enum Door {
     Process,
     Socket,
     Ports,
@@ -23,22 +23,22 @@ enum Door {
 }
 
 /// An EC2 of its own for one test.
-struct World {
+pub(crate) struct World {
     backend: Backend,
-    ec2: Ec2,
-    vpc: VpcId,
-    vpc_with_ipv6: VpcId,
+    pub(crate) ec2: Ec2,
+    pub(crate) vpc: VpcId,
+    pub(crate) vpc_with_ipv6: VpcId,
 }
 
 /// What is behind the door.
 enum Backend {
     Sim(Sim),
     /// Held: it is ours alone for as long.
-    Moto(#[expect(dead_code, reason = "kept for its Drop")] Moto),
+    Moto(Moto),
 }
 
 impl World {
-    async fn open(door: Door) -> Self {
+    pub(crate) async fn open(door: Door) -> Self {
         Self::with(door, Quotas { rules_per_group: 1500, ..Quotas::default() }, limits()).await
     }
 
@@ -65,7 +65,7 @@ impl World {
             }
             Door::Ports => {
                 let sim = sim();
-                let connector = SimConnector::new(sim.clone(), "AKIDTEST", vec![region()]).patience(limits.write);
+                let connector = SimConnector::new(sim.clone(), "AKIDTEST").patience(limits.write);
                 Self::of(Backend::Sim(sim), connector, vpc, vpc_with_ipv6).await
             }
             Door::Moto => {
@@ -78,20 +78,30 @@ impl World {
     }
 
     async fn of(backend: Backend, connector: impl Connect, vpc: &str, vpc_with_ipv6: &str) -> Self {
-        let ec2 = connector.connect(&region()).await.unwrap();
+        let ec2 = connector.connect(&own()).await.unwrap();
         assert_eq!((&ec2.account, &ec2.region), (&account(), &region()));
         Self { backend, ec2, vpc: vpc.parse().unwrap(), vpc_with_ipv6: vpc_with_ipv6.parse().unwrap() }
     }
 
     /// What only the sim has: faults and records.
-    fn sim(&self) -> &Sim {
+    pub(crate) fn sim(&self) -> &Sim {
         match &self.backend {
             Backend::Sim(sim) => sim,
             Backend::Moto(_) => panic!("a contract of the sim alone, at moto's door"),
         }
     }
 
-    fn new_group(&self, name: &str) -> NewGroup {
+    /// What another client does, and the text of the first element of this name in the answer.
+    pub(crate) async fn other(&self, parameters: &[(&str, &str)], element: &str) -> String {
+        let body = match &self.backend {
+            Backend::Sim(sim) => String::from_utf8(sim.query("AKIDTEST", "eu-west-1", parameters).body().to_vec()).unwrap(),
+            Backend::Moto(moto) => moto.call(parameters).await.1,
+        };
+        let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+        body.split_once(&open).and_then(|(_, rest)| rest.split_once(&close)).unwrap_or_else(|| panic!("{body}")).0.to_owned()
+    }
+
+    pub(crate) fn new_group(&self, name: &str) -> NewGroup {
         let tags = tags(&[("team", "shop"), ("empty", "")]);
         NewGroup { name: name.into(), description: "Made by a test".into(), vpc: self.vpc.clone(), tags }
     }
@@ -101,11 +111,11 @@ impl World {
         self.sim().set_faults(Faults { errors: vec![fault], ..Faults::default() });
     }
 
-    async fn group(&self, name: &str) -> SecurityGroupId {
+    pub(crate) async fn group(&self, name: &str) -> SecurityGroupId {
         self.ec2.write.create_group(&self.new_group(name)).await.unwrap().created.unwrap()
     }
 
-    async fn authorize(&self, group: &SecurityGroupId, rules: &[NewRule]) -> Vec<LiveRule> {
+    pub(crate) async fn authorize(&self, group: &SecurityGroupId, rules: &[NewRule]) -> Vec<LiveRule> {
         let direction = rules[0].atom.direction;
         self.ec2.write.authorize(group, direction, rules).await.unwrap().authorized
     }
@@ -121,11 +131,11 @@ impl World {
     }
 }
 
-fn tags(pairs: &[(&str, &str)]) -> Tags {
+pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn rule(atom: &str, description: &str) -> NewRule {
+pub(crate) fn rule(atom: &str, description: &str) -> NewRule {
     NewRule { atom: atom.parse().unwrap(), description: Some(description.to_owned()).filter(|text| !text.is_empty()) }
 }
 
@@ -148,6 +158,8 @@ macro_rules! contracts {
         pub(crate) const AT_MOTO: &[&str] = &[$(stringify!($name)),*];
     };
 }
+
+pub(crate) use contracts;
 
 contracts![
     a_group_is_created_with_its_tags_and_read_back,
@@ -209,7 +221,7 @@ async fn a_group_is_created_with_its_tags_and_read_back(door: Door) {
     assert!(world.ec2.read.rules(&id).await.unwrap().is_empty(), "no rules, no error");
 }
 
-fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+pub(crate) fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
     list.sort();
     list
 }

@@ -4,11 +4,11 @@
 use std::fmt::Debug;
 
 use sgwarden::adapters::aws::AwsConnector;
-use sgwarden::adapters::sim::{Config, Fault, Faults, Latency, Sim, SimConnector, VpcSeed};
+use sgwarden::adapters::sim::{Config, Fault, Faults, Latency, RoleSeed, Sim, SimConnector, VpcSeed};
 use sgwarden::core::model::{Direction, NewRule, RuleId, SecurityGroupId, Tags};
-use sgwarden::ports::cloud::{Connect, Ec2, ErrorClass, GroupQuery, NewGroup};
+use sgwarden::ports::cloud::{Connect, Ec2, ErrorClass, GroupQuery, NewGroup, PrefixListQuery, Route, VpcQuery};
 
-use crate::support::{options, region};
+use crate::support::{as_role, options, own};
 
 const KEY: &str = "AKIDTEST";
 const VPC: &str = "vpc-0a1b2c3d4e5f60001";
@@ -19,7 +19,11 @@ const FOREIGN_KEY: &str = "AKIA444455556666BOB";
 /// A sim as every other of its kind, its clock at a stand.
 fn sim() -> Sim {
     let foreign = VpcSeed { account: "444455556666".into(), cidr: "10.9.0.0/16".into(), ..VpcSeed::new(FOREIGN_VPC) };
-    let vpcs = vec![VpcSeed::new(VPC), VpcSeed::new(TWIN).with_ipv6("2001:db8:1::/56"), foreign];
+    let named = |id: &str, env: &str| VpcSeed {
+        tags: [("Name", "main"), ("env", env)].map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        ..VpcSeed::new(id)
+    };
+    let vpcs = vec![named(VPC, "prod"), named(TWIN, r"t*s?\").with_ipv6("2001:db8:1::/56"), foreign];
     let sim = Sim::new(Config { vpcs, ..Config::default() });
     sim.freeze("2026-01-02T03:04:05Z".parse().unwrap());
     sim
@@ -31,7 +35,7 @@ fn through_the_sdk(sim: &Sim) -> AwsConnector {
 }
 
 fn as_the_ports(sim: &Sim) -> SimConnector {
-    SimConnector::new(sim.clone(), KEY, vec![region()])
+    SimConnector::new(sim.clone(), KEY)
 }
 
 /// What another client does, and the text of an element of the answer.
@@ -101,6 +105,17 @@ async fn rules(ec2: &Ec2, sim: &Sim, seen: &mut Seen, (web, peer): (&SecurityGro
     let egress = [rule("egress udp 53 to 10.0.0.2/32", "DNS")];
     let out = seen.note("authorize", ec2.write.authorize(web, Direction::Egress, &egress).await).unwrap().authorized;
     seen.note("rules", ec2.read.rules(web).await).unwrap();
+    let both = [peer.clone(), web.clone(), "sg-00000000000000000".parse().unwrap()];
+    seen.note("rules of several", ec2.read.rules_of(&both).await).unwrap();
+    let listed = seen.note("listing", ec2.read.listing(&GroupQuery::Ids(both.to_vec())).await).unwrap();
+    assert_eq!(listed.iter().map(|group| group.rules.len()).max(), Some(ingress.len() + 2));
+    for query in [
+        PrefixListQuery::Ids(vec![list.parse().unwrap(), "pl-00000000000000000".parse().unwrap()]),
+        PrefixListQuery::Name("offices".into()),
+        PrefixListQuery::Name("com.amazonaws.global.ipv6.cloudfront.origin-facing".into()),
+    ] {
+        assert_eq!(seen.note("prefix lists", ec2.read.prefix_lists(&query).await).unwrap().len(), 1, "{query:?}");
+    }
     seen.note("referring", ec2.read.groups(&GroupQuery::Referring(peer.clone())).await).unwrap();
 
     let id = |text: &str| made.iter().find(|rule| rule.atom.to_string().contains(text)).unwrap().id.clone();
@@ -172,10 +187,10 @@ async fn faults(ec2: &Ec2, sim: &Sim, seen: &mut Seen, web: &SecurityGroupId) {
         (ErrorClass::Unavailable, 503, vec!["Unavailable", "ServiceUnavailable"]),
         (ErrorClass::Unavailable, 400, vec!["RetryableError", "ConcurrentTagAccess", "RequestTimeout"]),
         (ErrorClass::Stale, 400, vec!["InvalidGroup.NotFound", "InvalidPermission.NotFound", "InvalidPermission.Duplicate"]),
-        (ErrorClass::Stale, 400, vec!["InvalidVpcID.NotFound", "InvalidPaginationToken", "InvalidNextToken", "InvalidID"]),
+        (ErrorClass::Stale, 400, vec!["InvalidPaginationToken", "InvalidNextToken", "InvalidID"]),
         (ErrorClass::NameTaken, 400, vec!["InvalidGroup.Duplicate"]),
         (ErrorClass::InUse, 400, vec!["InvalidGroup.InUse", "DependencyViolation"]),
-        (ErrorClass::Terminal, 400, vec!["InvalidPrefixListID.NotFound", "FilterLimitExceeded", "CannotDelete", "Mystery"]),
+        (ErrorClass::Terminal, 400, vec!["InvalidPrefixListID.NotFound", "InvalidVpcID.NotFound", "CannotDelete", "Mystery"]),
         (ErrorClass::Quota, 400, vec!["SecurityGroupLimitExceeded", "TagLimitExceeded", "SomethingLimitExceeded"]),
         (ErrorClass::Credentials, 401, vec!["AuthFailure", "Mystery"]),
         (ErrorClass::Credentials, 403, vec!["AuthFailure", "InvalidClientTokenId", "SignatureDoesNotMatch"]),
@@ -203,19 +218,20 @@ async fn faults(ec2: &Ec2, sim: &Sim, seen: &mut Seen, web: &SecurityGroupId) {
 /// Everything that the ports can be asked.
 async fn tour(connector: impl Connect, sim: &Sim) -> Seen {
     let mut seen = Seen::default();
-    assert_eq!(connector.regions(), [region()]);
-    let nowhere = connector.connect(&"eu-north-1".parse().unwrap()).await;
-    seen.note("another Region", nowhere.map(|ec2| ec2.account)).unwrap_err();
     sim.inject(Fault::error("GetCallerIdentity", "InvalidClientTokenId", 403).times(1));
-    seen.note("identity refused", connector.connect(&region()).await.map(|ec2| ec2.account)).unwrap_err();
-    let ec2 = connector.connect(&region()).await.unwrap();
-    seen.note("account", connector.connect(&region()).await.unwrap().account);
+    seen.note("identity refused", connector.connect(&own()).await.map(|ec2| ec2.account)).unwrap_err();
+    let ec2 = connector.connect(&own()).await.unwrap();
+    seen.note("account", connector.connect(&own()).await.unwrap().account);
     assert_eq!(sim.count("GetCallerIdentity"), 2, "one refused, one answered, and no third");
 
     let web = created(&ec2, &mut seen, VPC, "web", &[("team", "shop"), ("empty", "")]).await;
     let peer = created(&ec2, &mut seen, VPC, "p*e&r", &[("te*m", r"s*h?o\p")]).await;
     for id in [VPC, TWIN, FOREIGN_VPC, "vpc-00000000000000000"] {
         seen.note(id, ec2.read.vpc(&id.parse().unwrap()).await).unwrap();
+    }
+    for (pairs, found) in [(vec![("Name", "main")], 2), (vec![("Name", "main"), ("env", r"t*s?\")], 1), (vec![("env", "t*")], 0)] {
+        let query = VpcQuery::Tagged(tags(&pairs));
+        assert_eq!(seen.note("VPCs by tags", ec2.read.vpcs(&query).await).unwrap().len(), found, "{pairs:?}");
     }
     rules(&ec2, sim, &mut seen, (&web, &peer)).await;
     refusals(&ec2, &mut seen, (&web, &peer)).await;
@@ -283,10 +299,47 @@ async fn both_doors_of_the_sim_are_one_ec2() {
     assert_eq!((sdk.len(), one.dump()), (ports.len(), two.dump()));
 }
 
+/// Becoming others, and what is done as them.
+async fn lent(connector: impl Connect, sim: &Sim) -> Seen {
+    const ROLE: &str = "arn:aws:iam::444455556666:role/path/lent";
+    let mut seen = Seen::default();
+    sim.add_role(RoleSeed { external_id: Some("word".into()), ..RoleSeed::new(ROLE) }).unwrap();
+    for route in [
+        as_role("444455556666", ROLE, None),
+        as_role("444455556666", "arn:aws:iam::444455556666:role/nobody", Some("word")),
+        as_role("444455556666", "nobody", None),
+        as_role("777788889999", ROLE, Some("word")),
+        Route { account: Some("444455556666".parse().unwrap()), ..own() },
+    ] {
+        seen.note("refused", connector.connect(&route).await.map(|ec2| ec2.account)).unwrap_err();
+    }
+    sim.inject(Fault { times: Some(3), ..Fault::throttle("AssumeRole") });
+    let route = as_role("444455556666", ROLE, Some("word"));
+    seen.note("throttled", connector.connect(&route).await.map(|ec2| ec2.account)).unwrap_err();
+    let ec2 = connector.connect(&route).await.unwrap();
+    seen.note("account", &ec2.account);
+    created(&ec2, &mut seen, FOREIGN_VPC, "web", &[("team", "shop")]).await;
+    seen.note("listing", ec2.read.listing(&GroupQuery::All).await).unwrap();
+    seen
+}
+
+#[tokio::test]
+async fn both_doors_lend_roles_alike() {
+    let (one, two) = (sim(), sim());
+    for sim in [&one, &two] {
+        // Sessions end by this clock, and the SDK goes by the machine's.
+        sim.freeze("2126-01-02T03:04:05Z".parse().unwrap());
+    }
+    let (by_sdk, by_ports) = (lent(through_the_sdk(&one), &one).await, lent(as_the_ports(&two), &two).await);
+    assert_eq!(by_sdk.0, by_ports.0);
+    assert_eq!(one.calls(), two.calls(), "as the sim has it on record");
+    assert_eq!(one.dump(), two.dump());
+}
+
 #[tokio::test(start_paused = true)]
 async fn slow_answers_take_their_time_through_the_ports() {
     let sim = sim();
-    let ec2 = as_the_ports(&sim).connect(&region()).await.unwrap();
+    let ec2 = as_the_ports(&sim).connect(&own()).await.unwrap();
     sim.set_latency(vec![Latency { min_ms: 3000, ..Latency::default() }]);
     let start = tokio::time::Instant::now();
     assert!(ec2.read.vpc(&VPC.parse().unwrap()).await.unwrap().is_some());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sgwarden::adapters::aws::{AwsConnector, AwsOptions, CallLimits};
 use sgwarden::core::model::{AccountId, Region};
-use sgwarden::ports::cloud::{CloudError, Connect, Ec2};
+use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Role, Route};
 
 /// The account every stand-in of these tests says it is.
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -14,6 +14,17 @@ pub(crate) const ACCOUNT: &str = "111122223333";
 /// The one Region.
 pub(crate) fn region() -> Region {
     "eu-west-1".parse().unwrap()
+}
+
+/// The way into the own account.
+pub(crate) fn own() -> Route {
+    Route::own(region())
+}
+
+/// The way into another account, as a role there.
+pub(crate) fn as_role(account: &str, arn: &str, external_id: Option<&str>) -> Route {
+    let role = Role { arn: arn.to_owned(), external_id: external_id.map(str::to_owned) };
+    Route { account: Some(account.parse().unwrap()), role: Some(role), ..own() }
 }
 
 /// Short waits and the usual number of attempts.
@@ -29,7 +40,7 @@ pub(crate) fn limits() -> CallLimits {
 
 /// Options that look at nothing of the machine's.
 pub(crate) fn options() -> AwsOptions {
-    AwsOptions::new(vec![region()]).credentials("AKIDTEST", "secret-of-the-test").limits(limits())
+    AwsOptions::default().credentials("AKIDTEST", "secret-of-the-test").limits(limits())
 }
 
 /// An answer to be given: status and body.
@@ -78,7 +89,7 @@ impl Canned {
 
     /// Ports over these answers.
     pub(crate) async fn ports(&self) -> Result<Ec2, CloudError> {
-        self.connector(options()).connect(&region()).await
+        self.connector(options()).connect(&own()).await
     }
 }
 

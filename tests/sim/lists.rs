@@ -35,6 +35,7 @@ fn lists_of_aws_are_there_with_their_weights_and_cannot_be_changed() {
     };
     let s3 = find("com.amazonaws.eu-west-1.s3");
     assert_eq!((s3.text("ownerId"), s3.text("addressFamily")), ("AWS", "IPv4"));
+    assert_eq!(find("com.amazonaws.global.ipv6.cloudfront.origin-facing").text("addressFamily"), "IPv6");
     let cloudfront = find("com.amazonaws.global.cloudfront.origin-facing");
     let (s3, cloudfront) = (s3.text("prefixListId"), cloudfront.text("prefixListId"));
     let web = world.group(VPC, "web");

@@ -2,7 +2,7 @@
 
 use crate::support::{KEY, Node, OTHER_KEY, REGION, VPC, World, answer};
 use bytes::Bytes;
-use sgwarden::adapters::sim::{Config, Principal};
+use sgwarden::adapters::sim::{Config, Principal, RoleSeed};
 
 fn sts(world: &World, key: &str, body: &str) -> (u16, Node) {
     let credential =
@@ -47,11 +47,89 @@ fn an_assumed_role_acts_in_its_own_account() {
 #[test]
 fn a_role_that_wants_an_external_id_refuses_callers_without_it() {
     let arn = "arn:aws:iam::444455556666:role/target";
-    let world = World::with(Config { external_ids: [(arn.to_owned(), "secret".to_owned())].into(), ..Config::default() });
+    let role = RoleSeed { external_id: Some("secret".into()), ..RoleSeed::new(arn) };
+    let world = World::with(Config { roles: vec![role], ..Config::default() });
     let assume = |more: &str| sts(&world, KEY, &format!("Action=AssumeRole&RoleArn={arn}&RoleSessionName=me{more}"));
     let (status, body) = assume("");
     assert_eq!((status, body.text("Error/Code")), (403, "AccessDenied"));
     assert_eq!(assume("&ExternalId=secret").0, 200);
+}
+
+#[test]
+fn once_a_role_is_named_there_are_only_those_that_are() {
+    let world = World::new();
+    let assume = |key: &str, role: &str| {
+        let arn = format!("arn:aws:iam::444455556666:role/{role}");
+        sts(&world, key, &format!("Action=AssumeRole&RoleArn={arn}&RoleSessionName=me"))
+    };
+    assert_eq!(assume(KEY, "any").0, 200);
+    world.sim.add_role(RoleSeed::new("arn:aws:iam::444455556666:role/open")).unwrap();
+    let (status, body) = assume(KEY, "any");
+    assert_eq!((status, body.text("Error/Code")), (403, "AccessDenied"));
+    let message = "User: arn:aws:iam::111122223333:user/alice is not authorized to perform: sts:AssumeRole on resource: \
+                   arn:aws:iam::444455556666:role/any";
+    assert_eq!(body.text("Error/Message"), message);
+    assert_eq!(assume(KEY, "open").0, 200);
+    world.sim.clear_roles();
+    assert_eq!(assume(KEY, "any").0, 200);
+}
+
+#[test]
+fn a_role_trusts_whom_it_says() {
+    let world = World::new();
+    let arn = "arn:aws:iam::444455556666:role/target";
+    let assume = |key: &str| sts(&world, key, &format!("Action=AssumeRole&RoleArn={arn}&RoleSessionName=me")).0;
+    let hub = "arn:aws:iam::111122223333:role/hub";
+    let (_, body) = sts(&world, KEY, &format!("Action=AssumeRole&RoleArn={hub}&RoleSessionName=pod"));
+    let session = body.text("AssumeRoleResult/Credentials/AccessKeyId").to_owned();
+    for (trusts, alice, hub, bob) in [
+        (vec![], 200, 200, 200),
+        (vec!["111122223333"], 200, 200, 403),
+        (vec!["arn:aws:iam::111122223333:root"], 200, 200, 403),
+        (vec!["arn:aws:iam::111122223333:user/alice"], 200, 403, 403),
+        (vec![hub], 403, 200, 403),
+        (vec!["arn:aws:sts::111122223333:assumed-role/hub/pod"], 403, 200, 403),
+        (vec!["arn:aws:sts::111122223333:assumed-role/hub/other", "444455556666"], 403, 403, 200),
+    ] {
+        let trusts: Vec<String> = trusts.into_iter().map(str::to_owned).collect();
+        world.sim.add_role(RoleSeed { trusts: trusts.clone(), ..RoleSeed::new(arn) }).unwrap();
+        assert_eq!((assume(KEY), assume(&session), assume(OTHER_KEY)), (alice, hub, bob), "{trusts:?}");
+    }
+}
+
+#[test]
+fn roles_are_named_over_the_control_endpoint_and_at_the_start() {
+    let world = World::new();
+    let control = |method: &str, body: &str| {
+        let request = http::Request::builder().method(method).uri("/_sim/roles").body(Bytes::from(body.to_owned())).unwrap();
+        let answer = world.sim.handle(request);
+        (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+    };
+    let role = r#"{"arn":"arn:aws:iam::444455556666:role/a","externalId":"w","trusts":["111122223333"]}"#;
+    assert_eq!(control("POST", role), (200, format!("[{role}]")));
+    assert_eq!(control("GET", "").1, format!("[{role}]"));
+    assert_eq!(control("POST", r#"{"arn":"nonsense"}"#).0, 400);
+    assert_eq!(control("POST", r#"{"arn":"arn:aws:iam::444455556666:role/a","colour":"red"}"#).0, 400);
+    assert_eq!(control("DELETE", ""), (200, "[]".into()));
+    let bad = Config { roles: vec![RoleSeed::new("arn:aws:iam::44:role/a")], ..Config::default() };
+    assert!(sgwarden::adapters::sim::Sim::try_new(bad).is_err());
+}
+
+#[test]
+fn accounts_that_one_hub_reaches_are_apart() {
+    let world = World::new();
+    let (status, body) =
+        sts(&world, KEY, "Action=AssumeRole&RoleArn=arn:aws:iam::444455556666:role/target&RoleSessionName=sgwarden");
+    assert_eq!(status, 200);
+    let away = body.text("AssumeRoleResult/Credentials/AccessKeyId").to_owned();
+    let ours = world.group(VPC, "web");
+    let query = |params: &[(&str, &str)]| answer(&world.sim.query(&away, REGION, params));
+    query(&[("Action", "DescribeSecurityGroups"), ("GroupId.1", &ours)]).fails("InvalidGroup.NotFound");
+    let vpc = world.sim.default_vpc("444455556666", REGION).unwrap();
+    let create = [("Action", "CreateSecurityGroup"), ("GroupName", "web"), ("GroupDescription", "d"), ("VpcId", &vpc)];
+    let theirs = query(&create).ok().text("groupId").to_owned();
+    world.call("DescribeSecurityGroups", &[("GroupId.1", &theirs)]).fails("InvalidGroup.NotFound");
+    assert_eq!(world.other().described(&theirs).text("ownerId"), "444455556666");
 }
 
 #[test]

@@ -13,20 +13,32 @@ use crate::{Finding, root, settle, stands, text};
 const ADAPTER: &str = "src/adapters/aws";
 /// Needs no permission: AWS answers whoever asks who he is.
 const FREE: &str = "GetCallerIdentity";
+/// What assumes a role, which is a call that the adapter does not write down.
+const ASSUMES: &str = "AssumeRoleProvider";
+/// What assuming a role takes; tags are handed on by EKS Pod Identity.
+const ASSUMING: [&str; 2] = ["sts:AssumeRole", "sts:TagSession"];
+/// Every policy there is.
+const POLICIES: [&str; 4] =
+    ["deploy/iam/enforce.json", "deploy/iam/read-only.json", "deploy/iam/hub.json", "deploy/iam/member-trust.json"];
 /// What is to be filled in.
-const PLACEHOLDERS: [&str; 2] = ["ACCOUNT_ID", "CLUSTER_ID"];
+const PLACEHOLDERS: [&str; 4] = ["ACCOUNT_ID", "CLUSTER_ID", "EXTERNAL_ID", "HUB_ROLE_ARN"];
 
 #[test]
 fn the_policies_allow_what_the_adapter_calls_and_nothing_else() {
     // The queue is the stand-in's: the controller never sends to it.
     let sources = Source::all(&root(), ADAPTER).into_iter().filter(|source| !source.path.ends_with("queue.rs"));
-    let calls: BTreeSet<String> = sources.flat_map(|source| calls(&source)).collect();
+    let sources: Vec<Source> = sources.collect();
+    let calls: BTreeSet<String> = sources.iter().flat_map(calls).collect();
     assert!(calls.len() > 5, "only {calls:?}: the check sees nothing");
     let needed: BTreeSet<String> = calls.iter().filter(|call| *call != FREE).map(|call| format!("ec2:{call}")).collect();
     let reads =
         needed.iter().filter(|action| action.starts_with("ec2:Describe") || action.starts_with("ec2:Get")).cloned().collect();
     let mut findings = compare("deploy/iam/enforce.json", &needed);
     findings.extend(compare("deploy/iam/read-only.json", &reads));
+    let assumes = sources.iter().any(|source| source.without_tests().iter().any(|token| token.text == ASSUMES));
+    let assuming: BTreeSet<String> = ASSUMING.iter().filter(|_| assumes).map(|action| (*action).to_owned()).collect();
+    findings.extend(compare("deploy/iam/hub.json", &assuming));
+    findings.extend(compare("deploy/iam/member-trust.json", &assuming));
     settle(findings);
 }
 
@@ -55,7 +67,9 @@ fn every_write_is_bound_to_what_is_ours() {
 #[test]
 fn what_is_to_be_filled_in_is_told() {
     let told = text("deploy/README.md");
-    for path in ["deploy/iam/enforce.json", "deploy/iam/read-only.json"] {
+    let found = std::fs::read_dir(root().join("deploy/iam")).unwrap().count();
+    assert_eq!(found, POLICIES.len(), "a policy that no test looks at");
+    for path in POLICIES {
         let policy = text(path);
         for word in policy.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter(|word| word.len() > 3) {
             assert!(PLACEHOLDERS.contains(&word) && told.contains(word), "{path}: {word} is not explained in deploy/README.md");
@@ -95,6 +109,16 @@ fn statements(path: &str) -> Vec<Value> {
     let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
     assert!(statements.iter().all(|statement| statement["Effect"] == "Allow"), "{path}: the checks read Allow only");
     statements
+}
+
+#[test]
+fn a_role_is_lent_to_the_hub_alone_and_for_its_word() {
+    let trust = statements("deploy/iam/member-trust.json");
+    assert!(trust.iter().all(|statement| statement["Principal"] == serde_json::json!({ "AWS": "HUB_ROLE_ARN" })));
+    let lends = trust.iter().find(|statement| statement["Action"] == "sts:AssumeRole").unwrap();
+    assert_eq!(lends["Condition"]["StringEquals"]["sts:ExternalId"], "EXTERNAL_ID");
+    let hub = statements("deploy/iam/hub.json");
+    assert!(hub.iter().all(|statement| listed(&statement["Resource"]).iter().all(|arn| !arn.ends_with('*'))), "any role at all");
 }
 
 /// One string or a list of them.

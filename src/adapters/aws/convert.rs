@@ -19,20 +19,20 @@ use crate::ports::cloud::Interface;
 /// Something in an answer that this version has no words for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Unreadable(String);
+pub(super) struct Unreadable(pub(super) String);
 
 /// A field that every such thing has.
-fn required<'a, T: ?Sized>(field: Option<&'a T>, what: &dyn Display, name: &str) -> Result<&'a T, Unreadable> {
+pub(super) fn required<'a, T: ?Sized>(field: Option<&'a T>, what: &dyn Display, name: &str) -> Result<&'a T, Unreadable> {
     field.ok_or_else(|| Unreadable(format!("{what} has no {name}")))
 }
 
 /// A field that must parse.
-fn parsed<T: std::str::FromStr<Err: Display>>(text: &str, what: &dyn Display) -> Result<T, Unreadable> {
+pub(super) fn parsed<T: std::str::FromStr<Err: Display>>(text: &str, what: &dyn Display) -> Result<T, Unreadable> {
     text.parse().map_err(|error: T::Err| Unreadable(format!("{what}: {error}")))
 }
 
 /// EC2 has no empty descriptions; some stand-ins do.
-fn description(text: Option<&str>) -> Option<String> {
+pub(super) fn description(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
@@ -41,6 +41,13 @@ pub(super) fn interface(row: &NetworkInterface) -> Interface {
     let attached = row.attachment().and_then(|attachment| attachment.instance_id());
     let used_by = attached.or(row.description()).unwrap_or_default();
     Interface { id: row.network_interface_id().unwrap_or("an interface without id").to_owned(), used_by: used_by.to_owned() }
+}
+
+/// One row of `DescribeSecurityGroupRules`, with the group it is of.
+pub(super) fn rule_of(row: &SecurityGroupRule) -> Result<(SecurityGroupId, LiveRule), Unreadable> {
+    let rule = live_rule(row)?;
+    let what = format!("rule {}", rule.id);
+    Ok((parsed(required(row.group_id(), &what, "group")?, &what)?, rule))
 }
 
 /// One row of `DescribeSecurityGroupRules`, or of an answer to Authorize.
@@ -62,15 +69,19 @@ fn peer(row: &SecurityGroupRule, what: &str) -> Result<Peer, Unreadable> {
         (None, Some(cidr), None, None) => parsed(cidr, &what).map(Peer::ipv6),
         (None, None, Some(list), None) => parsed(list, &what).map(Peer::PrefixList),
         (None, None, None, Some(group)) => {
-            let id: SecurityGroupId = parsed(required(group.group_id(), &what, "id of its peer group")?, &what)?;
-            let owner: AccountId = parsed(required(row.group_owner_id(), &what, "owner")?, &what)?;
-            // EC2 names the peer's account even when it is our own, and none once the peer is deleted.
-            let account = group.user_id().map(|account| parsed::<AccountId>(account, &what)).transpose()?;
-            Ok(Peer::Group { id, account: account.filter(|account| *account != owner) })
+            let owner = parsed(required(row.group_owner_id(), &what, "owner")?, &what)?;
+            group_peer(group.group_id(), group.user_id(), &owner, what)
         }
         (None, None, None, None) => Err(Unreadable(format!("{what} has no peer of a kind this version knows"))),
         _ => Err(Unreadable(format!("{what} has more than one peer"))),
     }
+}
+
+/// A group as peer. EC2 names its account even when that is the one of the rule's own group, and none once it is deleted.
+pub(super) fn group_peer(id: Option<&str>, account: Option<&str>, owner: &AccountId, what: &str) -> Result<Peer, Unreadable> {
+    let id = parsed(required(id, &what, "id of its peer group")?, &what)?;
+    let account = account.map(|account| parsed::<AccountId>(account, &what)).transpose()?;
+    Ok(Peer::Group { id, account: account.filter(|account| account != owner) })
 }
 
 /// The id of a rule that a call revoked.
@@ -79,7 +90,7 @@ pub(super) fn revoked(row: &RevokedSecurityGroupRule) -> Result<RuleId, Unreadab
     parsed(id, &"a revoked rule")
 }
 
-/// A group of `DescribeSecurityGroups`. Its rules are left: there they have no ids.
+/// A group of `DescribeSecurityGroups`, without its rules.
 pub(super) fn group(row: &SecurityGroup) -> Result<GroupFacts, Unreadable> {
     let id = required(row.group_id(), &"a group", "id")?;
     let what = format!("group {id}");
@@ -99,8 +110,8 @@ fn tags(tags: &[Tag], what: &str) -> Result<Tags, Unreadable> {
     tags.iter().map(pair).collect()
 }
 
-/// A VPC of `DescribeVpcs`.
-pub(super) fn vpc(row: &Vpc) -> Result<VpcFacts, Unreadable> {
+/// A VPC of `DescribeVpcs`, and its tags.
+pub(super) fn vpc(row: &Vpc) -> Result<(VpcFacts, Tags), Unreadable> {
     let id = required(row.vpc_id(), &"a VPC", "id")?;
     let what = format!("VPC {id}");
     let state = |association: &aws_sdk_ec2::types::VpcIpv6CidrBlockAssociation| {
@@ -110,7 +121,8 @@ pub(super) fn vpc(row: &Vpc) -> Result<VpcFacts, Unreadable> {
         .ipv6_cidr_block_association_set()
         .iter()
         .any(|association| state(association) == Some(VpcCidrBlockStateCode::Associated));
-    Ok(VpcFacts { id: parsed(id, &what)?, owner: parsed(required(row.owner_id(), &what, "owner")?, &what)?, ipv6 })
+    let owner = parsed(required(row.owner_id(), &what, "owner")?, &what)?;
+    Ok((VpcFacts { id: parsed(id, &what)?, owner, ipv6 }, tags(row.tags(), &what)?))
 }
 
 /// Rules as Authorize takes them: one permission per traffic, with its peers in lists, as EC2 itself shows them.
@@ -271,7 +283,7 @@ mod tests {
                 row = row
                     .ipv6_cidr_block_association_set(VpcIpv6CidrBlockAssociation::builder().ipv6_cidr_block_state(state).build());
             }
-            vpc(&row.build()).unwrap().ipv6
+            vpc(&row.build()).unwrap().0.ipv6
         };
         assert!(!vpc_with(&[]));
         assert!(!vpc_with(&[VpcCidrBlockStateCode::Disassociated, VpcCidrBlockStateCode::Associating]));

@@ -91,6 +91,13 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> ErrorClass {
         | "InvalidPrefixListId.Malformed"
         | "InvalidPrefixListID.NotFound"
         | "InvalidPrefixListId.NotFound"
+        // A VPC does not come back; the spec, or the account's own way there, has to change.
+        | "InvalidVpcID.NotFound"
+        | "InvalidVpcId.NotFound"
+        | "InvalidVpcID.Malformed"
+        | "InvalidVpcId.Malformed"
+        // STS, about a role: its ARN, or the name of the session.
+        | "ValidationError"
         | "CannotDelete"
         | "TagPolicyViolation"
         | "IdempotentParameterMismatch"
@@ -239,7 +246,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// The first cause of a type.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(found) = cause.downcast_ref() {
@@ -285,11 +292,12 @@ mod tests {
                 400,
                 &["InvalidMaxResults", "InvalidFilter", "FilterLimitExceeded", "OperationNotPermitted", "UnsupportedOperation"],
             ),
+            (Terminal, 400, &["InvalidVpcID.NotFound", "InvalidVpcId.NotFound", "ValidationError"]),
             (Terminal, 412, &["DryRunOperation"]),
             (InUse, 400, &["InvalidGroup.InUse", "DependencyViolation"]),
             (Quota, 400, &["RulesPerSecurityGroupLimitExceeded", "SecurityGroupLimitExceeded"]),
             (Quota, 400, &["SecurityGroupsPerInterfaceLimitExceeded", "TagLimitExceeded"]),
-            (Permission, 403, &["UnauthorizedOperation"]),
+            (Permission, 403, &["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"]),
             (Credentials, 401, &["AuthFailure"]),
             (
                 Credentials,
@@ -313,7 +321,7 @@ mod tests {
             ("Mystery", 500, ErrorClass::Unavailable),
             ("Mystery", 503, ErrorClass::Unavailable),
             ("Mystery", 429, ErrorClass::Throttled),
-            ("InvalidVpcID.NotFound", 400, ErrorClass::Stale),
+            ("InvalidSomethingID.NotFound", 400, ErrorClass::Stale),
             ("VpcPeeringsPerSomethingLimitExceeded", 400, ErrorClass::Quota),
             ("Mystery", 403, ErrorClass::Permission),
             ("", 400, ErrorClass::Terminal),

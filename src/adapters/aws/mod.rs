@@ -1,20 +1,28 @@
-//! EC2 through AWS's SDK: the ports of [`crate::ports::cloud`] for one account and its Regions.
+//! EC2 through AWS's SDK: the ports of [`crate::ports::cloud`] for any account and Region that a route leads to.
 //!
-//! Entry point: [`AwsConnector`], made from [`AwsOptions`]. `connect` asks STS once whose the credentials are, `read` pages,
-//! `write` sends one attempt, `convert` translates both ways, `error` says what an error asks for, `in_process` mounts a
-//! service that lives in this process under the SDK. [`SqsQueue`] puts messages on a queue ([`crate::ports::queue`]).
+//! Entry point: [`AwsConnector`], made from [`AwsOptions`]. `connect` assumes the route's role and asks STS once whose the
+//! credentials are, `read` pages, `write` sends one attempt, `lane` is the way of each call; `convert`, `listed` and `lists`
+//! translate, `error` says what an error asks for, `server_time` listens for EC2's clock, `in_process` mounts a service that
+//! lives in this process under the SDK. [`SqsQueue`] puts messages on a queue ([`crate::ports::queue`]).
 //!
 //! Invariant: the SDK is named nowhere else. Invariant: AWS's error codes stand nowhere else.
 //! Invariant: what the code cannot read is an error that blocks; no rule and no group is ever skipped.
 //! Invariant: a write is sent once. Who called it reads before sending it again.
+//! Invariant: what goes wrong with one account's role or endpoint goes wrong for that account alone.
 
 mod connect;
 mod convert;
 mod error;
 mod in_process;
+mod lane;
+mod listed;
+mod lists;
+mod options;
 mod queue;
 mod read;
+mod server_time;
 mod write;
 
-pub use connect::{AwsConnector, AwsOptions, CallLimits};
+pub use connect::AwsConnector;
+pub use options::{AwsOptions, CallLimits};
 pub use queue::SqsQueue;

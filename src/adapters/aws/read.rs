@@ -6,20 +6,26 @@ use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::Filter;
 
-use super::connect::Lane;
-use super::convert;
+use super::convert::{self, Unreadable};
 use super::error::{Access, unreadable};
-use crate::core::model::{GroupFacts, LiveRule, SecurityGroupId, VpcFacts, VpcId};
-use crate::ports::cloud::{CloudError, Ec2Read, GroupQuery, Interface};
+use super::lane::Lane;
+use super::{listed, lists};
+use crate::core::model::{ListedGroup, LiveRule, PrefixListFacts, PrefixListId, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
+use crate::ports::cloud::{CloudError, Ec2Read, GroupQuery, Interface, PrefixListQuery, VpcQuery};
 
 /// Rows a page. EC2's most; without paging a call is charged to a smaller bucket (EC2 "Request throttling").
 const PAGE: i32 = 1000;
+/// Prefix lists a page: EC2's most.
+const PAGE_OF_LISTS: i32 = 100;
 /// Values a filter may have.
 const VALUES: usize = 200;
+/// Characters a value may have.
+const LENGTH: usize = 255;
 
 const GROUPS: &str = "DescribeSecurityGroups";
 const RULES: &str = "DescribeSecurityGroupRules";
 const VPCS: &str = "DescribeVpcs";
+const LISTS: &str = "DescribeManagedPrefixLists";
 const INTERFACES: &str = "DescribeNetworkInterfaces";
 
 /// Reads of one account and Region.
@@ -31,49 +37,104 @@ pub(super) struct Reader {
     pub(super) lane: Lane,
 }
 
+// A page is no photograph of the next. The maps hold a thing once, however often it came.
 #[async_trait]
 impl Ec2Read for Reader {
-    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
-        let mut found: BTreeMap<SecurityGroupId, GroupFacts> = BTreeMap::new();
-        for filters in filters(query) {
-            found.extend(self.pages_of_groups(filters).await?.into_iter().map(|group| (group.id.clone(), group)));
-        }
-        // A page is no photograph of the next: the map holds a group once, however often it came.
-        Ok(found.into_values().filter(|group| wanted(query, group)).collect())
-    }
-
-    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
-        let mut rules = BTreeMap::new();
-        let mut token = None;
-        loop {
-            let request = self.client.describe_security_group_rules().filters(filter("group-id", [group.as_str()]));
-            let request = request.max_results(PAGE).set_next_token(token.clone());
-            let (page, request_id) = self.lane.call(RULES, Access::Read, request.send()).await?;
-            for row in page.security_group_rules() {
-                let rule = convert::live_rule(row).map_err(|error| unreadable(RULES, Access::Read, request_id.clone(), &error))?;
-                rules.insert(rule.id.clone(), rule);
-            }
-            token = following(RULES, token.as_deref(), page.next_token)?;
-            if token.is_none() {
-                return Ok(rules.into_values().collect());
+    async fn listing(&self, query: &GroupQuery) -> Result<Vec<ListedGroup>, CloudError> {
+        let mut found: BTreeMap<SecurityGroupId, ListedGroup> = BTreeMap::new();
+        for filters in group_filters(query) {
+            let mut token = None;
+            loop {
+                let request = self.client.describe_security_groups().set_filters(some(&filters));
+                let request = request.max_results(PAGE).set_next_token(token.clone());
+                let (page, request_id) = self.lane.call(GROUPS, Access::Read, request.send()).await?;
+                let rows = readable(GROUPS, request_id, page.security_groups(), listed::group)?;
+                found.extend(rows.into_iter().map(|row| (row.group.id.clone(), row)));
+                token = following(GROUPS, token.as_deref(), page.next_token)?;
+                if token.is_none() {
+                    break;
+                }
             }
         }
+        Ok(found.into_values().filter(|listed| wanted(query, listed)).collect())
     }
 
-    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
+    async fn rules_of(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, Vec<LiveRule>>, CloudError> {
+        let mut found: BTreeMap<SecurityGroupId, BTreeMap<RuleId, LiveRule>> =
+            groups.iter().map(|group| (group.clone(), BTreeMap::new())).collect();
+        for filters in chunks("group-id", groups.iter().map(SecurityGroupId::as_str)) {
+            let mut token = None;
+            loop {
+                let request = self.client.describe_security_group_rules().set_filters(some(&filters));
+                let request = request.max_results(PAGE).set_next_token(token.clone());
+                let (page, request_id) = self.lane.call(RULES, Access::Read, request.send()).await?;
+                for (group, rule) in readable(RULES, request_id, page.security_group_rules(), convert::rule_of)? {
+                    // A group that nobody asked about is nobody's.
+                    if let Some(rules) = found.get_mut(&group) {
+                        rules.insert(rule.id.clone(), rule);
+                    }
+                }
+                token = following(RULES, token.as_deref(), page.next_token)?;
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(found.into_iter().map(|(group, rules)| (group, rules.into_values().collect())).collect())
+    }
+
+    async fn vpcs(&self, query: &VpcQuery) -> Result<Vec<VpcFacts>, CloudError> {
+        let mut found: BTreeMap<VpcId, VpcFacts> = BTreeMap::new();
+        let filters = match query {
+            VpcQuery::Id(id) => vec![filter("vpc-id", [id.as_str()])],
+            VpcQuery::Tagged(tags) => tag_filters(tags),
+        };
         let mut token = None;
         loop {
-            let request = self.client.describe_vpcs().filters(filter("vpc-id", [id.as_str()]));
+            let request = self.client.describe_vpcs().set_filters(some(&filters));
             let request = request.max_results(PAGE).set_next_token(token.clone());
             let (page, request_id) = self.lane.call(VPCS, Access::Read, request.send()).await?;
-            if let Some(row) = page.vpcs().first() {
-                return convert::vpc(row).map(Some).map_err(|error| unreadable(VPCS, Access::Read, request_id, &error));
+            for (vpc, tags) in readable(VPCS, request_id, page.vpcs(), convert::vpc)? {
+                let wanted = match query {
+                    VpcQuery::Id(id) => vpc.id == *id,
+                    VpcQuery::Tagged(wanted) => wanted.iter().all(|(key, value)| tags.get(key) == Some(value)),
+                };
+                if wanted {
+                    found.insert(vpc.id.clone(), vpc);
+                }
             }
             token = following(VPCS, token.as_deref(), page.next_token)?;
             if token.is_none() {
-                return Ok(None);
+                return Ok(found.into_values().collect());
             }
         }
+    }
+
+    async fn prefix_lists(&self, query: &PrefixListQuery) -> Result<Vec<PrefixListFacts>, CloudError> {
+        let mut found: BTreeMap<PrefixListId, PrefixListFacts> = BTreeMap::new();
+        let calls = match query {
+            PrefixListQuery::Ids(ids) => chunks("prefix-list-id", ids.iter().map(PrefixListId::as_str)),
+            PrefixListQuery::Name(name) => vec![vec![filter("prefix-list-name", [literal(name).as_str()])]],
+        };
+        for filters in calls {
+            let mut token = None;
+            loop {
+                let request = self.client.describe_managed_prefix_lists().set_filters(some(&filters));
+                let request = request.max_results(PAGE_OF_LISTS).set_next_token(token.clone());
+                let (page, request_id) = self.lane.call(LISTS, Access::Read, request.send()).await?;
+                let rows = readable(LISTS, request_id, page.prefix_lists(), lists::prefix_list)?;
+                found.extend(rows.into_iter().flatten().map(|list| (list.id.clone(), list)));
+                token = following(LISTS, token.as_deref(), page.next_token)?;
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        let wanted = |list: &PrefixListFacts| match query {
+            PrefixListQuery::Ids(ids) => ids.contains(&list.id),
+            PrefixListQuery::Name(name) => list.name == *name,
+        };
+        Ok(found.into_values().filter(wanted).collect())
     }
 
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
@@ -92,23 +153,15 @@ impl Ec2Read for Reader {
     }
 }
 
-impl Reader {
-    async fn pages_of_groups(&self, filters: Vec<Filter>) -> Result<Vec<GroupFacts>, CloudError> {
-        let mut groups = Vec::new();
-        let mut token = None;
-        loop {
-            let request = self.client.describe_security_groups().set_filters(Some(filters.clone()).filter(|list| !list.is_empty()));
-            let request = request.max_results(PAGE).set_next_token(token.clone());
-            let (page, request_id) = self.lane.call(GROUPS, Access::Read, request.send()).await?;
-            for row in page.security_groups() {
-                groups.push(convert::group(row).map_err(|error| unreadable(GROUPS, Access::Read, request_id.clone(), &error))?);
-            }
-            token = following(GROUPS, token.as_deref(), page.next_token)?;
-            if token.is_none() {
-                return Ok(groups);
-            }
-        }
-    }
+/// The rows of a page, or why one cannot be read: then none is.
+fn readable<R, T>(
+    operation: &'static str,
+    request_id: Option<String>,
+    rows: &[R],
+    read: impl Fn(&R) -> Result<T, Unreadable>,
+) -> Result<Vec<T>, CloudError> {
+    let rows: Result<Vec<T>, Unreadable> = rows.iter().map(read).collect();
+    rows.map_err(|error| unreadable(operation, Access::Read, request_id, &error))
 }
 
 /// The token of the next page. The same one twice would make the listing endless, or short if it were taken for the end.
@@ -121,19 +174,13 @@ fn following(operation: &'static str, last: Option<&str>, next: Option<String>) 
 }
 
 /// The calls a query takes, by their filters. Filters of one call must all hold, the values of one are alternatives.
-fn filters(query: &GroupQuery) -> Vec<Vec<Filter>> {
+fn group_filters(query: &GroupQuery) -> Vec<Vec<Filter>> {
     match query {
-        GroupQuery::Ids(ids) => {
-            let ids: BTreeSet<&str> = ids.iter().map(SecurityGroupId::as_str).collect();
-            let ids: Vec<&str> = ids.into_iter().collect();
-            ids.chunks(VALUES).map(|ids| vec![filter("group-id", ids.iter().copied())]).collect()
-        }
+        GroupQuery::Ids(ids) => chunks("group-id", ids.iter().map(SecurityGroupId::as_str)),
         GroupQuery::Name { vpc, name } => {
             vec![vec![filter("vpc-id", [vpc.as_str()]), filter("group-name", [literal(name).as_str()])]]
         }
-        GroupQuery::Tagged(tags) => {
-            vec![tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [literal(value).as_str()])).collect()]
-        }
+        GroupQuery::Tagged(tags) => vec![tag_filters(tags)],
         GroupQuery::Referring(id) => ["ip-permission.group-id", "egress.ip-permission.group-id"]
             .into_iter()
             .map(|name| vec![filter(name, [id.as_str()])])
@@ -144,28 +191,49 @@ fn filters(query: &GroupQuery) -> Vec<Vec<Filter>> {
 
 /// Whether a group is what was asked for. Names and tags are compared again: an endpoint that took an escaped wildcard
 /// for a wildcard would hand us another's group.
-fn wanted(query: &GroupQuery, group: &GroupFacts) -> bool {
+fn wanted(query: &GroupQuery, ListedGroup { group, rules: _ }: &ListedGroup) -> bool {
     match query {
+        GroupQuery::Ids(ids) => ids.contains(&group.id),
         GroupQuery::Name { vpc, name } => group.vpc == *vpc && group.name == *name,
         GroupQuery::Tagged(tags) => tags.iter().all(|(key, value)| group.tags.get(key) == Some(value)),
-        GroupQuery::Ids(_) | GroupQuery::Referring(_) | GroupQuery::All => true,
+        GroupQuery::Referring(_) | GroupQuery::All => true,
     }
+}
+
+/// One filter a call, each with as many values as one may have. No values: no call, not one for everything.
+fn chunks<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> Vec<Vec<Filter>> {
+    let values: Vec<&str> = values.collect::<BTreeSet<_>>().into_iter().collect();
+    values.chunks(VALUES).map(|values| vec![filter(name, values.iter().copied())]).collect()
+}
+
+fn tag_filters(tags: &Tags) -> Vec<Filter> {
+    tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [literal(value).as_str()])).collect()
 }
 
 fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
     Filter::builder().name(name).set_values(Some(values.into_iter().map(str::to_owned).collect())).build()
 }
 
+fn some(filters: &[Filter]) -> Option<Vec<Filter>> {
+    Some(filters.to_vec()).filter(|filters| !filters.is_empty())
+}
+
 /// A text that a filter is to find as it stands: `*` and `?` are wildcards there unless escaped (EC2 user guide, "Filtering").
+/// A text that is longer than a filter's value may be, as a tag's may, is found by its start; it is compared again anyway.
 fn literal(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
+    let special = |c: char| matches!(c, '*' | '?' | '\\');
+    let escape = |c: char| special(c).then_some('\\').into_iter().chain([c]);
+    let whole: String = text.chars().flat_map(escape).collect();
+    if whole.chars().count() <= LENGTH {
+        return whole;
     }
-    escaped
+    let mut room = LENGTH - 1;
+    let fits = |c: &char| {
+        let left = room.checked_sub(1 + usize::from(special(*c)));
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    text.chars().take_while(fits).flat_map(escape).chain(['*']).collect()
 }
 
 #[cfg(test)]
@@ -178,7 +246,8 @@ mod tests {
 
     #[test]
     fn ids_go_in_portions_of_a_filters_most_values() {
-        let sizes = |count| filters(&GroupQuery::Ids(ids(count))).iter().map(|call| call[0].values().len()).collect::<Vec<_>>();
+        let sizes =
+            |count| group_filters(&GroupQuery::Ids(ids(count))).iter().map(|call| call[0].values().len()).collect::<Vec<_>>();
         assert_eq!(sizes(0), [0_usize; 0], "no ids: no call, not a call for all");
         assert_eq!(sizes(1), [1]);
         assert_eq!(sizes(200), [200]);
@@ -188,7 +257,17 @@ mod tests {
     #[test]
     fn wildcards_in_a_name_are_taken_literally() {
         let query = GroupQuery::Name { vpc: "vpc-0a1b2c3d".parse().unwrap(), name: r"a*b?c\d".into() };
-        assert_eq!(filters(&query)[0][1].values(), [r"a\*b\?c\\d"]);
+        assert_eq!(group_filters(&query)[0][1].values(), [r"a\*b\?c\\d"]);
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_filter_is_found_by_its_start() {
+        assert_eq!(literal(&"é".repeat(255)), "é".repeat(255));
+        assert_eq!(literal(&"é".repeat(256)), format!("{}*", "é".repeat(254)));
+        assert_eq!(literal(&"*".repeat(127)), r"\*".repeat(127), "254 with what escapes them");
+        assert_eq!(literal(&"*".repeat(128)), format!("{}*", r"\*".repeat(127)));
+        assert_eq!(literal(&format!("a{}", "*".repeat(127))), format!("a{}", r"\*".repeat(127)), "255 is not too long");
+        assert_eq!(literal(&format!("a{}", "*".repeat(128))), format!("a{}*", r"\*".repeat(126)), "no escape is cut in two");
     }
 
     #[test]

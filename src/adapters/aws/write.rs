@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ResourceType, RevokedSecurityGroupRule, SecurityGroupRule, TagSpecification};
 
-use super::connect::Lane;
 use super::convert::{self, Unreadable};
 use super::error::{Access, refused, unreadable};
+use super::lane::Lane;
 use crate::core::model::{Direction, LiveRule, NewRule, RuleId, SecurityGroupId, Tags};
 use crate::ports::cloud::{CloudError, Ec2Write, ErrorClass, NewGroup, Receipt};
 

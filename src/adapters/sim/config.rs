@@ -2,6 +2,7 @@
 //!
 //! Entry point: [`Config`].
 
+use super::roles::RoleSeed;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,8 +22,8 @@ pub struct Config {
     pub vpcs: Vec<VpcSeed>,
     /// The account of access keys that name none.
     pub default_account: String,
-    /// The external id that `AssumeRole` must bring, by role ARN; other roles take any or none.
-    pub external_ids: BTreeMap<String, String>,
+    /// The roles there are; if none is named, every role is there and trusts everybody.
+    pub roles: Vec<RoleSeed>,
     /// The most bytes of calls, and of events, that are kept; the oldest go first.
     pub record_bytes: usize,
 }
@@ -34,7 +35,7 @@ impl Default for Config {
             quotas: Quotas::default(),
             vpcs: Vec::new(),
             default_account: DEFAULT_ACCOUNT.into(),
-            external_ids: BTreeMap::new(),
+            roles: Vec::new(),
             record_bytes: 32 << 20,
         }
     }

@@ -20,6 +20,7 @@
 //! | `POST /_sim/effective` | `{"account", "region", "group"}`: the rules in force, by the lag of the data plane in `faults` |
 //! | `GET PUT /_sim/quotas` | [`Quotas`](super::Quotas); those left out of a `PUT` are EC2's defaults |
 //! | `POST /_sim/principals` | `{"accessKey": "…", "principal": {…}}`, a [`Principal`] |
+//! | `GET POST DELETE /_sim/roles` | the roles there are; adds or changes one ([`RoleSeed`]); every role is there again |
 //! | `POST /_sim/vpcs` | a [`VpcSeed`] |
 //! | `POST /_sim/tags` | `{"account", "region", "resource", "key", "value"}`, `aws:` tags included |
 //! | `POST /_sim/interfaces` | `{"account", "region", "interface", "kind", "requester", "instance"}`: holds or frees it |
@@ -31,6 +32,8 @@ use super::config::VpcSeed;
 use super::faults::Faults;
 use super::handle::Sim;
 use super::identity::Principal;
+#[cfg(doc)]
+use super::roles::RoleSeed;
 use super::wire::query::MAX_BYTES;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
@@ -54,6 +57,7 @@ const PATHS: &[&str] = &[
     "effective",
     "quotas",
     "principals",
+    "roles",
     "vpcs",
     "tags",
     "interfaces",
@@ -227,6 +231,15 @@ fn answer(sim: &Sim, method: &Method, path: &str, body: &Bytes) -> Result<Value,
             let Registration { access_key, principal } = read(body)?;
             sim.register(&access_key, principal);
             Ok(json!({ "accessKey": access_key }))
+        }
+        ("GET", "roles") => shown(sim.roles()),
+        ("POST", "roles") => {
+            sim.add_role(read(body)?).map_err(bad)?;
+            shown(sim.roles())
+        }
+        ("DELETE", "roles") => {
+            sim.clear_roles();
+            shown(sim.roles())
         }
         ("POST", "vpcs") => {
             let seed: VpcSeed = read(body)?;

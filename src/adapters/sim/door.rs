@@ -7,18 +7,15 @@
 use super::activity::lookup;
 use super::faults::{Effect, Fault};
 use super::handle::{Sim, place};
-use super::identity::Principal;
 use super::pipeline::{Caller, Inner, Outcome, usual_message};
 use super::wire::envelope::{Envelope, Service};
 use super::wire::query::{MAX_BYTES, Params};
-use super::wire::sts::{StsCall, StsReply};
 use super::wire::{decode, ec2, encode, sts};
 use super::world::error::ApiError;
-use super::world::state::partition;
 use super::{control, log::CallRecord};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -177,64 +174,14 @@ pub(crate) fn struck(inner: &mut Inner, caller: &Caller, action: &str) -> Option
 }
 
 fn answer_sts(inner: &mut Inner, now: Timestamp, caller: &Caller, params: &Params) -> Response<Bytes> {
-    let id = inner.mint.uuid();
     let action = params.peek("Action").unwrap_or_default();
-    let strike = struck(inner, caller, action);
-    let effect = strike.as_ref().map_or(Effect::Error, |(effect, _)| *effect);
-    let result = match strike {
-        Some((_, error)) => Err(error),
-        None => sts::decode(params).and_then(|call| Ok((sts_reply(inner, now, caller, &call)?, call))),
+    let outcome = super::sts::answer(inner, caller, action, || sts::decode(params));
+    let id = &outcome.request_id;
+    let response = match &outcome.result {
+        Ok((call, done)) => reply(now, 200, XML, id, sts::encode(call, id, done)),
+        Err(error) => reply(now, error.status, XML, id, sts::error_document(error, id)),
     };
-    log_other(inner, now, caller, ("sts", action, &id), result.as_ref().err());
-    let response = match &result {
-        Ok((done, call)) => reply(now, 200, XML, &id, sts::encode(call, &id, done)),
-        Err(error) => reply(now, error.status, XML, &id, sts::error_document(error, &id)),
-    };
-    travel(response, &Outcome { request_id: id, result: Ok(()), delay: Duration::ZERO, effect })
-}
-
-fn sts_reply(inner: &mut Inner, now: Timestamp, caller: &Caller, call: &StsCall) -> Result<StsReply, ApiError> {
-    let partition = partition(caller.place.region.as_str());
-    match call {
-        StsCall::GetCallerIdentity => Ok(StsReply::Identity {
-            arn: caller.principal.arn(partition),
-            user_id: caller.principal.user_id(),
-            account: caller.principal.account().to_owned(),
-        }),
-        StsCall::AssumeRole { role_arn, session, duration, external_id, source_identity } => {
-            let invalid = || ApiError::new("ValidationError", 400, format!("{role_arn} is invalid"));
-            let parts: Vec<&str> = role_arn.splitn(6, ':').collect();
-            let [_, _, "iam", "", account, resource] = parts.as_slice() else { return Err(invalid()) };
-            let role = resource.strip_prefix("role/").and_then(|path| path.rsplit('/').next()).filter(|role| !role.is_empty());
-            let role = role.filter(|_| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())).ok_or_else(invalid)?;
-            if inner.external_ids.get(role_arn).is_some_and(|wanted| external_id.as_ref() != Some(wanted)) {
-                let who = caller.principal.arn(partition);
-                let message = format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {role_arn}");
-                return Err(ApiError::new("AccessDenied", 403, message));
-            }
-            let principal = Principal::Role {
-                account: (*account).to_owned(),
-                role: role.to_owned(),
-                session: session.clone(),
-                source_identity: source_identity.clone(),
-                invoked_by: None,
-            };
-            let random = format!("{:016X}", inner.mint.u64());
-            let access_key = format!("ASIA{random}");
-            let expires = now.checked_add(SignedDuration::from_secs(*duration)).unwrap_or(Timestamp::MAX);
-            let reply = StsReply::Assumed {
-                secret: format!("{:016x}{:016x}{:08x}", inner.mint.u64(), inner.mint.u64(), inner.mint.below(1 << 32)),
-                token: format!("FwoGZXIvYXdzE{:016x}{:016x}", inner.mint.u64(), inner.mint.u64()),
-                expiration: format!("{expires:.0}"),
-                role_id: principal.user_id(),
-                arn: principal.arn(partition),
-                source_identity: source_identity.clone(),
-                access_key: access_key.clone(),
-            };
-            inner.identities.register(&access_key, principal);
-            Ok(reply)
-        }
-    }
+    travel(response, &outcome)
 }
 
 fn answer_trail(inner: &mut Inner, now: Timestamp, caller: &Caller, headers: &HeaderMap, body: &Bytes) -> Response<Bytes> {

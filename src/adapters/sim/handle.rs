@@ -10,6 +10,7 @@ use super::faults::{Fault, Faults, Latency, StaleReads, StopAfter};
 use super::identity::{Identities, Principal};
 use super::log::CallRecord;
 use super::pipeline::Inner;
+use super::roles::{RoleSeed, Roles};
 use super::world::World;
 use super::world::error::ApiError;
 use super::world::ids::{AccountId, RegionName};
@@ -46,12 +47,16 @@ pub(crate) fn seeded(world: &mut World, seed: &VpcSeed) -> Result<(), ApiError> 
 
 impl Sim {
     /// A new world. A seed that cannot be made is left out and logged; [`Sim::try_new`] refuses it.
-    pub fn new(mut config: Config) -> Self {
-        let vpcs = std::mem::take(&mut config.vpcs);
-        let sim = Self::empty(config);
+    pub fn new(config: Config) -> Self {
+        let (sim, vpcs, roles) = Self::empty(config);
         for seed in &vpcs {
             if let Err(error) = sim.add_vpc(seed) {
                 tracing::error!(vpc = %seed.id, %error, "seed left out");
+            }
+        }
+        for role in roles {
+            if let Err(error) = sim.add_role(role) {
+                tracing::error!(%error, "role left out");
             }
         }
         sim.keep_as_start();
@@ -59,20 +64,24 @@ impl Sim {
     }
 
     /// A new world, or what is wrong with its seeds.
-    pub fn try_new(mut config: Config) -> Result<Self, ApiError> {
-        let vpcs = std::mem::take(&mut config.vpcs);
-        let sim = Self::empty(config);
+    pub fn try_new(config: Config) -> Result<Self, ApiError> {
+        let (sim, vpcs, roles) = Self::empty(config);
         for seed in &vpcs {
             sim.add_vpc(seed)?;
+        }
+        for role in roles {
+            sim.add_role(role)?;
         }
         sim.keep_as_start();
         Ok(sim)
     }
 
-    fn empty(config: Config) -> Self {
-        let Config { seed, quotas, vpcs: _, default_account, external_ids, record_bytes } = config;
+    /// A world with nothing in it, and what is to be put there.
+    fn empty(config: Config) -> (Self, Vec<VpcSeed>, Vec<RoleSeed>) {
+        let Config { seed, quotas, vpcs, default_account, roles, record_bytes } = config;
         let identities = Identities::new(&default_account);
-        Self(Arc::new(Mutex::new(Inner::new(World::new(seed, quotas), identities, external_ids, (seed, record_bytes)))))
+        let inner = Inner::new(World::new(seed, quotas), identities, (seed, record_bytes));
+        (Self(Arc::new(Mutex::new(inner))), vpcs, roles)
     }
 
     /// Makes the world as it is now the one that [`Sim::reset`] goes back to.
@@ -185,6 +194,22 @@ impl Sim {
     /// Says whom an access key stands for.
     pub fn register(&self, access_key: &str, principal: Principal) {
         self.lock().identities.register(access_key, principal);
+    }
+
+    /// Adds a role, or changes the one of this ARN. From the first one on, only those named are there. Sessions that were given
+    /// out go on, whatever the role now says.
+    pub fn add_role(&self, role: RoleSeed) -> Result<(), ApiError> {
+        self.lock().roles.add(role)
+    }
+
+    /// The roles named so far.
+    pub fn roles(&self) -> Vec<RoleSeed> {
+        self.lock().roles.list()
+    }
+
+    /// Lets every role be there again and trust everybody.
+    pub fn clear_roles(&self) {
+        self.lock().roles = Roles::default();
     }
 
     /// What is set to go wrong.

@@ -117,6 +117,17 @@ impl Principal {
         }
     }
 
+    /// Whether a role's trust policy that names this one (an account, its root, a user, a role or one session of it) means
+    /// this caller.
+    pub(crate) fn is_meant_by(&self, who: &str, partition: &str) -> bool {
+        let account = self.account();
+        let role = self.session().map(|(role, _)| format!("arn:{partition}:iam::{account}:role/{role}"));
+        who == account
+            || who == format!("arn:{partition}:iam::{account}:root")
+            || who == self.arn(partition)
+            || role.is_some_and(|role| who == role)
+    }
+
     /// The unique id that `GetCallerIdentity` shows.
     pub fn user_id(&self) -> String {
         match (self, self.session()) {

@@ -32,7 +32,9 @@ mod identity;
 mod log;
 mod pipeline;
 mod ports;
+mod roles;
 mod server;
+mod sts;
 mod wire;
 mod world;
 
@@ -44,5 +46,6 @@ pub use handle::Sim;
 pub use identity::Principal;
 pub use log::CallRecord;
 pub use ports::SimConnector;
+pub use roles::RoleSeed;
 pub use server::serve;
 pub use world::error::ApiError;

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::faults::{Effect, Faults, Strike, When, is_read};
 use super::identity::{Identities, Principal};
 use super::log::{CallLog, CallRecord};
+use super::roles::Roles;
 use super::world::World;
 use super::world::command::Call;
 use super::world::error::{self, ApiError};
@@ -43,6 +44,14 @@ pub(crate) struct Outcome<T> {
     pub(crate) effect: Effect,
 }
 
+impl<T> Outcome<T> {
+    /// The same with what matters of its result.
+    pub(crate) fn map<U>(self, what: impl FnOnce(T) -> U) -> Outcome<U> {
+        let Self { request_id, result, delay, effect } = self;
+        Outcome { request_id, result: result.map(what), delay, effect }
+    }
+}
+
 /// Everything behind the lock.
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -51,7 +60,7 @@ pub(crate) struct Inner {
     pub(crate) pristine: World,
     pub(crate) clock: Clock,
     pub(crate) identities: Identities,
-    pub(crate) external_ids: BTreeMap<String, String>,
+    pub(crate) roles: Roles,
     pub(crate) faults: Faults,
     pub(crate) buckets: Buckets,
     pub(crate) journal: Journal,
@@ -65,18 +74,13 @@ pub(crate) struct Inner {
 const MAX_PAST: usize = 1024;
 
 impl Inner {
-    pub(crate) fn new(
-        world: World,
-        identities: Identities,
-        external_ids: BTreeMap<String, String>,
-        (seed, record_bytes): (u64, usize),
-    ) -> Self {
+    pub(crate) fn new(world: World, identities: Identities, (seed, record_bytes): (u64, usize)) -> Self {
         Self {
             pristine: world.clone(),
             world,
             clock: Clock::Running(jiff::SignedDuration::ZERO),
             identities,
-            external_ids,
+            roles: Roles::default(),
             faults: Faults::default(),
             buckets: Buckets::default(),
             journal: Journal::new(record_bytes),

@@ -10,8 +10,10 @@ use prometheus_client::encoding::text::encode;
 
 use super::metered::{MeteredRead, MeteredWrite, code_label};
 use super::*;
-use crate::core::model::{Direction, GroupFacts, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
-use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, Receipt};
+use crate::core::model::{Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, Tags, VpcFacts};
+use crate::ports::cloud::{
+    CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
+};
 
 fn exposition(metrics: &Metrics) -> String {
     let mut text = String::new();
@@ -135,14 +137,17 @@ struct Refusing(CloudError);
 
 #[async_trait]
 impl Ec2Read for Refusing {
-    async fn groups(&self, _: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
+    async fn listing(&self, _: &GroupQuery) -> Result<Vec<ListedGroup>, CloudError> {
         Err(self.0.clone())
     }
-    async fn rules(&self, _: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
+    async fn rules_of(&self, _: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, Vec<LiveRule>>, CloudError> {
+        Ok(BTreeMap::new())
+    }
+    async fn vpcs(&self, _: &VpcQuery) -> Result<Vec<VpcFacts>, CloudError> {
         Ok(Vec::new())
     }
-    async fn vpc(&self, _: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
-        Ok(None)
+    async fn prefix_lists(&self, _: &PrefixListQuery) -> Result<Vec<PrefixListFacts>, CloudError> {
+        Ok(Vec::new())
     }
     async fn interfaces(&self, _: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         Ok(Vec::new())
@@ -187,11 +192,15 @@ async fn calls_are_counted_by_operation_and_answer_and_passed_on() {
     let group: SecurityGroupId = "sg-0a1b2c3d4e5f67890".parse().unwrap();
     assert!(read.groups(&GroupQuery::All).await.unwrap_err().is("RequestLimitExceeded"));
     read.rules(&group).await.unwrap();
+    read.vpcs(&VpcQuery::Tagged(Tags::new())).await.unwrap();
+    read.prefix_lists(&PrefixListQuery::Name("offices".into())).await.unwrap();
     write.revoke(&group, Direction::Egress, &[]).await.unwrap_err();
     let text = exposition(&metrics);
     for series in [
         "sgwarden_ec2_requests_total{operation=\"DescribeSecurityGroups\",code=\"RequestLimitExceeded\"} 1",
         "sgwarden_ec2_requests_total{operation=\"DescribeSecurityGroupRules\",code=\"OK\"} 1",
+        "sgwarden_ec2_requests_total{operation=\"DescribeVpcs\",code=\"OK\"} 1",
+        "sgwarden_ec2_requests_total{operation=\"DescribeManagedPrefixLists\",code=\"OK\"} 1",
         "sgwarden_ec2_requests_total{operation=\"RevokeSecurityGroupEgress\",code=\"RequestLimitExceeded\"} 1",
         "sgwarden_ec2_throttles_total 2",
         "sgwarden_ec2_request_duration_seconds_count{operation=\"RevokeSecurityGroupEgress\"} 1",

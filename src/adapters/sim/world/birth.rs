@@ -16,6 +16,7 @@ const AWS_LISTS: &[(&str, Family, i64, &[&str])] = &[
     ("com.amazonaws.{}.s3", Family::V4, 1, &["3.5.64.0/21", "52.218.0.0/17"]),
     ("com.amazonaws.{}.dynamodb", Family::V4, 1, &["52.94.5.0/24"]),
     ("com.amazonaws.global.cloudfront.origin-facing", Family::V4, 55, &["120.52.22.96/27", "205.251.249.0/24"]),
+    ("com.amazonaws.global.ipv6.cloudfront.origin-facing", Family::V6, 55, &["2600:9000:3000::/36"]),
     ("com.amazonaws.{}.vpc-lattice", Family::V4, 10, &["169.254.171.0/24"]),
     ("com.amazonaws.{}.ipv6.vpc-lattice", Family::V6, 10, &["fd00:ec2:80::/64"]),
     ("com.amazonaws.global.groundstation", Family::V4, 5, &["3.44.0.0/20"]),
