@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::adapters::kube::{ClusterOptions, KubeLeases, KubeObjects, connect, own_namespace};
+use crate::adapters::kube::{ClusterOptions, KubeLease, KubeObjects, connect, own_namespace};
 use crate::ports::clock::Clock;
 
 use super::error::CliError;
@@ -51,7 +51,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     };
     let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| "default".to_owned());
     let world = World {
-        leases: Some(Arc::new(KubeLeases::new(cluster.client.clone(), &lease_namespace))),
+        leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, "sgwarden"))),
         objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),
         connect: aws,
         own,

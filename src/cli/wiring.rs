@@ -61,7 +61,7 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
     let health = Health::new(&clock);
     let admin = admin::Admin { health: health.clone(), patience: PATIENCE, registry: Arc::new(metrics.registry()) };
     let timings = args.timings();
-    let fence = if leases.is_some() { Fence::closed(&timings) } else { Fence::always() };
+    let fence = if leases.is_some() { Fence::closed(&clock, &timings) } else { Fence::always() };
     // The fence is the last thing before the wire: whatever waits (a lane, a lock) waits before it.
     let connect = Arc::new(FencedConnect::new(connect, fence.clone()));
     let connect = Arc::new(MeteredConnect { inner: connect, metrics: metrics.clone(), clock: clock.clone() });
@@ -76,7 +76,7 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
         cluster,
         former_clusters,
         own,
-        leadership: Leadership { leases, identity: identity(), fence },
+        leadership: Leadership { leases, identity: crate::adapters::kube::identity(), fence },
         concurrency: args.concurrency,
     };
     let address = listener.local_addr().unwrap_or(args.admin);
@@ -89,12 +89,6 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
     let _ = served.await;
     tracing::info!("sgwarden has stopped");
     Ok(())
-}
-
-/// What this process is called in the lease: the pod, or machine, and something no other process has.
-fn identity() -> String {
-    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "sgwarden".to_owned());
-    format!("{host}_{}", uuid::Uuid::new_v4())
 }
 
 /// Counts every call of the ports it gives out.

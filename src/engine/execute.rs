@@ -1,15 +1,16 @@
 //! Walks a plan over the write port: one record before and one after each call. Decides nothing; what may follow a failed
 //! step is written down here once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::core::audit::{self, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
-use crate::core::model::{Atom, RuleId, SecurityGroupId};
+use crate::core::model::{AccountId, Atom, Direction, Region, RuleId, SecurityGroupId};
 use crate::core::plan::{Plan, Purpose, Step};
 use crate::ports::clock::{Clock, Timings};
-use crate::ports::cloud::{CloudError, Ec2, ErrorClass, Receipt};
+use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, ErrorClass, Receipt};
 use crate::ports::metrics::Metrics;
 use crate::ports::sinks::AuditSink;
 
@@ -33,8 +34,16 @@ pub struct Subject {
 /// What executing needs.
 #[derive(Clone, Copy)]
 pub struct Executor<'a> {
-    /// The account and Region.
-    pub ec2: &'a Ec2,
+    /// The account.
+    pub account: &'a AccountId,
+    /// The Region.
+    pub region: &'a Region,
+    /// Reads, as EC2 answers.
+    pub read: &'a dyn Ec2Read,
+    /// Writes of changes.
+    pub write: &'a dyn Ec2Write,
+    /// Writes that put right what somebody did: they go before others.
+    pub urgent: &'a dyn Ec2Write,
     /// Where records go.
     pub audit: &'a dyn AuditSink,
     /// Counts audit failures.
@@ -43,6 +52,8 @@ pub struct Executor<'a> {
     pub clock: &'a Clock,
     /// Waits.
     pub timings: &'a Timings,
+    /// From seeing new rules to revoking those they replace.
+    pub settle: Duration,
     /// Whether the manifest the plan was made from is still the present one.
     pub current: &'a (dyn Fn() -> bool + Send + Sync),
     /// Whether the plans before this one failed too.
@@ -80,6 +91,8 @@ pub struct Execution {
     pub revoked: Vec<RuleId>,
     /// Calls that EC2 answered with success, by operation.
     pub done: Vec<&'static str>,
+    /// The steps of the plan these were, by index.
+    pub steps: BTreeSet<usize>,
     /// Calls the plan makes.
     pub planned: usize,
     /// The first thing that went wrong.
@@ -87,29 +100,32 @@ pub struct Execution {
 }
 
 /// What has gone wrong so far, as far as it decides what may still be done.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Course {
     /// The world is not as planned, or out of reach: nothing more.
     ended: bool,
-    /// Something that was to be in force is not: what it replaces must not go.
-    unfinished: bool,
+    /// Something that was to be in force is not: what it replaces must not go. Each direction for itself, as what comes in says
+    /// nothing of what goes out.
+    unfinished: BTreeSet<Direction>,
 }
 
 impl Course {
     /// Rules nobody declared go whatever answer the rest of the plan gets (DESIGN §4.4); what was declared goes only when what
     /// replaces it is in force.
-    fn allows(self, step: &Step) -> bool {
+    fn allows(&self, step: &Step) -> bool {
         let waits = match step {
-            Step::AwaitVisible { atoms: _ } | Step::Settle | Step::DeleteGroup => true,
+            Step::AwaitVisible { direction: _, atoms: _ } | Step::DeleteGroup => true,
             Step::Revoke { direction: _, purpose, rules: _ } => *purpose != Purpose::Revert,
+            // It is waited for either way's sake.
+            Step::Settle => return !self.ended && Direction::BOTH.iter().any(|direction| !self.unfinished.contains(direction)),
             Step::CreateGroup(_)
             | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _ }
+            | Step::RemoveTags { tags: _, cause: _ }
             | Step::Authorize { direction: _, rules: _ }
             | Step::Modify { direction: _, rules: _ }
             | Step::Describe { direction: _, rules: _ } => false,
         };
-        let held_up = waits && self.unfinished;
+        let held_up = waits && directions(step).any(|direction| self.unfinished.contains(&direction));
         !self.ended && !held_up
     }
 
@@ -118,19 +134,43 @@ impl Course {
             Failure::Call(error) => ends(error, lasting),
             Failure::NotVisible { missing: _ } | Failure::Superseded => false,
         };
-        self.unfinished |= match step {
+        let unfinished = match step {
             Step::CreateGroup(_)
             | Step::Authorize { direction: _, rules: _ }
             | Step::Modify { direction: _, rules: _ }
-            | Step::AwaitVisible { atoms: _ }
-            | Step::Revoke { direction: _, purpose: Purpose::Deletion | Purpose::Replace, rules: _ } => true,
+            | Step::AwaitVisible { direction: _, atoms: _ }
+            | Step::Revoke { direction: _, purpose: Purpose::Deletion | Purpose::Room | Purpose::Replace, rules: _ } => true,
             Step::DeleteGroup
             | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _ }
+            | Step::RemoveTags { tags: _, cause: _ }
             | Step::Revoke { direction: _, purpose: Purpose::Revert, rules: _ }
             | Step::Describe { direction: _, rules: _ }
             | Step::Settle => false,
         };
+        if unfinished {
+            self.unfinished.extend(directions(step));
+        }
+    }
+}
+
+/// The directions a step is about.
+fn directions(step: &Step) -> impl Iterator<Item = Direction> {
+    let only = step.direction();
+    Direction::BOTH.into_iter().filter(move |direction| only.is_none_or(|only| only == *direction))
+}
+
+/// Whether a step does nothing but put right what somebody did.
+fn is_urgent(step: &Step) -> bool {
+    match step {
+        Step::Revoke { direction: _, purpose, rules: _ } => *purpose == Purpose::Revert,
+        Step::Authorize { direction: _, rules } => rules.iter().all(|item| item.cause.is_drift()),
+        Step::Modify { direction: _, rules } => rules.iter().all(|item| item.cause.is_drift()),
+        Step::SetTags { tags: _, before: _, cause } | Step::RemoveTags { tags: _, cause } => cause.is_drift(),
+        Step::CreateGroup(_)
+        | Step::DeleteGroup
+        | Step::Describe { direction: _, rules: _ }
+        | Step::AwaitVisible { direction: _, atoms: _ }
+        | Step::Settle => false,
     }
 }
 
@@ -157,14 +197,14 @@ impl Executor<'_> {
             }
             let result = match step {
                 Step::Settle => {
-                    self.clock.sleep(self.timings.settle).await;
+                    self.clock.sleep(self.settle).await;
                     Ok(())
                 }
-                Step::AwaitVisible { atoms } => self.await_atoms(plan, atoms).await,
+                Step::AwaitVisible { direction: _, atoms } => self.await_atoms(plan, atoms).await,
                 Step::CreateGroup(_)
                 | Step::DeleteGroup
                 | Step::SetTags { tags: _, before: _, cause: _ }
-                | Step::RemoveTags { tags: _ }
+                | Step::RemoveTags { tags: _, cause: _ }
                 | Step::Revoke { direction: _, purpose: _, rules: _ }
                 | Step::Authorize { direction: _, rules: _ }
                 | Step::Modify { direction: _, rules: _ }
@@ -189,7 +229,7 @@ impl Executor<'_> {
     pub async fn await_written(&self, group: &SecurityGroupId, execution: &Execution) -> Result<(), Failure> {
         let since = self.clock.instant();
         loop {
-            let live = self.ec2.read.rules(group).await.map_err(Failure::Call)?;
+            let live = self.read.rules(group).await.map_err(Failure::Call)?;
             let missing = execution.authorized.iter().find(|id| !live.iter().any(|rule| rule.id == **id));
             let lingering = execution.revoked.iter().find(|id| live.iter().any(|rule| rule.id == **id));
             let Some(id) = missing.or(lingering) else { return Ok(()) };
@@ -204,7 +244,7 @@ impl Executor<'_> {
         let Some(group) = &plan.group else { return Ok(()) };
         let since = self.clock.instant();
         loop {
-            let live = self.ec2.read.rules(group).await.map_err(Failure::Call)?;
+            let live = self.read.rules(group).await.map_err(Failure::Call)?;
             let Some(missing) = atoms.iter().find(|atom| !live.iter().any(|rule| rule.atom == **atom)) else { return Ok(()) };
             if since.elapsed() >= self.timings.visible_limit {
                 return Err(Failure::NotVisible { missing: missing.to_string() });
@@ -228,8 +268,8 @@ impl Executor<'_> {
             time: self.clock.now().to_string(),
             phase: Phase::Intent,
             cluster: subject.cluster.clone(),
-            account: self.ec2.account.to_string(),
-            region: self.ec2.region.to_string(),
+            account: self.account.to_string(),
+            region: self.region.to_string(),
             group_id: plan.group.as_ref().map(ToString::to_string),
             object: subject.object.clone(),
             uid: subject.uid.clone(),
@@ -249,6 +289,7 @@ impl Executor<'_> {
         let receipt = result.map_err(Failure::Call)?;
         tracing::info!(operation, request_id = receipt.request_id, "EC2 write");
         execution.done.push(operation);
+        execution.steps.insert(index);
         execution.authorized.extend(receipt.authorized.into_iter().map(|rule| rule.id));
         execution.revoked.extend(receipt.revoked);
         execution.created = receipt.created.or(execution.created.take());
@@ -272,13 +313,13 @@ impl Executor<'_> {
     }
 
     async fn call(&self, plan: &Plan, step: &Step) -> Result<Receipt, CloudError> {
-        let write = &self.ec2.write;
+        let write = if is_urgent(step) { self.urgent } else { self.write };
         let group = plan.group.as_ref();
         match (step, group) {
             (Step::CreateGroup(new), None) => write.create_group(new).await,
             (Step::DeleteGroup, Some(group)) => write.delete_group(group).await,
             (Step::SetTags { tags, before: _, cause: _ }, Some(group)) => write.set_tags(group, tags).await,
-            (Step::RemoveTags { tags }, Some(group)) => write.remove_tags(group, tags).await,
+            (Step::RemoveTags { tags, cause: _ }, Some(group)) => write.remove_tags(group, tags).await,
             (Step::Revoke { direction, purpose: _, rules }, Some(group)) => {
                 let ids: Vec<RuleId> = rules.iter().map(|item| item.live.id.clone()).collect();
                 write.revoke(group, *direction, &ids).await
@@ -299,12 +340,12 @@ impl Executor<'_> {
                 Step::CreateGroup(_)
                 | Step::DeleteGroup
                 | Step::SetTags { tags: _, before: _, cause: _ }
-                | Step::RemoveTags { tags: _ }
+                | Step::RemoveTags { tags: _, cause: _ }
                 | Step::Revoke { direction: _, purpose: _, rules: _ }
                 | Step::Authorize { direction: _, rules: _ }
                 | Step::Modify { direction: _, rules: _ }
                 | Step::Describe { direction: _, rules: _ }
-                | Step::AwaitVisible { atoms: _ }
+                | Step::AwaitVisible { direction: _, atoms: _ }
                 | Step::Settle,
                 _,
             ) => Err(CloudError {

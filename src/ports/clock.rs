@@ -62,6 +62,11 @@ impl Clock {
         Instant::now()
     }
 
+    /// Whether it follows tokio's time instead of the machine's clocks.
+    pub fn is_anchored(&self) -> bool {
+        self.anchor.is_some()
+    }
+
     /// Waits.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
@@ -93,6 +98,49 @@ pub struct Timings {
     pub reference_poll: Duration,
     /// Longest one reconcile may take before it is given up as an error.
     pub reconcile_limit: Duration,
+    /// How long the account of an object that is being deleted is waited for, before the group is let go of.
+    pub account_grace: Duration,
+    /// After a group's tags were taken over: how long until its owner is read again, before anything else is written.
+    pub adoption_wait: Duration,
+    /// What all waits were divided by.
+    pub factor: u32,
+    /// From one sweep of a Region to the next, where its `AwsAccount` does not say otherwise.
+    pub sweep: Duration,
+    /// From one deep sweep to the next: rules with their ids, and what changes so rarely that an hour's delay does not hurt.
+    pub deep_sweep: Duration,
+    /// Longest one sweep may take before it is given up as failed.
+    pub sweep_limit: Duration,
+    /// How long a reconcile waits for a Region's first sweep before it reads by itself.
+    pub first_sweep: Duration,
+    /// Reads asked for within this time share a call.
+    pub coalesce: Duration,
+    /// How long what we wrote may be contradicted by reads that lag behind (EC2 user guide, "eventual consistency").
+    pub overlay_limit: Duration,
+    /// How long reads may show a rule that we altered as it was before. Somebody who sets it back at once goes unseen as long,
+    /// hence the shorter time.
+    pub altered_limit: Duration,
+    /// Between two reads that must agree before something absent or altered is believed.
+    pub confirm: Duration,
+    /// How long a VPC, or a prefix list found by name, is not looked up again.
+    pub lookup: Duration,
+    /// After a failed connection: how long its error is the answer, so that a thousand objects do not try one after another.
+    pub reconnect: Duration,
+    /// Without a throttle for this long, a lane that was slowed down doubles its pace.
+    pub lane_recovery: Duration,
+    /// How long a renewal of the leader's Lease holds. Others count it from when they saw the renewal, the leader from before
+    /// it asked for it.
+    pub lease: Duration,
+    /// How long a leader tries to renew before it gives leadership up.
+    pub lease_renew_deadline: Duration,
+    /// Between two tries to take or to renew the Lease; by chance up to a fifth longer.
+    pub lease_retry: Duration,
+    /// How much of the lease must be left for an EC2 write to start: one attempt of 8 s, and a second to send it.
+    pub fence_margin: Duration,
+    /// How long whoever takes a Lease that was not released waits before it writes: the last call of the one before, who may
+    /// have been stopped just past its fence, comes to its end meanwhile.
+    pub takeover_wait: Duration,
+    /// How long the work may take to end once told to, before it is refused any further write.
+    pub wind_down: Duration,
 }
 
 impl Default for Timings {
@@ -109,12 +157,41 @@ impl Default for Timings {
             backoff_limit: Duration::from_secs(300),
             reference_poll: Duration::from_secs(30),
             reconcile_limit: Duration::from_secs(300),
+            account_grace: Duration::from_secs(3600),
+            adoption_wait: Duration::from_secs(10),
+            factor: 1,
+            sweep: Duration::from_secs(60),
+            deep_sweep: Duration::from_secs(3600),
+            sweep_limit: Duration::from_secs(300),
+            first_sweep: Duration::from_secs(30),
+            coalesce: Duration::from_millis(20),
+            overlay_limit: Duration::from_secs(300),
+            altered_limit: Duration::from_secs(60),
+            confirm: Duration::from_secs(2),
+            lookup: Duration::from_secs(60),
+            reconnect: Duration::from_secs(5),
+            lane_recovery: Duration::from_secs(30),
+            lease: Duration::from_secs(20),
+            lease_renew_deadline: Duration::from_secs(12),
+            lease_retry: Duration::from_secs(2),
+            fence_margin: Duration::from_secs(9),
+            takeover_wait: Duration::from_secs(8),
+            wind_down: Duration::from_secs(60),
         }
     }
 }
 
+/// The most the waits around the Lease are divided by. They hold against each other only while a renewal and its answer are
+/// short beside all of them, and a Lease says in whole seconds how long it holds.
+const LEASE_FACTOR: u32 = 4;
+
 impl Timings {
-    /// Every wait divided, for tests.
+    /// A wait that users set, or that stands where it is used, divided as all others were.
+    pub fn scaled(&self, wait: Duration) -> Duration {
+        wait / self.factor.max(1)
+    }
+
+    /// Every wait divided, for tests; the limits of what may take long stay.
     #[must_use]
     pub fn divided_by(self, factor: u32) -> Self {
         let factor = factor.max(1);
@@ -130,7 +207,28 @@ impl Timings {
             backoff_limit,
             reference_poll,
             reconcile_limit,
+            account_grace,
+            adoption_wait,
+            factor: before,
+            sweep,
+            deep_sweep,
+            sweep_limit,
+            first_sweep,
+            coalesce,
+            overlay_limit,
+            altered_limit,
+            confirm,
+            lookup,
+            reconnect,
+            lane_recovery,
+            lease,
+            lease_renew_deadline,
+            lease_retry,
+            fence_margin,
+            takeover_wait,
+            wind_down,
         } = self;
+        let lease_factor = factor.min(LEASE_FACTOR);
         Self {
             reread: reread / factor,
             absence: absence / factor,
@@ -144,6 +242,26 @@ impl Timings {
             backoff_limit: backoff_limit / factor,
             reference_poll: reference_poll / factor,
             reconcile_limit,
+            account_grace: account_grace / factor,
+            adoption_wait: adoption_wait / factor,
+            factor: before.saturating_mul(factor),
+            sweep: sweep / factor,
+            deep_sweep: deep_sweep / factor,
+            sweep_limit,
+            first_sweep: first_sweep / factor,
+            coalesce: coalesce / factor,
+            overlay_limit: overlay_limit / factor,
+            altered_limit: altered_limit / factor,
+            confirm: confirm / factor,
+            lookup: lookup / factor,
+            reconnect: reconnect / factor,
+            lane_recovery: lane_recovery / factor,
+            lease: lease / lease_factor,
+            lease_renew_deadline: lease_renew_deadline / lease_factor,
+            lease_retry: lease_retry / lease_factor,
+            fence_margin: fence_margin / lease_factor,
+            takeover_wait: takeover_wait / lease_factor,
+            wind_down: wind_down / lease_factor,
         }
     }
 }

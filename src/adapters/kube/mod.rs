@@ -11,6 +11,7 @@
 mod connect;
 mod events;
 mod grants;
+mod lease;
 mod objects;
 mod optional;
 mod probe;
@@ -19,6 +20,7 @@ mod tests;
 mod watch;
 
 pub use connect::{Cluster, ClusterOptions, ConnectError, connect};
+pub use lease::{KubeLease, identity};
 pub use objects::KubeObjects;
 pub use optional::Patience;
 pub use probe::{ProbeError, own_namespace};

@@ -16,6 +16,13 @@ const MAX_TOLERATIONS: usize = 32;
 /// The most ports in one of them.
 const MAX_TOLERATED_PORTS: usize = 16;
 
+/// What a manifest says of enforcement, for when the rest of it cannot be used; `Err` when this cannot either.
+pub fn enforcement_of(object: &api::SecurityGroup) -> Result<DeclaredEnforcement, Vec<super::Problem>> {
+    let mut problems = Problems::default();
+    let enforcement = parse_enforcement(&object.spec, &mut problems);
+    problems.settle(Some(enforcement))
+}
+
 /// Understands `spec.enforcement`, but for the suspension, which the annotation can say too.
 pub(super) fn parse_enforcement(spec: &api::SecurityGroupSpec, problems: &mut Problems) -> DeclaredEnforcement {
     let mode = problems.keep("spec.enforcement.mode", spec.mode()).flatten();

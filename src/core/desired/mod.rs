@@ -36,6 +36,7 @@ pub use account::{
 };
 pub use annotations::{approval_of, suspend_of};
 pub use cidr_set::parse_cidr_set;
+pub use enforcement::enforcement_of;
 pub use grants::may_refer;
 pub use namespaces::Selector;
 pub use parse::parse;

@@ -82,6 +82,10 @@ pub enum Held {
     Quota,
     /// As many rules as may be removed at a time are being removed already.
     Rate,
+    /// One read alone shows it.
+    Unconfirmed,
+    /// Somebody undoes it as often as we do it: it is done less and less often.
+    War,
 }
 
 impl Held {
@@ -89,7 +93,13 @@ impl Held {
     pub fn stays(&self) -> bool {
         match self {
             Self::Tolerated | Self::Reported | Self::Kept => true,
-            Self::Reference(_) | Self::Suspended | Self::Approval | Self::Quota | Self::Rate => false,
+            Self::Reference(_)
+            | Self::Suspended
+            | Self::Approval
+            | Self::Quota
+            | Self::Rate
+            | Self::Unconfirmed
+            | Self::War => false,
         }
     }
 }

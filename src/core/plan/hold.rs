@@ -9,7 +9,7 @@ use crate::core::model::{Atom, Direction, LiveRule, Space};
 
 use super::PlanInput;
 use super::cause::{Cause, Held};
-use super::report::{Difference, Report, What};
+use super::report::{Difference, DriftKind, Report, What};
 use super::{approval, quota};
 
 pub(super) fn hold(input: PlanInput<'_>, report: &mut Report) {
@@ -19,6 +19,9 @@ pub(super) fn hold(input: PlanInput<'_>, report: &mut Report) {
         }
         if let Some(held) = by_policy(input, difference) {
             difference.held = Some(held);
+        }
+        if difference.held.is_none() {
+            difference.held = put_off(input, difference);
         }
     }
     report.over_quota = quota::over(input, report);
@@ -59,6 +62,28 @@ fn by_policy(input: PlanInput<'_>, difference: &Difference) -> Option<Held> {
         | What::Tag { key: _, live: _, declared: _, ownership: _ } => None,
     };
     undeclared.or_else(|| (input.restraint.policy.suspended && may_revert(input, difference)).then_some(Held::Suspended))
+}
+
+/// What is not restored at once: because one read alone shows it, or because somebody undoes it each time. What was added is
+/// taken away whatever is said here: a door does not stay open because it was opened often.
+fn put_off(input: PlanInput<'_>, difference: &Difference) -> Option<Held> {
+    match difference.drift()? {
+        DriftKind::Added | DriftKind::GroupDeleted => return None,
+        DriftKind::Removed
+        | DriftKind::Modified
+        | DriftKind::DescriptionChanged
+        | DriftKind::TagChanged
+        | DriftKind::TagRemoved => {}
+    }
+    // A row of ours that allows something nobody declared is a door too.
+    let opens = matches!(difference.what, What::Extra { live: _, rule: _, was: _ });
+    if input.restraint.unconfirmed {
+        Some(Held::Unconfirmed)
+    } else if !opens && input.restraint.postponed.contains(&difference.subject()) {
+        Some(Held::War)
+    } else {
+        None
+    }
 }
 
 /// Why an undeclared rule stays.

@@ -197,6 +197,8 @@ fn why_held(held: &Held) -> String {
         Held::Approval => "waits for approval",
         Held::Quota => "waits: AWS's quota of rules",
         Held::Rate => "waits: the limit of removals at a time",
+        Held::Unconfirmed => "waits: a second read has to agree",
+        Held::War => "waits: somebody undoes it each time",
     }
     .to_owned()
 }

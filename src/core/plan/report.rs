@@ -5,6 +5,7 @@ use crate::core::model::{Atom, Declared, LiveRule, RuleId, RuleName, SecurityGro
 use super::cause::{Cause, Held};
 use super::ownership::Ownership;
 use super::quota::OverQuota;
+use super::tally;
 
 /// Kinds of drift, as status, Events, metrics and audit name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::Display, strum::EnumIter)]
@@ -106,6 +107,19 @@ impl Difference {
             What::Tag { key: _, live: None, declared: _, ownership: _ } => DriftKind::TagRemoved,
             What::Tag { key: _, live: Some(_), declared: _, ownership: _ } => DriftKind::TagChanged,
         })
+    }
+}
+
+impl Difference {
+    /// What it is about, in words that are the same each time it comes up.
+    pub fn subject(&self) -> String {
+        match &self.what {
+            What::GroupMissing { recorded: _ } => "group".to_owned(),
+            What::Missing { atom, declared: _, last_id: _ } | What::Moved { live: _, atom, declared: _ } => tally::rule(atom),
+            What::Extra { live, rule: _, was: _ } => tally::rule(&live.atom),
+            What::Description { live, declared: _ } => tally::description(&live.atom),
+            What::Tag { key, live: _, declared: _, ownership: _ } => tally::tag(key),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What keeps a plan from doing all it could.
 
+use std::collections::BTreeSet;
+
 use crate::core::desired::Policy;
 use crate::core::model::DEFAULT_RULES_PER_GROUP;
 
@@ -22,6 +24,11 @@ pub struct Restraint {
     pub adopting: bool,
     /// Reverts were suspended until now: drift that is put right at last says so.
     pub suspend_ended: bool,
+    /// One read alone shows what is missing or altered: it has to be seen again. Additions are believed at once.
+    pub unconfirmed: bool,
+    /// What is fought over and not restored for now, by [`Difference::subject`](super::Difference::subject). An addition is
+    /// never put off.
+    pub postponed: BTreeSet<String>,
 }
 
 impl Default for Restraint {
@@ -35,6 +42,8 @@ impl Default for Restraint {
             approved: None,
             adopting: false,
             suspend_ended: false,
+            unconfirmed: false,
+            postponed: BTreeSet::new(),
         }
     }
 }

@@ -40,6 +40,8 @@ fn last_good(observed: &Observed, vouched: &Vouched, tags: &Tags) -> Desired {
         expired: BTreeSet::new(),
         latched: BTreeSet::new(),
         next_expiry: None,
+        expiring: BTreeMap::new(),
+        too_large: None,
         weights: PrefixListWeights::new(),
     }
 }

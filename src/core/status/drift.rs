@@ -87,7 +87,7 @@ impl Look {
         for difference in report.drifts() {
             let Some(atom) = atom_of(difference) else { continue };
             let digest = digest(&atom);
-            let stance = Stance::of(difference, with.policy);
+            let stance = Stance::of(difference);
             if stance.is_let_be() {
                 look.let_be.insert(digest);
                 continue;

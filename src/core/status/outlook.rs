@@ -69,7 +69,7 @@ pub fn quota_message(over: &[OverQuota]) -> String {
 pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Draft> {
     let everything = Policy::default();
     let policy = facts.enforcement.as_ref().map_or(&everything, |enforcement| enforcement.policy);
-    let left = facts.remaining.map(|(_, report)| Left::of(report, policy)).unwrap_or_default();
+    let left = facts.remaining.map(|(_, report)| Left::of(report)).unwrap_or_default();
     let observed = left.open + left.suspended + left.reported;
     let observing = policy.mode == Mode::Observe;
     let not_synced = |reason: Reason, message: &str| {

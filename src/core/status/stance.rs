@@ -1,8 +1,6 @@
 //! What becomes of a difference: the one place that reads it off the plan's report, for conditions and drift records alike.
 
-use crate::api::UndeclaredRules;
-use crate::core::desired::Policy;
-use crate::core::plan::{Cause, Difference, Report, What};
+use crate::core::plan::{Difference, Held, Report};
 
 /// What becomes of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,21 +21,17 @@ pub(super) enum Stance {
 
 impl Stance {
     /// What becomes of one difference. Mode Observe is not judged here: it acts on nothing, and says what it would do.
-    pub(super) fn of(difference: &Difference, policy: &Policy) -> Self {
-        if difference.held.is_some() {
-            return Self::Waits;
+    pub(super) fn of(difference: &Difference) -> Self {
+        match &difference.held {
+            None => Self::Open,
+            Some(Held::Reference(_)) => Self::Waits,
+            Some(Held::Suspended) => Self::Suspended,
+            Some(Held::Reported) => Self::Reported,
+            Some(Held::Tolerated) => Self::Tolerated,
+            Some(Held::Kept) => Self::Kept,
+            // It is put right in its turn.
+            Some(Held::Approval | Held::Quota | Held::Rate | Held::Unconfirmed | Held::War) => Self::Open,
         }
-        if let (What::Extra { live, rule: _, was: _ }, Cause::Drift | Cause::Unclassified) = (&difference.what, difference.cause) {
-            if policy.tolerate.iter().any(|toleration| toleration.matches(live)) {
-                return Self::Tolerated;
-            }
-            match policy.undeclared {
-                UndeclaredRules::Keep => return Self::Kept,
-                UndeclaredRules::Report => return Self::Reported,
-                UndeclaredRules::Revoke => {}
-            }
-        }
-        if policy.suspended && difference.cause == Cause::Drift { Self::Suspended } else { Self::Open }
     }
 
     /// Whether it is nobody's business: neither drift nor anything that is missing.
@@ -57,10 +51,10 @@ pub(super) struct Left {
 }
 
 impl Left {
-    pub(super) fn of(report: &Report, policy: &Policy) -> Self {
+    pub(super) fn of(report: &Report) -> Self {
         let mut left = Self::default();
         for difference in &report.differences {
-            match Stance::of(difference, policy) {
+            match Stance::of(difference) {
                 Stance::Open => left.open += 1,
                 Stance::Suspended => left.suspended += 1,
                 Stance::Reported => left.reported += 1,

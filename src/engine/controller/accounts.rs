@@ -19,7 +19,7 @@ use crate::ports::objects::{Key, ObjectsError};
 
 use super::context::Context;
 use super::failure::reason_of;
-use super::site::{find_account, route, settings};
+use super::site::{find_account, route, settings, sweep_interval};
 
 /// How often accounts and sets are looked at; what is written is decided by what changed.
 const LOOK: Duration = Duration::from_secs(5);
@@ -161,7 +161,7 @@ impl Report<'_> {
             .unwrap_or_default();
         let previous = object.status.clone().unwrap_or_default();
         let now = context.parts.clock.now();
-        let interval = account.map_or(context.parts.timings.sweep, |account| context.parts.timings.sweep_of(account.sweep_interval));
+        let interval = account.map_or(context.parts.timings.sweep, |account| sweep_interval(&context.parts.timings, account));
         let next = status::build_account(&AccountFacts {
             generation: object.metadata.generation.unwrap_or(0),
             now,

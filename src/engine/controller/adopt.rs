@@ -39,7 +39,6 @@ impl Pass<'_> {
         next.vpc_id = Some(group.vpc.to_string());
         next.group_name = Some(group.name.clone());
         next.description = Some(group.description.clone());
-        next.uid = Some(self.uid.clone());
         next.rules = None;
         match self.store(next).await {
             Some(next) => Err(next),

@@ -1,6 +1,5 @@
 //! The end of a pass that did all that may be done now: says how it stands, and when to look again.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +8,9 @@ use crate::api::{DriftRecord, SecurityGroupStatus};
 use crate::core::desired::{self, Declaration, Desired};
 use crate::core::model::PrefixListFacts;
 use crate::core::plan::{self, Held};
-use crate::core::status::{self, Enforcement, Facts, HeldUp, Pending, Reason, Standing, Tracking, Wait};
+use crate::core::status::{
+    self, Enforcement, Facts, Family, HeldUp, OverQuota, Pending, Reason, Standing, Tracking, Wait,
+};
 use crate::engine::region::ListChange;
 
 use super::pass::{Next, Pass, Seen};
@@ -50,13 +51,14 @@ impl Pass<'_> {
         let tracking = self.tracking(seen);
         let noted: Vec<_> = list_changes.iter().map(as_list_change).collect();
         let drift = status::note_list_changes(&tracked, &noted, tracking);
+        let over_quota = over_quota(seen);
         let next = status::build(Facts {
             // Where nothing was created nothing is pinned.
             place: seen.observed.map(|_| seen.site.place(&seen.desired.vpc)),
             desired: Some(seen.desired),
             remaining: Some((seen.plan, seen.report)),
-            pending: self.pending(seen),
-            over_quota: seen.report.over_quota.as_slice(),
+            pending: pending(seen),
+            over_quota: over_quota.as_slice(),
             held_up: held_up(seen),
             vouched,
             drift,
@@ -83,22 +85,6 @@ impl Pass<'_> {
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
         let told = report::done(Reason::RulesChanged, format!("As declared now: {}{rest}", shown.join("; ")));
         report::tell(self.context, &self.object, told).await;
-    }
-
-    /// The plan that is told and not carried out.
-    fn pending<'f>(&self, seen: &'f Seen<'f>) -> Option<Pending<'f>> {
-        let observing = seen.restraint.policy.mode == crate::api::Mode::Observe;
-        let waiting = seen.report.waiting().next().is_some();
-        if !observing && !waiting || seen.pending.is_empty() {
-            return None;
-        }
-        let wait = match (&seen.restraint.wait, observing) {
-            (_, true) => None,
-            (Some(_), false) if seen.restraint.adopting => Some(Wait::Adoption),
-            (Some(why), false) => Some(Wait::MassChange(why)),
-            (None, false) => Some(Wait::Required),
-        };
-        Some(Pending { plan: seen.pending, hash: seen.report.approval.as_deref().unwrap_or_default(), wait })
     }
 
     /// When to look again if nothing changes.
@@ -154,6 +140,27 @@ impl Pass<'_> {
 
 fn is_held(seen: &Seen<'_>, by: &Held) -> bool {
     seen.report.differences.iter().any(|difference| difference.held.as_ref() == Some(by))
+}
+
+/// The plan that is told and not carried out.
+fn pending<'f>(seen: &'f Seen<'f>) -> Option<Pending<'f>> {
+    let observing = seen.restraint.policy.mode == crate::api::Mode::Observe;
+    let waiting = seen.report.waiting().next().is_some();
+    if !observing && !waiting || seen.pending.is_empty() {
+        return None;
+    }
+    let wait = match (&seen.restraint.wait, observing) {
+        (_, true) => None,
+        (Some(_), false) if seen.restraint.adopting => Some(Wait::Adoption),
+        (Some(why), false) => Some(Wait::MassChange(why)),
+        (None, false) => Some(Wait::Required),
+    };
+    Some(Pending { plan: seen.pending, hash: seen.report.approval.as_deref().unwrap_or_default(), wait })
+}
+
+fn over_quota(seen: &Seen<'_>) -> Option<OverQuota> {
+    let plan::OverQuota { direction, ipv6, needed, limit } = seen.report.over_quota?;
+    Some(OverQuota { direction, family: if ipv6 { Family::Ipv6 } else { Family::Ipv4 }, need: needed, limit })
 }
 
 fn held_up(seen: &Seen<'_>) -> Option<HeldUp> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
@@ -121,7 +122,7 @@ impl Context {
     /// Labels and annotations of a namespace; none when it is not known.
     pub(super) fn namespace(&self, name: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
         let found = self.stores.namespaces.get(&ObjectRef::new(name));
-        let meta = found.as_ref().map(|found| found.meta());
+        let meta = found.as_ref().map(|found| Resource::meta(found.as_ref()));
         let labels = meta.and_then(|meta| meta.labels.clone()).unwrap_or_default();
         (labels, meta.and_then(|meta| meta.annotations.clone()).unwrap_or_default())
     }

@@ -87,7 +87,7 @@ impl Pass<'_> {
         }
         let owner = self.owner.clone();
         let recorded = status::recorded_group(&previous);
-        let planned = plan::plan(PlanInput {
+        let input = PlanInput {
             owner: &owner,
             desired: seen.desired,
             observed: Some(&observed),
@@ -98,13 +98,14 @@ impl Pass<'_> {
             same_spec: previous.observed_generation == Some(self.generation()),
             status_is_ours: self.status_is_ours(),
             origin: self.origin(),
-        });
+        };
+        let ((plan, report), pending) = (plan::plan(input), plan::pending(input));
         let now_seen = Seen {
             observed: Some(&observed),
             vouched: vouched.as_ref(),
-            plan: &planned.now,
-            pending: &planned.pending,
-            report: &planned.report,
+            plan: &plan,
+            pending: &pending,
+            report: &report,
             ..*seen
         };
         let next = status::build(Facts {
@@ -173,7 +174,7 @@ impl Pass<'_> {
             ..Facts::of(previous, self.generation(), self.context.parts.clock.now(), standing)
         });
         // What was vouched for stays word for word, also where this version cannot read it.
-        next.rules.clone_from(&previous.rules);
+        next.rules = previous.rules.clone().filter(|_| self.status_is_ours());
         next
     }
 }

@@ -119,7 +119,7 @@ impl Pass<'_> {
     /// The id of a prefix list, as it was when its name was first looked up.
     async fn prefix_list(&mut self, name: &str, site: &Site) -> Result<PrefixListId, String> {
         let pinned = desired::pinned_prefix_lists(&self.status().pins).remove(name);
-        let found = site.worker.prefix_lists_named(name).await;
+        let found = site.worker.prefix_list_named(name).await;
         let found = match (&pinned, found) {
             (Some(pinned), Err(_)) => return Ok(pinned.clone()),
             (None, Err(error)) => return Err(error.explain(site.region())),

@@ -144,7 +144,7 @@ impl Memories {
     pub(super) fn postponed(&self, key: &Key, uid: &str, now: Instant, timings: &Timings) -> BTreeMap<String, Duration> {
         self.with(key, uid, |memory| {
             let pauses = memory.wars.fought_over(now).into_iter().map(|subject| {
-                let pause = memory.wars.pause(&subject, now, |pause| timings.in_a_war(pause));
+                let pause = memory.wars.pause(&subject, now, |pause| timings.scaled(pause));
                 (subject, pause)
             });
             pauses.filter(|(_, pause)| !pause.is_zero()).collect()

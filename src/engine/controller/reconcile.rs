@@ -1,5 +1,6 @@
 //! One pass over one object, as a straight line: fetch → locate → resolve → plan → record → execute → verify → report.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::api::{FINALIZER, Mode, SecurityGroup};
@@ -36,7 +37,20 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
     let deleting = object.metadata.deletion_timestamp.is_some();
     let ours_to_finish = object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
     let mut pass =
-        Pass { context, key, uid, trace_id, object, owner, notes: Vec::new(), pins: Vec::new(), unconfirmed: None };
+        Pass {
+            context,
+            key,
+            uid,
+            trace_id,
+            object,
+            owner,
+            overruled: Vec::new(),
+            moved: Vec::new(),
+            pins: BTreeSet::new(),
+            suspended: None,
+            war: None,
+            unconfirmed: None,
+        };
     if deleting {
         return if ours_to_finish { finalize::finalize(&mut pass).await } else { Next::on_change() };
     }
@@ -104,7 +118,7 @@ impl Pass<'_> {
             Err(next) => return ControlFlow::Break(next),
         };
         if let Some(problem) = &desired.too_large {
-            return ControlFlow::Break(self.halt(Some(declaration), Reason::InvalidSpec, problem.clone()).await);
+            return ControlFlow::Break(self.halt(Some(declaration), Reason::InvalidSpec, problem.to_string()).await);
         }
         let mut restraint = self.restraint(declaration, site);
         if let Some(listed) = &listed
@@ -121,6 +135,8 @@ impl Pass<'_> {
         let status = self.status();
         let (recorded, vouched) = (status::recorded_group(&status), self.baseline());
         let owner = self.owner.clone();
+        let same_spec = status.observed_generation == Some(self.generation());
+        let (status_is_ours, origin) = (self.status_is_ours(), self.origin());
         let make = |restraint: &Restraint| {
             let input = PlanInput {
                 owner: &owner,
@@ -130,17 +146,17 @@ impl Pass<'_> {
                 applied_tags: status.tags.as_ref(),
                 recorded: recorded.as_ref(),
                 restraint,
-                same_spec: status.observed_generation == Some(self.generation()),
-                status_is_ours: self.status_is_ours(),
-                origin: self.origin(),
+                same_spec,
+                status_is_ours,
+                origin,
             };
             let (plan, report) = plan::plan(input);
             let faults = plan::check(input, &plan);
-            (plan, report, faults)
+            (plan, plan::pending(input), report, faults)
         };
-        let (mut plan, mut report, mut faults) = make(&restraint);
+        let (mut plan, mut pending, mut report, mut faults) = make(&restraint);
         if self.restrain(&mut restraint, site, &desired, observed.as_ref(), &report) {
-            (plan, report, faults) = make(&restraint);
+            (plan, pending, report, faults) = make(&restraint);
         }
         if let Some(claimant) = foreign(&report, observed.as_ref(), recorded.as_ref()) {
             let message = format!("the group carries the tags of {claimant}; sgwarden does not touch it");
@@ -159,6 +175,7 @@ impl Pass<'_> {
             vouched: vouched.as_ref(),
             restraint: &restraint,
             plan: &plan,
+            pending: &pending,
             report: &report,
         };
         self.act(&seen, changes).await

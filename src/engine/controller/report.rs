@@ -14,10 +14,11 @@ pub(super) async fn write_status(
     context: &Context,
     key: &Key,
     object: &SecurityGroup,
-    next: SecurityGroupStatus,
+    mut next: SecurityGroupStatus,
     patience: Option<Duration>,
 ) -> Result<SecurityGroup, ObjectsError> {
     let before = object.status.clone().unwrap_or_default();
+    next.uid.clone_from(&object.metadata.uid);
     if next == before {
         return Ok(object.clone());
     }

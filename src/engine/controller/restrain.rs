@@ -58,6 +58,7 @@ impl Pass<'_> {
         let (policy, notes) = desired::policy(&declaration.enforcement, &site.account, self.is_suspended());
         self.overruled.extend(notes);
         let now = self.context.parts.clock.instant();
+        self.war = self.context.memories.fought_over(&self.key, &self.uid, now).into_iter().next();
         let a_minute = site.account.limits.revocations_per_minute;
         Restraint {
             policy,
@@ -131,7 +132,7 @@ impl Pass<'_> {
         };
         let known = self.baseline().map_or(0, |vouched| vouched.len());
         let most = doubtful.len().saturating_mul(2) > known;
-        if !(most || site.worker.wrote_recently(&observed.group.id) || site.worker.is_stormy()) {
+        if !(most || site.worker.wrote_recently(&observed.group.id) || site.worker.stormy()) {
             self.unconfirmed = None;
             return false;
         }

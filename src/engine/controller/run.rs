@@ -68,7 +68,7 @@ async fn terms(context: &Arc<Context>, reached: &Arc<Reached>, stop: &Cancellati
         identity: leadership.identity.clone(),
         clock: context.parts.clock.clone(),
         timings: context.parts.timings.clone(),
-        metrics: context.parts.metrics.clone(),
+        metrics: context.parts.metrics.leader.clone(),
         fence: leadership.fence.clone(),
     };
     lead(parts, stop.clone(), work).await;

@@ -1,16 +1,20 @@
 //! Where a group is: its account, Region and worker, and what may be done there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::api::{ACCOUNT_ANNOTATION, DEFAULT_ACCOUNT};
-use crate::core::desired::{self, Account, DeclaredVpc, Declaration, NamespaceRule};
+use crate::core::desired::{
+    self, Account, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, DeclaredVpc, Declaration, NamespaceRule,
+};
 use crate::core::model::{Region, VpcFacts, VpcId};
 use crate::core::status::Reason;
 use crate::engine::region::{RegionSettings, Worker};
+use crate::ports::clock::Timings;
 use crate::ports::cloud::{CloudError, Role, Route, VpcQuery};
 use crate::ports::metrics::Need;
 
-use super::context::{Context, OwnAccount};
+use super::context::{Context, OwnAccount, Parts};
 use super::pass::{Next, Pass};
 
 /// Where a group is.
@@ -81,6 +85,11 @@ impl Site {
         Ok(Self { account, worker })
     }
 
+    /// From seeing new rules to revoking those they replace.
+    pub(super) fn settle(&self, parts: &Parts) -> Duration {
+        if self.account.settle == DEFAULT_SETTLE { parts.timings.settle } else { parts.timings.scaled(self.account.settle) }
+    }
+
     /// The Region.
     pub(super) fn region(&self) -> &Region {
         self.worker.region()
@@ -97,10 +106,16 @@ pub(super) fn route(account: &Account, region: &Region) -> Route {
 pub(super) fn settings(context: &Context, account: &Account) -> RegionSettings {
     RegionSettings {
         account_name: account.name.clone(),
-        sweep_interval: context.parts.timings.sweep_of(account.sweep_interval),
+        sweep_interval: sweep_interval(&context.parts.timings, account),
         api_share: account.limits.api_share,
         cluster: context.parts.cluster.clone(),
     }
+}
+
+/// From one sweep to the next.
+pub(super) fn sweep_interval(timings: &Timings, account: &Account) -> Duration {
+    let written = account.sweep_interval;
+    if written == DEFAULT_SWEEP_INTERVAL { timings.sweep } else { timings.scaled(written) }
 }
 
 impl Pass<'_> {

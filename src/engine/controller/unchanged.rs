@@ -6,6 +6,7 @@ use crate::core::desired::{Declaration, Desired};
 use crate::core::model::ListedGroup;
 use crate::core::plan::{self, Restraint};
 use crate::core::status::{self, Reason};
+use crate::engine::region::View;
 
 use super::pass::{Next, Pass};
 use super::site::Site;
@@ -52,7 +53,9 @@ impl Pass<'_> {
         }
         self.context.memories.present(&self.key, &self.uid);
         self.context.memories.succeeded(&self.key, &self.uid);
-        site.worker.settled_as_listed(&self.key, listed, &vouched);
+        let ids = vouched.by_id().into_keys().cloned().collect();
+        site.worker.managed(&self.key, &listed.group.id);
+        site.worker.settled(&self.key, View::Listed { group: listed, ids: Some(&ids) });
         Some(self.next_look(declaration, site, desired, None))
     }
 }

@@ -35,7 +35,7 @@ impl Pass<'_> {
         let region: Region = status.region.as_ref()?.parse().ok()?;
         // Observe writes nothing whatever else is wrong. A word that cannot be read may be meant as any of the others: then
         // nothing is done, as with a mode that was the last good word and is only missing now.
-        let enforcement = desired::enforcement(&self.object).ok()?;
+        let enforcement = desired::enforcement_of(&self.object).ok()?;
         if enforcement.mode.is_none() && status.mode.as_deref() == Some(Mode::Observe.as_str()) {
             return None;
         }
@@ -78,7 +78,7 @@ impl Pass<'_> {
         self.context.memories.present(&self.key, &self.uid);
         let vouched = self.baseline();
         let observed = plan::recognised(observed, vouched.as_ref());
-        let (plan, report) = plan::plan_reverts(&self.owner, self.origin(), &observed, vouched.as_ref(), status.tags.as_ref(), &restraint);
+        let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref(), status.tags.as_ref(), self.origin(), &restraint);
         let tracking = Tracking {
             group: recorded.as_str(),
             now: self.context.parts.clock.now(),
@@ -108,7 +108,7 @@ impl Pass<'_> {
             return None;
         }
         let (execution, shown) = self.execute(&site, &plan, false).await;
-        self.count(&site, &plan, &report, &execution).await;
+        self.count(&site, &plan, &execution).await;
         if let Some(failure) = execution.failure.or(shown) {
             tracing::warn!(%failure, "revert failed");
             return Some(Next::failed());

@@ -1,11 +1,9 @@
 //! From a plan to EC2: the status that vouches for it, the execution, and the wait until EC2 shows it.
 
-use std::collections::BTreeSet;
-
 use crate::api::{DriftRecord, SecurityGroupStatus};
 use crate::core::model::SecurityGroupId;
-use crate::core::plan::{self, Plan, Report};
-use crate::core::status::{self, Reason, Standing};
+use crate::core::plan::{self, Plan};
+use crate::core::status::{self, Facts, Reason, Standing};
 use crate::engine::execute::{Execution, Executor, Failure};
 use crate::engine::region::Urgency;
 use crate::ports::cloud::GroupQuery;
@@ -25,7 +23,7 @@ impl Pass<'_> {
             self.context.memories.created(&self.key, &self.uid, self.context.parts.clock.instant());
             self.created(seen, &id).await?;
         }
-        self.count(seen.site, seen.plan, seen.report, &execution).await;
+        self.count(seen.site, seen.plan, &execution).await;
         match execution.failure.as_ref().or(shown.as_ref()) {
             Some(failure) => Err(self.execution_failed(seen, &execution, failure).await),
             None => Ok(()),
@@ -38,7 +36,7 @@ impl Pass<'_> {
         let generation = self.object.metadata.generation;
         let current = || self.context.look_up(&self.key).is_none_or(|object| object.metadata.generation <= generation);
         let (read, write) = (site.worker.reader(), site.worker.writer(Urgency::Change));
-        let urgent = site.worker.writer(Urgency::Revert { exposed: plan::opens_to_the_world(plan) });
+        let urgent = site.worker.writer(Urgency::Revert { exposure: plan::widest_opening(plan) });
         let executor = Executor {
             account: site.worker.account(),
             region: site.region(),
@@ -49,7 +47,7 @@ impl Pass<'_> {
             metrics: &parts.metrics,
             clock: &parts.clock,
             timings: &parts.timings,
-            settle: parts.timings.settle_of(site.account.settle),
+            settle: site.settle(parts),
             current: &current,
             lasting: self.context.memories.is_lasting(&self.key, &self.uid),
         };
@@ -62,15 +60,13 @@ impl Pass<'_> {
     }
 
     /// Counts what was done against the limits, and tells of a war that has begun.
-    pub(super) async fn count(&self, site: &Site, plan: &Plan, report: &Report, execution: &Execution) {
+    pub(super) async fn count(&self, site: &Site, plan: &Plan, execution: &Execution) {
         let now = self.context.parts.clock.instant();
         let done = plan::tally(plan, &execution.steps);
         // What a person approved is no surprise to anybody.
-        let approved = self.object.status.as_ref().and_then(|status| status.approved.as_ref()).is_some_and(|used| used.target.is_some());
-        let changed = if approved { 0 } else { done.changed };
+        let changed = if self.approval().is_some() { 0 } else { done.changed };
         self.context.limits.done(&site.account.name, done.removed, changed, now);
-        let reverted: BTreeSet<String> = if done.reverted { plan::fought_subjects(report) } else { BTreeSet::new() };
-        for subject in self.context.memories.reverted(&self.key, &self.uid, &reverted, now) {
+        for subject in self.context.memories.reverted(&self.key, &self.uid, &done.reverted, now) {
             let note = format!(
                 "Somebody makes the same edit again and again: {subject}. Additions are taken back each time at once; restores wait longer \
                  and longer. Find who or what does it, or declare what it wants"
@@ -84,15 +80,16 @@ impl Pass<'_> {
     async fn record(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
         let previous = self.status();
         let creating = seen.observed.is_none();
-        let vouched = if creating { Some(plan::born_egress()) } else { plan::vouched_before(seen.vouched, seen.plan) };
+        let known = seen.vouched.filter(|_| !seen.report.baseline_lost);
+        let vouched = if creating { Some(plan::vouched_at_birth(seen.plan)) } else { plan::vouched_before(known, seen.plan) };
         let doing = if creating { "the group is being created" } else { "changes are being made" };
         let drift = self.track(seen, &previous);
-        let mut next = status::build(status::Facts {
+        let mut next = status::build(Facts {
             vouched,
             drift: drift.clone(),
-            observed: seen.observed,
-            place: Some(seen.site.place(seen.desired)),
-            ..self.facts(&previous, Some(seen), Standing::Progressing { doing: doing.to_owned() })
+            place: Some(seen.site.place(&seen.desired.vpc)),
+            approved: self.approval().filter(|approved| approved.hash == seen.report.approval),
+            ..self.facts(&previous, seen, Standing::Progressing { doing: doing.to_owned() })
         });
         status::keep_failure(&mut next, &previous);
         if creating {

@@ -6,11 +6,13 @@
 //! Names are those of controller-runtime behind our own prefix, so that its dashboards serve by search and replace.
 //! prometheus-client appends `_total`, `_info` and the unit itself, hence the shorter names below.
 //!
-//! Invariant: every label value is a `&'static str` or comes from a closed enum. No ids, names, addresses or messages of AWS
-//! or of users ever become labels, so the number of series is bounded.
+//! Invariant: every label value is a `&'static str` or comes from a closed enum, but for the two of [`Place`]: an `AwsAccount`'s name
+//! and a Region, which the platform team writes, and whose series go when they do. No ids, addresses or messages of AWS, and
+//! nothing that namespaces write, ever become labels, so the number of series is bounded.
 
 mod health;
 pub mod metered;
+mod region;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use health::{Health, Need};
+pub use region::{Place, Priority, RegionMetrics, SweepKind};
 
 use crate::ports::clock::Clock;
 
@@ -43,8 +46,12 @@ pub struct Metrics {
     pub drift: DriftMetrics,
     /// Calls to EC2.
     pub ec2: Ec2Metrics,
+    /// How fresh each Region's picture is, and how long calls wait for their turn.
+    pub region: RegionMetrics,
     /// The audit trail.
     pub audit: AuditMetrics,
+    /// Who leads.
+    pub leader: LeaderMetrics,
 }
 
 impl Metrics {
@@ -53,7 +60,9 @@ impl Metrics {
         self.reconcile.register(registry);
         self.drift.register(registry);
         self.ec2.register(registry);
+        self.region.register(registry);
         self.audit.register(registry);
+        self.leader.register(registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The build that is running", build);
     }
@@ -308,6 +317,24 @@ impl AuditMetrics {
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("audit_errors", "Change records that could not be kept", self.errors.clone());
+    }
+}
+
+/// Who leads.
+#[derive(Clone, Debug, Default)]
+pub struct LeaderMetrics {
+    leading: Gauge,
+}
+
+impl LeaderMetrics {
+    /// Sets whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
+    }
+
+    /// Registers the metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("leader", "1 while this replica leads, 0 while it stands by", self.leading.clone());
     }
 }
 

@@ -39,7 +39,14 @@ fn busy() -> Metrics {
     metrics.drift.detected("RuleAdded", 2);
     metrics.drift.reverted("RuleAdded", 1);
     metrics.ec2.called("DescribeSecurityGroups", "OK", Duration::from_millis(40));
+    metrics.region.waited(Priority::Revert, Duration::from_millis(40));
+    metrics.region.sweep_ended(&place("prod"), SweepKind::Usual, true, Duration::from_millis(40));
+    metrics.region.swept(&place("prod"), "2026-11-22T21:00:00Z".parse().unwrap(), 12, 1);
     metrics
+}
+
+fn place(account: &str) -> Place {
+    Place { account: account.to_owned(), region: "eu-west-1".to_owned() }
 }
 
 #[test]
@@ -56,6 +63,9 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_drift_detected_total {kind}",
         "sgwarden_drift_reverted_total {kind}",
         "sgwarden_drifted_groups {}",
+        "sgwarden_ec2_lane_wait_seconds_bucket {le,priority}",
+        "sgwarden_ec2_lane_wait_seconds_count {priority}",
+        "sgwarden_ec2_lane_wait_seconds_sum {priority}",
         "sgwarden_ec2_request_duration_seconds_bucket {le,operation}",
         "sgwarden_ec2_request_duration_seconds_count {operation}",
         "sgwarden_ec2_request_duration_seconds_sum {operation}",
@@ -63,6 +73,8 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_ec2_throttles_total {}",
         "sgwarden_invalid_objects {}",
         "sgwarden_last_successful_reconcile_timestamp_seconds {}",
+        "sgwarden_last_sweep_timestamp_seconds {account,region}",
+        "sgwarden_leader {}",
         "sgwarden_managed_groups {}",
         "sgwarden_reconcile_errors_total {class}",
         "sgwarden_reconcile_panics_total {}",
@@ -70,6 +82,12 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_reconcile_time_seconds_count {}",
         "sgwarden_reconcile_time_seconds_sum {}",
         "sgwarden_reconcile_total {result}",
+        "sgwarden_sweep_time_seconds_bucket {kind,le}",
+        "sgwarden_sweep_time_seconds_count {kind}",
+        "sgwarden_sweep_time_seconds_sum {kind}",
+        "sgwarden_sweeps_total {account,kind,region,result}",
+        "sgwarden_swept_groups {account,region}",
+        "sgwarden_unmanaged_groups {account,region}",
     ];
     assert_eq!(lines.collect::<Vec<_>>(), expected);
 }
@@ -111,6 +129,24 @@ async fn a_reconcile_is_active_while_it_runs_and_timed_when_it_ends() {
     }));
     assert!(caught.is_err());
     assert!(exposition(&metrics).contains("sgwarden_active_workers 0\n"));
+}
+
+#[test]
+fn the_series_of_an_account_that_is_gone_go_and_the_others_stay() {
+    let metrics = busy();
+    metrics.region.sweep_ended(&place("test"), SweepKind::Usual, false, Duration::from_millis(40));
+    metrics.region.swept(&place("test"), "2026-11-22T21:00:00Z".parse().unwrap(), 3, 0);
+    metrics.region.forget(&place("prod"));
+    let text = exposition(&metrics);
+    assert!(!text.contains("account=\"prod\""), "{text}");
+    for series in [
+        "sgwarden_last_sweep_timestamp_seconds{account=\"test\",region=\"eu-west-1\"} 1795381200",
+        "sgwarden_sweeps_total{account=\"test\",region=\"eu-west-1\",kind=\"usual\",result=\"error\"} 1",
+        "sgwarden_sweeps_total{account=\"test\",region=\"eu-west-1\",kind=\"usual\",result=\"success\"} 0",
+        "sgwarden_swept_groups{account=\"test\",region=\"eu-west-1\"} 3",
+    ] {
+        assert!(text.contains(series), "{series} is missing in:\n{text}");
+    }
 }
 
 fn error(class: ErrorClass, code: Option<&str>) -> CloudError {
