@@ -70,6 +70,29 @@ pub struct Timings {
     pub reference_poll: Duration,
     /// Longest one reconcile may take before it is given up as an error.
     pub reconcile_limit: Duration,
+    /// From one sweep of a Region to the next, where its `AwsAccount` does not say otherwise.
+    pub sweep: Duration,
+    /// From one deep sweep to the next: rules with their ids, and what changes so rarely that an hour's delay does not hurt.
+    pub deep_sweep: Duration,
+    /// Longest one sweep may take before it is given up as failed.
+    pub sweep_limit: Duration,
+    /// How long a reconcile waits for a Region's first sweep before it reads by itself.
+    pub first_sweep: Duration,
+    /// Reads asked for within this time share a call.
+    pub coalesce: Duration,
+    /// How long what we wrote may be contradicted by reads that lag behind (EC2 user guide, "eventual consistency").
+    pub overlay_limit: Duration,
+    /// How long reads may show a rule that we altered as it was before. Somebody who sets it back at once goes unseen as long,
+    /// hence the shorter time.
+    pub altered_limit: Duration,
+    /// Between two reads that must agree before something absent or altered is believed.
+    pub confirm: Duration,
+    /// How long a VPC, or a prefix list found by name, is not looked up again.
+    pub lookup: Duration,
+    /// After a failed connection: how long its error is the answer, so that a thousand objects do not try one after another.
+    pub reconnect: Duration,
+    /// Without a throttle for this long, a lane that was slowed down doubles its pace.
+    pub lane_recovery: Duration,
 }
 
 impl Default for Timings {
@@ -86,12 +109,23 @@ impl Default for Timings {
             backoff_limit: Duration::from_secs(300),
             reference_poll: Duration::from_secs(30),
             reconcile_limit: Duration::from_secs(300),
+            sweep: Duration::from_secs(60),
+            deep_sweep: Duration::from_secs(3600),
+            sweep_limit: Duration::from_secs(300),
+            first_sweep: Duration::from_secs(30),
+            coalesce: Duration::from_millis(20),
+            overlay_limit: Duration::from_secs(300),
+            altered_limit: Duration::from_secs(60),
+            confirm: Duration::from_secs(2),
+            lookup: Duration::from_secs(60),
+            reconnect: Duration::from_secs(5),
+            lane_recovery: Duration::from_secs(30),
         }
     }
 }
 
 impl Timings {
-    /// Every wait divided, for tests.
+    /// Every wait divided, for tests; the limits of what may take long stay.
     #[must_use]
     pub fn divided_by(self, factor: u32) -> Self {
         let factor = factor.max(1);
@@ -107,6 +141,17 @@ impl Timings {
             backoff_limit,
             reference_poll,
             reconcile_limit,
+            sweep,
+            deep_sweep,
+            sweep_limit,
+            first_sweep,
+            coalesce,
+            overlay_limit,
+            altered_limit,
+            confirm,
+            lookup,
+            reconnect,
+            lane_recovery,
         } = self;
         Self {
             reread: reread / factor,
@@ -121,6 +166,17 @@ impl Timings {
             backoff_limit: backoff_limit / factor,
             reference_poll: reference_poll / factor,
             reconcile_limit,
+            sweep: sweep / factor,
+            deep_sweep: deep_sweep / factor,
+            sweep_limit,
+            first_sweep: first_sweep / factor,
+            coalesce: coalesce / factor,
+            overlay_limit: overlay_limit / factor,
+            altered_limit: altered_limit / factor,
+            confirm: confirm / factor,
+            lookup: lookup / factor,
+            reconnect: reconnect / factor,
+            lane_recovery: lane_recovery / factor,
         }
     }
 }

@@ -32,7 +32,7 @@ pub enum GroupQuery {
 }
 
 /// Which VPCs to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VpcQuery {
     /// This id.
     Id(VpcId),

@@ -1,6 +1,7 @@
 //! The EC2 ports with every call counted and timed, by operation and answer.
 //!
-//! They go outside whatever else decorates a port (lanes, overlays), so that what they count is what the engine asked for.
+//! They go directly around the port, inside whatever else decorates it (the engine's lanes), so that what they count and time is
+//! EC2 and not the wait for a token.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,11 +6,13 @@
 //! Names are those of controller-runtime behind our own prefix, so that its dashboards serve by search and replace.
 //! prometheus-client appends `_total`, `_info` and the unit itself, hence the shorter names below.
 //!
-//! Invariant: every label value is a `&'static str` or comes from a closed enum. No ids, names, addresses or messages of AWS
-//! or of users ever become labels, so the number of series is bounded.
+//! Invariant: every label value is a `&'static str` or comes from a closed enum, but for the two of [`Place`]: an `AwsAccount`'s name
+//! and a Region, which the platform team writes, and whose series go when they do. No ids, addresses or messages of AWS, and
+//! nothing that namespaces write, ever become labels, so the number of series is bounded.
 
 mod health;
 pub mod metered;
+mod region;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use health::{Health, Need};
+pub use region::{Place, Priority, RegionMetrics, SweepKind};
 
 use crate::ports::clock::Clock;
 
@@ -43,6 +46,8 @@ pub struct Metrics {
     pub drift: DriftMetrics,
     /// Calls to EC2.
     pub ec2: Ec2Metrics,
+    /// How fresh each Region's picture is, and how long calls wait for their turn.
+    pub region: RegionMetrics,
     /// The audit trail.
     pub audit: AuditMetrics,
 }
@@ -53,6 +58,7 @@ impl Metrics {
         self.reconcile.register(registry);
         self.drift.register(registry);
         self.ec2.register(registry);
+        self.region.register(registry);
         self.audit.register(registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The build that is running", build);

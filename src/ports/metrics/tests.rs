@@ -10,8 +10,10 @@ use prometheus_client::encoding::text::encode;
 
 use super::metered::{MeteredRead, MeteredWrite, code_label};
 use super::*;
-use crate::core::model::{Direction, GroupFacts, LiveRule, NewRule, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
-use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, Receipt};
+use crate::core::model::{Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, Tags, VpcFacts};
+use crate::ports::cloud::{
+    CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
+};
 
 fn exposition(metrics: &Metrics) -> String {
     let mut text = String::new();
@@ -37,7 +39,14 @@ fn busy() -> Metrics {
     metrics.drift.detected("RuleAdded", 2);
     metrics.drift.reverted("RuleAdded", 1);
     metrics.ec2.called("DescribeSecurityGroups", "OK", Duration::from_millis(40));
+    metrics.region.waited(Priority::Revert, Duration::from_millis(40));
+    metrics.region.sweep_ended(&place("prod"), SweepKind::Usual, true, Duration::from_millis(40));
+    metrics.region.swept(&place("prod"), "2026-11-22T21:00:00Z".parse().unwrap(), 12, 1);
     metrics
+}
+
+fn place(account: &str) -> Place {
+    Place { account: account.to_owned(), region: "eu-west-1".to_owned() }
 }
 
 #[test]
@@ -54,6 +63,9 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_drift_detected_total {kind}",
         "sgwarden_drift_reverted_total {kind}",
         "sgwarden_drifted_groups {}",
+        "sgwarden_ec2_lane_wait_seconds_bucket {le,priority}",
+        "sgwarden_ec2_lane_wait_seconds_count {priority}",
+        "sgwarden_ec2_lane_wait_seconds_sum {priority}",
         "sgwarden_ec2_request_duration_seconds_bucket {le,operation}",
         "sgwarden_ec2_request_duration_seconds_count {operation}",
         "sgwarden_ec2_request_duration_seconds_sum {operation}",
@@ -61,6 +73,7 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_ec2_throttles_total {}",
         "sgwarden_invalid_objects {}",
         "sgwarden_last_successful_reconcile_timestamp_seconds {}",
+        "sgwarden_last_sweep_timestamp_seconds {account,region}",
         "sgwarden_managed_groups {}",
         "sgwarden_reconcile_errors_total {class}",
         "sgwarden_reconcile_panics_total {}",
@@ -68,6 +81,12 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_reconcile_time_seconds_count {}",
         "sgwarden_reconcile_time_seconds_sum {}",
         "sgwarden_reconcile_total {result}",
+        "sgwarden_sweep_time_seconds_bucket {kind,le}",
+        "sgwarden_sweep_time_seconds_count {kind}",
+        "sgwarden_sweep_time_seconds_sum {kind}",
+        "sgwarden_sweeps_total {account,kind,region,result}",
+        "sgwarden_swept_groups {account,region}",
+        "sgwarden_unmanaged_groups {account,region}",
     ];
     assert_eq!(lines.collect::<Vec<_>>(), expected);
 }
@@ -111,6 +130,24 @@ async fn a_reconcile_is_active_while_it_runs_and_timed_when_it_ends() {
     assert!(exposition(&metrics).contains("sgwarden_active_workers 0\n"));
 }
 
+#[test]
+fn the_series_of_an_account_that_is_gone_go_and_the_others_stay() {
+    let metrics = busy();
+    metrics.region.sweep_ended(&place("test"), SweepKind::Usual, false, Duration::from_millis(40));
+    metrics.region.swept(&place("test"), "2026-11-22T21:00:00Z".parse().unwrap(), 3, 0);
+    metrics.region.forget(&place("prod"));
+    let text = exposition(&metrics);
+    assert!(!text.contains("account=\"prod\""), "{text}");
+    for series in [
+        "sgwarden_last_sweep_timestamp_seconds{account=\"test\",region=\"eu-west-1\"} 1795381200",
+        "sgwarden_sweeps_total{account=\"test\",region=\"eu-west-1\",kind=\"usual\",result=\"error\"} 1",
+        "sgwarden_sweeps_total{account=\"test\",region=\"eu-west-1\",kind=\"usual\",result=\"success\"} 0",
+        "sgwarden_swept_groups{account=\"test\",region=\"eu-west-1\"} 3",
+    ] {
+        assert!(text.contains(series), "{series} is missing in:\n{text}");
+    }
+}
+
 fn error(class: ErrorClass, code: Option<&str>) -> CloudError {
     CloudError {
         operation: "X",
@@ -135,14 +172,17 @@ struct Refusing(CloudError);
 
 #[async_trait]
 impl Ec2Read for Refusing {
-    async fn groups(&self, _: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
+    async fn listing(&self, _: &GroupQuery) -> Result<Vec<ListedGroup>, CloudError> {
         Err(self.0.clone())
     }
-    async fn rules(&self, _: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
+    async fn rules_of(&self, _: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, Vec<LiveRule>>, CloudError> {
+        Ok(BTreeMap::new())
+    }
+    async fn vpcs(&self, _: &VpcQuery) -> Result<Vec<VpcFacts>, CloudError> {
         Ok(Vec::new())
     }
-    async fn vpc(&self, _: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
-        Ok(None)
+    async fn prefix_lists(&self, _: &PrefixListQuery) -> Result<Vec<PrefixListFacts>, CloudError> {
+        Ok(Vec::new())
     }
     async fn interfaces(&self, _: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         Ok(Vec::new())

@@ -1,0 +1,145 @@
+//! Reads that share calls: what is asked for within a few milliseconds goes into one.
+//!
+//! Entry point: [`Loader::load`].
+//!
+//! Invariant: the call begins after it was asked for. Nobody is given what was read before he asked.
+//! Invariant: who gives up waiting takes nothing from the others: the call is made by a task of its own. One that fails, or
+//! panics, ends only its own portion, and the next request begins a new one.
+//! Invariant: one thing that EC2 describes in a way we cannot read does not hide those that were asked for together with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::ports::clock::Clock;
+use crate::ports::cloud::{CloudError, ErrorClass};
+
+/// What was found, if anything, and when the read began.
+pub(super) type Found<V> = (Option<V>, Instant);
+type Answer<V> = Result<Found<V>, CloudError>;
+type Waiting<K, V> = BTreeMap<K, Vec<oneshot::Sender<Answer<V>>>>;
+type Fetch<K, V> = dyn Fn(Vec<K>) -> BoxFuture<'static, Result<BTreeMap<K, V>, CloudError>> + Send + Sync;
+
+/// Calls one portion may take when its answer cannot be read: enough to find two culprits among 200.
+const MOST_CALLS: usize = 32;
+
+/// Puts requests together.
+pub(super) struct Loader<K, V>(Arc<Shared<K, V>>);
+
+struct Shared<K, V> {
+    operation: &'static str,
+    /// Keys a call takes.
+    most: usize,
+    coalesce: Duration,
+    clock: Clock,
+    fetch: Box<Fetch<K, V>>,
+    waiting: Mutex<Waiting<K, V>>,
+}
+
+impl<K, V> Loader<K, V>
+where
+    K: Ord + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// A loader whose calls take up to `most` keys. What `fetch` does not return does not exist.
+    pub(super) fn new(
+        operation: &'static str,
+        most: usize,
+        coalesce: Duration,
+        clock: &Clock,
+        fetch: impl Fn(Vec<K>) -> BoxFuture<'static, Result<BTreeMap<K, V>, CloudError>> + Send + Sync + 'static,
+    ) -> Self {
+        let (clock, waiting) = (clock.clone(), Mutex::default());
+        Self(Arc::new(Shared { operation, most: most.max(1), coalesce, clock, fetch: Box::new(fetch), waiting }))
+    }
+
+    /// What there is under a key, read by a call that begins after this one.
+    pub(super) async fn load(&self, key: K) -> Result<Found<V>, CloudError> {
+        let (sender, receiver) = oneshot::channel();
+        let first = {
+            let mut waiting = self.0.lock();
+            let first = waiting.is_empty();
+            waiting.entry(key).or_default().push(sender);
+            first
+        };
+        if first {
+            tokio::spawn(self.0.clone().gather());
+        }
+        receiver.await.unwrap_or_else(|_| Err(self.0.lost()))
+    }
+}
+
+impl<K, V> Shared<K, V>
+where
+    K: Ord + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting<K, V>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn gather(self: Arc<Self>) {
+        self.clock.sleep(self.coalesce).await;
+        let mut waiting = std::mem::take(&mut *self.lock());
+        waiting.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
+        while !waiting.is_empty() {
+            let rest = waiting.keys().nth(self.most).cloned().map(|key| waiting.split_off(&key)).unwrap_or_default();
+            tokio::spawn(self.clone().ask(std::mem::replace(&mut waiting, rest)));
+        }
+    }
+
+    async fn ask(self: Arc<Self>, portion: Waiting<K, V>) {
+        let mut portions = vec![portion];
+        let mut calls = 0_usize;
+        while let Some(mut portion) = portions.pop() {
+            let began = self.clock.instant();
+            calls = calls.saturating_add(1);
+            match (self.fetch)(portion.keys().cloned().collect()).await {
+                Ok(mut found) => {
+                    for (key, senders) in portion {
+                        let value = found.remove(&key);
+                        tell(senders, &Ok((value, began)));
+                    }
+                }
+                // An answer that cannot be read says nothing about whom it is that cannot be read: the halves do.
+                Err(error) if error.class == ErrorClass::Terminal && portion.len() > 1 && calls < MOST_CALLS => {
+                    if let Some(middle) = portion.keys().nth(portion.len() / 2).cloned() {
+                        portions.push(portion.split_off(&middle));
+                    }
+                    portions.push(portion);
+                }
+                Err(error) => {
+                    for senders in portion.into_values() {
+                        tell(senders, &Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whoever was to answer is gone: a panic, or the end of the process.
+    fn lost(&self) -> CloudError {
+        CloudError {
+            operation: self.operation,
+            class: ErrorClass::Unavailable,
+            code: None,
+            message: "a defect of sgwarden: the read ended without an answer".to_owned(),
+            request_id: None,
+            outcome_unknown: false,
+        }
+    }
+}
+
+/// Tells everybody who waits for it; those who gave up meanwhile do not.
+fn tell<V: Clone>(senders: Vec<oneshot::Sender<Answer<V>>>, answer: &Answer<V>) {
+    for sender in senders {
+        let _ = sender.send(answer.clone());
+    }
+}

@@ -1,0 +1,171 @@
+//! The sweep: at regular intervals all groups of a Region are listed and held against what they were; now and then the rules are
+//! read with their ids too.
+//!
+//! Entry point: [`run`].
+//!
+//! Invariant: a sweep that fails wakes nobody: it has seen nothing. It is tried again with growing pauses, and told.
+//! Invariant: neither a panic nor a call that hangs ends the sweeps; only the worker's end does.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::join_all;
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::core::model::ListedGroup;
+use crate::engine::execute::backoff;
+use crate::ports::cloud::{CloudError, ErrorClass, GroupQuery};
+use crate::ports::metrics::SweepKind;
+use crate::ports::objects::Key;
+
+use super::decorate::VALUES;
+use super::worker::{Counts, Worker};
+
+/// Groups compared at a time: the ledger is not held longer, and other tasks get their turn between two portions.
+const PORTION: usize = 200;
+/// The shortest interval: less is a slip of the pen.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Sweeps until `stop`.
+pub(super) async fn run(worker: Arc<Worker>, stop: CancellationToken) {
+    tokio::select! {
+        () = sweeps(&worker) => {}
+        () = stop.cancelled() => {}
+    }
+    worker.standing.send_modify(|standing| standing.attempted = true);
+    worker.around.metrics.forget(&worker.place());
+}
+
+async fn sweeps(worker: &Worker) {
+    let (clock, timings) = (&worker.around.clock, &worker.around.timings);
+    let mut settings = worker.settings.subscribe();
+    let mut failures = 0_u32;
+    // The first one soon: a controller that is restarted every half hour would have none otherwise.
+    let mut deep_due = clock.instant() + jittered(timings.deep_sweep / 10);
+    loop {
+        let began = clock.instant();
+        failures = if attempt(worker, SweepKind::Usual).await { 0 } else { failures.saturating_add(1) };
+        if failures == 0 && clock.instant() >= deep_due {
+            // One that failed is tried again with the sweep after next, one that went well an interval later.
+            let pause = if attempt(worker, SweepKind::Deep).await { timings.deep_sweep } else { timings.deep_sweep / 10 };
+            deep_due = clock.instant() + jittered(pause);
+        }
+        loop {
+            let due = match failures {
+                0 => began + jittered(settings.borrow_and_update().sweep_interval.max(SHORTEST)),
+                failures => clock.instant() + jittered(backoff(timings, failures)),
+            };
+            tokio::select! {
+                () = sleep_until(due) => break,
+                // The interval may be another: what is left of it is reckoned anew.
+                _ = settings.changed() => {}
+            }
+        }
+    }
+}
+
+/// ± 10 %, so that Regions that started together do not sweep together for ever.
+fn jittered(pause: Duration) -> Duration {
+    let [byte, ..] = *Uuid::new_v4().as_bytes();
+    pause.mul_f64(0.9 + f64::from(byte) / 255.0 * 0.2)
+}
+
+/// One sweep with everything around it: limit, net under panics, metrics, and word of how it went. Whether it went through.
+async fn attempt(worker: &Worker, kind: SweepKind) -> bool {
+    let since = worker.around.clock.instant();
+    let work = AssertUnwindSafe(async {
+        match kind {
+            SweepKind::Usual => sweep(worker).await,
+            SweepKind::Deep => deep_sweep(worker).await,
+        }
+    });
+    let (succeeded, failure) = match timeout(worker.around.timings.sweep_limit, work.catch_unwind()).await {
+        Ok(Ok(Ok(problem))) => (true, problem.map(|problem| problem.explain(worker.region()))),
+        Ok(Ok(Err(error))) => (false, Some(error.explain(worker.region()))),
+        Ok(Err(_)) => (false, Some("a defect of sgwarden: the sweep panicked; trying again".to_owned())),
+        Err(_) => (false, Some("the sweep took too long and was given up; trying again".to_owned())),
+    };
+    worker.around.metrics.sweep_ended(&worker.place(), kind, succeeded, since.elapsed());
+    let news = worker.standing.borrow().failure != failure;
+    match &failure {
+        Some(failure) if news => tracing::warn!(region = %worker.region(), account = %worker.account(), "sweep: {failure}"),
+        None if news => tracing::info!(region = %worker.region(), account = %worker.account(), "sweeps go through again"),
+        Some(_) | None => {}
+    }
+    worker.standing.send_modify(|standing| {
+        standing.attempted = true;
+        // A deep sweep that goes well does not undo what the usual one had to say.
+        if kind == SweepKind::Usual || failure.is_some() {
+            standing.failure = failure;
+        }
+    });
+    succeeded
+}
+
+/// Lists all groups. `Ok(Some(…))`: what matters was seen, something else went wrong.
+async fn sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
+    let (clock, ledger, overlay) = (&worker.around.clock, &worker.ledger, &worker.common.overlay);
+    let (began, began_at) = (clock.instant(), clock.now());
+    let query = if ledger.is_all_tagged() { GroupQuery::Tagged(ledger.tag()) } else { GroupQuery::All };
+    let (listing, mut problem) = match worker.read.listing(&query).await {
+        Ok(listing) => (listing, None),
+        // Something in the Region cannot be read, perhaps a kind of peer that is new. That must not blind us for our own groups.
+        Err(error) if error.class == ErrorClass::Terminal => (managed_groups(worker).await, Some(error)),
+        Err(error) => return Err(error),
+    };
+    let mut round = ledger.begin(began);
+    let mut listing = listing.into_iter().peekable();
+    while listing.peek().is_some() {
+        ledger.compare(listing.by_ref().take(PORTION), &mut round, overlay);
+        tokio::task::yield_now().await;
+    }
+    let swept = ledger.finish(round, overlay, clock.instant(), worker.around.timings.overlay_limit);
+    overlay.tidy();
+    if !swept.wake.is_empty() {
+        tracing::info!(region = %worker.region(), groups = swept.wake.len(), differing = swept.differing, "a sweep shows differences");
+    }
+    let counts = Counts { began: began_at, groups: swept.groups, unmanaged: swept.unmanaged, rules: swept.rules };
+    worker.standing.send_modify(|standing| standing.swept = Some(counts));
+    worker.around.metrics.swept(&worker.place(), began_at, swept.groups, swept.unmanaged);
+    worker.wake(swept.wake);
+    match worker.lists.refresh(false).await {
+        Ok(wake) => worker.wake(wake),
+        Err(error) => problem = problem.or(Some(error)),
+    }
+    Ok(problem)
+}
+
+/// The managed groups one by one: the loader finds out which of them it is that cannot be read. Those are left out, which wakes
+/// their objects.
+async fn managed_groups(worker: &Worker) -> Vec<ListedGroup> {
+    let answers = join_all(worker.ledger.groups().into_iter().map(|id| worker.groups.load(id))).await;
+    answers.into_iter().filter_map(|answer| answer.ok()?.0).collect()
+}
+
+/// Reads the rules of all managed groups with their ids, and AWS's own prefix lists.
+async fn deep_sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
+    let mut problem = None;
+    let mut wake = BTreeSet::<Key>::new();
+    for ids in worker.ledger.groups().chunks(VALUES) {
+        let answers = join_all(ids.iter().map(|id| worker.rules.load(id.clone()))).await;
+        for (id, answer) in ids.iter().zip(answers) {
+            match answer {
+                Ok((rules, began)) => {
+                    let rules = rules.unwrap_or_default();
+                    wake.extend(worker.ledger.compare_deep(id, &rules, began, &worker.common.overlay));
+                }
+                Err(error) if error.class == ErrorClass::Terminal => problem = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        // As they come: a difference found first does not wait for the last portion.
+        worker.wake(std::mem::take(&mut wake));
+    }
+    worker.wake(worker.lists.refresh(true).await?);
+    Ok(problem)
+}

@@ -1,0 +1,323 @@
+//! One route into an account's Region: what passes read it by, write it by, and tell it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::core::model::{
+    AccountId, ListedGroup, LiveRule, Observed, PrefixListFacts, PrefixListId, Region, SecurityGroupId, Tags, VpcFacts, VpcId,
+};
+use crate::ports::clock::{Clock, Timings};
+use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, GroupQuery, VpcQuery};
+use crate::ports::metrics::{Place, RegionMetrics};
+use crate::ports::objects::Key;
+
+use super::cache::Cache;
+use super::decorate::{LanedRead, LanedWrite, VALUES};
+use super::lanes::{Lanes, Urgency};
+use super::ledger::{Ledger, View};
+use super::lists::{ListChange, Lists};
+use super::loader::Loader;
+use super::overlay::Overlay;
+
+/// How a Region of an account is to be looked after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegionSettings {
+    /// Name of the `AwsAccount`, for people and metrics.
+    pub account_name: String,
+    /// From one sweep to the next, give or take a tenth.
+    pub sweep_interval: Duration,
+    /// What part of AWS's documented buckets reads and changes may use, from 0 to 1.
+    pub api_share: f64,
+    /// Cluster id: the value of the tag that our groups carry. Fixed by the first call.
+    pub cluster: String,
+}
+
+/// What all routes into one account and Region share, and what outlives a change of the route.
+pub(super) struct Common {
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) overlay: Arc<Overlay>,
+}
+
+/// What a worker is made of besides its ports.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) clock: Clock,
+    pub(super) timings: Timings,
+    pub(super) metrics: RegionMetrics,
+    pub(super) wake: mpsc::UnboundedSender<Key>,
+}
+
+/// How a worker stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// A sweep was tried, or never will be.
+    pub(super) attempted: bool,
+    /// The last sweep that went through.
+    pub(super) swept: Option<Counts>,
+    /// What went wrong in the last one, or with part of it.
+    pub(super) failure: Option<String>,
+}
+
+/// What a sweep counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) began: Timestamp,
+    pub(super) groups: usize,
+    pub(super) unmanaged: usize,
+    pub(super) rules: usize,
+}
+
+/// Reads and writes of one route, and what is known of its groups.
+pub struct Worker {
+    pub(super) number: u64,
+    account: AccountId,
+    region: Region,
+    write: Arc<dyn Ec2Write>,
+    pub(super) read: Arc<dyn Ec2Read>,
+    pub(super) common: Arc<Common>,
+    pub(super) ledger: Ledger,
+    pub(super) groups: Loader<SecurityGroupId, ListedGroup>,
+    pub(super) rules: Loader<SecurityGroupId, Vec<LiveRule>>,
+    vpcs: Cache<VpcQuery, VpcFacts>,
+    pub(super) lists: Lists,
+    pub(super) settings: watch::Sender<RegionSettings>,
+    pub(super) standing: watch::Sender<Standing>,
+    pub(super) around: Surroundings,
+}
+
+impl Worker {
+    pub(super) fn new(number: u64, ec2: Ec2, common: Arc<Common>, settings: RegionSettings, around: Surroundings) -> Self {
+        let Ec2 { account, region, read, write } = ec2;
+        let (clock, timings) = (&around.clock, &around.timings);
+        common.lanes.set_share(number, settings.api_share);
+        let read: Arc<dyn Ec2Read> = Arc::new(LanedRead { inner: read, lanes: common.lanes.clone() });
+        let reader = read.clone();
+        let groups = Loader::new("DescribeSecurityGroups", VALUES, timings.coalesce, clock, move |ids| {
+            let read = reader.clone();
+            Box::pin(async move {
+                let listed = read.listing(&GroupQuery::Ids(ids)).await?;
+                Ok(listed.into_iter().map(|listed| (listed.group.id.clone(), listed)).collect())
+            })
+        });
+        let reader = read.clone();
+        let rules = Loader::new("DescribeSecurityGroupRules", VALUES, timings.coalesce, clock, move |ids| {
+            let read = reader.clone();
+            Box::pin(async move { read.rules_of(&ids).await })
+        });
+        let reader = read.clone();
+        let vpcs = Cache::new("DescribeVpcs", clock, timings, move |query| {
+            let read = reader.clone();
+            Box::pin(async move { read.vpcs(&query).await })
+        });
+        Self {
+            number,
+            account,
+            region,
+            write,
+            lists: Lists::new(&read, clock, timings),
+            read,
+            common,
+            ledger: Ledger::new(settings.cluster.clone()),
+            groups,
+            rules,
+            vpcs,
+            settings: watch::Sender::new(settings),
+            standing: watch::Sender::new(Standing::default()),
+            around,
+        }
+    }
+
+    /// The account its credentials belong to, as STS says.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// Its Region.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// A group without the ids of its rules, read by a call that begins now and that others share. After a recent write
+    /// ([`Worker::wrote_recently`]) it may show what was before: a difference is then settled by [`Worker::observe`].
+    pub async fn listed(&self, id: &SecurityGroupId) -> Result<Option<ListedGroup>, CloudError> {
+        let (listed, began) = self.groups.load(id.clone()).await?;
+        self.ledger.viewed(id, began);
+        Ok(listed.filter(|_| !self.common.overlay.deleted(id)))
+    }
+
+    /// As [`Worker::listed`], or without a call from the last sweep, if that began at `since` or later and after our last write
+    /// to the group returned.
+    pub async fn listed_since(&self, id: &SecurityGroupId, since: Instant) -> Result<Option<ListedGroup>, CloudError> {
+        match self.snapshot(id) {
+            Some((listed, began)) if began >= since => Ok(Some(listed)),
+            Some(_) | None => self.listed(id).await,
+        }
+    }
+
+    /// A group as the last sweep showed it, and when that began. Kept for groups that differed, that are not settled yet, and
+    /// right after a start for every group with our tag; `None` says nothing about the group.
+    pub fn snapshot(&self, id: &SecurityGroupId) -> Option<(ListedGroup, Instant)> {
+        let now = self.around.clock.instant();
+        let (listed, began) = self.ledger.snapshot(id, &self.common.overlay, now, self.around.timings.overlay_limit)?;
+        self.ledger.viewed(id, began);
+        Some((listed, began))
+    }
+
+    /// Waits for the first sweep since the start, but not for ever. Whether there was one that went through: then
+    /// [`Worker::listed_since`] need not call for every group.
+    pub async fn first_sweep(&self) -> bool {
+        let mut standing = self.standing.subscribe();
+        let ended = timeout(self.around.timings.first_sweep, standing.wait_for(|standing| standing.attempted)).await;
+        matches!(ended, Ok(Ok(_))) && self.standing.borrow().swept.is_some()
+    }
+
+    /// A group with its rules by id, read by calls that begin now and that others share, with our own writes laid over it.
+    /// `None`: EC2 does not show it, or we deleted it.
+    pub async fn observe(&self, id: &SecurityGroupId) -> Result<Option<Observed>, CloudError> {
+        let (listed, rules) = tokio::join!(self.groups.load(id.clone()), self.rules.load(id.clone()));
+        let (Some(listed), group_began) = listed? else { return Ok(None) };
+        let (rules, rules_began) = rules?;
+        self.ledger.viewed(id, group_began.min(rules_began));
+        Ok(self.common.overlay.apply((listed.group, group_began), (rules.unwrap_or_default(), rules_began)))
+    }
+
+    /// Groups that carry all of these tags.
+    pub async fn find_owned(&self, tags: &Tags) -> Result<Vec<ListedGroup>, CloudError> {
+        self.find(&GroupQuery::Tagged(tags.clone())).await
+    }
+
+    /// The group of this name in a VPC.
+    pub async fn find_named(&self, vpc: &VpcId, name: &str) -> Result<Vec<ListedGroup>, CloudError> {
+        self.find(&GroupQuery::Name { vpc: vpc.clone(), name: name.to_owned() }).await
+    }
+
+    async fn find(&self, query: &GroupQuery) -> Result<Vec<ListedGroup>, CloudError> {
+        let mut found = self.read.listing(query).await?;
+        found.retain(|listed| !self.common.overlay.deleted(&listed.group.id));
+        Ok(found)
+    }
+
+    /// The port for reading, as EC2 answers: without what we know of our own writes.
+    pub fn reader(&self) -> Arc<dyn Ec2Read> {
+        self.read.clone()
+    }
+
+    /// The port for writing. Every write waits for its token, the most urgent first, and is remembered for
+    /// [`Worker::observe`].
+    pub fn writer(&self, urgency: Urgency) -> Arc<dyn Ec2Write> {
+        let Common { lanes, overlay } = &*self.common;
+        Arc::new(LanedWrite { inner: self.write.clone(), lanes: lanes.clone(), overlay: overlay.clone(), urgency })
+    }
+
+    /// This object manages this group: it is woken when a sweep shows a difference, or does not show the group.
+    pub fn managed(&self, key: &Key, id: &SecurityGroupId) {
+        self.ledger.manage(key, id);
+    }
+
+    /// There is nothing to do for this object as long as its group is as it was last shown: sweeps that show exactly this wake
+    /// nobody. To be called with what the last read for the object gave, also when differences remain that are only reported.
+    pub fn settled<'a>(&self, key: &Key, view: impl Into<View<'a>>) {
+        let view = view.into();
+        self.ledger.settled(key, view, self.around.clock.instant());
+        self.common.overlay.at_rest(view.id());
+    }
+
+    /// The object is gone, or its group is no longer here.
+    pub fn forget(&self, key: &Key) {
+        self.ledger.forget(key);
+        self.lists.forget(key);
+    }
+
+    /// Whether a group is being written, or was within `Timings::overlay_limit`: what a read does not show, or shows altered,
+    /// needs a second read that agrees. True for every group as long after a start: what the process before us wrote is not known.
+    pub fn wrote_recently(&self, id: &SecurityGroupId) -> bool {
+        self.common.overlay.wrote_recently(id)
+    }
+
+    /// Tells that a look at the object's group showed something absent or altered, for [`Worker::stormy`].
+    pub fn differs(&self, key: &Key) {
+        self.ledger.differs(key);
+    }
+
+    /// Whether the last sweep, or the looks since, showed more than 20 managed groups other than they were: then what is absent
+    /// or altered needs a second read that agrees.
+    pub fn stormy(&self) -> bool {
+        self.ledger.is_stormy()
+    }
+
+    /// A VPC; kept for `Timings::lookup`.
+    pub async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
+        Ok(self.vpcs(&VpcQuery::Id(id.clone())).await?.into_iter().find(|vpc| vpc.id == *id))
+    }
+
+    /// VPCs; kept for `Timings::lookup` if there are any.
+    pub async fn vpcs(&self, query: &VpcQuery) -> Result<Vec<VpcFacts>, CloudError> {
+        self.vpcs.get(query).await
+    }
+
+    /// All prefix lists of a name that the account can use; kept for `Timings::lookup` if there are any.
+    pub async fn prefix_list_named(&self, name: &str) -> Result<Vec<PrefixListFacts>, CloudError> {
+        self.lists.named(name).await
+    }
+
+    /// What is known of these prefix lists, those that exist. They are the ones the object uses from now on: each sweep reads
+    /// the customers' again, and wakes the object when one has changed.
+    pub async fn prefix_lists(
+        &self,
+        key: &Key,
+        ids: &BTreeSet<PrefixListId>,
+    ) -> Result<BTreeMap<PrefixListId, PrefixListFacts>, CloudError> {
+        let (lists, wake) = self.lists.of(key, ids).await?;
+        self.wake(wake);
+        Ok(lists)
+    }
+
+    /// Prefix lists of the object that have changed and of which it has not taken note ([`Worker::noted_list_changes`]).
+    pub fn list_changes(&self, key: &Key) -> Vec<ListChange> {
+        self.lists.changes(key)
+    }
+
+    /// The object has taken note of these changes: they are in its status.
+    pub fn noted_list_changes(&self, key: &Key, changes: &[ListChange]) {
+        self.lists.noted(key, changes);
+    }
+
+    pub(super) fn wake(&self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys {
+            // Nobody listens only when the engine is ending.
+            let _ = self.around.wake.send(key);
+        }
+    }
+
+    /// Takes other settings over.
+    pub(super) fn set(&self, settings: &RegionSettings) {
+        let former = self.place();
+        let changed = self.settings.send_if_modified(|now| {
+            let changed = now != settings;
+            now.clone_from(settings);
+            changed
+        });
+        if changed {
+            self.common.lanes.set_share(self.number, settings.api_share);
+        }
+        if former != self.place() {
+            self.around.metrics.forget(&former);
+        }
+    }
+
+    /// Whose series its metrics are.
+    pub(super) fn place(&self) -> Place {
+        Place { account: self.settings.borrow().account_name.clone(), region: self.region.to_string() }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.common.lanes.release(self.number);
+    }
+}
