@@ -273,10 +273,10 @@ enum Turn {
 }
 
 impl Lane {
-    fn new(shape: Shape, share: f64, now: Instant, recovery: Duration) -> Self {
+    fn new(bucket: Shape, share: f64, now: Instant, recovery: Duration) -> Self {
         let state = State {
-            whole: Bucket::full(shape),
-            share: Bucket::full(shape.part(share)),
+            whole: Bucket::full(bucket),
+            share: Bucket::full(bucket.part(share)),
             pace: 1.0,
             paced: now,
             halved: None,
@@ -284,7 +284,7 @@ impl Lane {
             waiting: BTreeMap::new(),
             next: 0,
         };
-        Self { shape, recovery, state: Mutex::new(state) }
+        Self { shape: bucket, recovery, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -334,23 +334,21 @@ impl Lane {
     }
 
     fn fill(&self, state: &mut State, now: Instant) {
-        let seconds = now.duration_since(state.filled).as_secs_f64();
-        state.filled = now;
-        let pace = state.pace;
-        state.whole.fill(seconds, pace);
-        state.share.fill(seconds, pace);
         while state.pace < 1.0 && now.duration_since(state.paced) >= self.recovery {
+            let recovered = state.paced + self.recovery;
+            state.fill(recovered);
             state.pace = (state.pace * 2.0).min(1.0);
-            state.paced += self.recovery;
+            state.paced = recovered;
         }
+        state.fill(now);
     }
 
     fn set_share(&self, share: f64, now: Instant) {
         let mut state = self.lock();
         self.fill(&mut state, now);
-        let shape = self.shape.part(share);
+        let part = self.shape.part(share);
         // A larger share does not come filled: changing it back and forth must not make tokens.
-        state.share = Bucket { shape, level: state.share.level.min(shape.size) };
+        state.share = Bucket { shape: part, level: state.share.level.min(part.size) };
         ring(&state);
     }
 
@@ -371,6 +369,16 @@ impl Lane {
             state.pace = (state.pace / 2.0).max(SLOWEST);
             state.halved = Some(now);
         }
+    }
+}
+
+impl State {
+    /// At one pace.
+    fn fill(&mut self, until: Instant) {
+        let seconds = until.duration_since(self.filled).as_secs_f64();
+        self.filled = self.filled.max(until);
+        self.whole.fill(seconds, self.pace);
+        self.share.fill(seconds, self.pace);
     }
 }
 

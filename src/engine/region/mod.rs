@@ -5,7 +5,7 @@
 //! [`Worker::settled`] when all is well.
 //!
 //! Rooms: `loader` (reads that share calls) · `cache` · `lanes` (token buckets and who goes first) · `decorate` (the ports behind
-//! them) · `overlay` (own writes against stale reads) · `fingerprint`, `ledger` (what each group was when all was well) · `sweep` ·
+//! them) · `overlay`, `expected` (own writes against stale reads) · `fingerprint`, `ledger` (what each group was when all was well) · `sweep` ·
 //! `lists` (prefix lists in use).
 //!
 //! A pass, in short: `first_sweep` at start → `managed` → `listed_since` → if the group is not as it should be, or was written
@@ -17,6 +17,7 @@
 
 mod cache;
 mod decorate;
+mod expected;
 mod fingerprint;
 mod lanes;
 mod ledger;

@@ -27,6 +27,8 @@ use crate::core::model::{Atom, GroupFacts, LiveRule, NewRule, Observed, RuleId, 
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::{CloudError, Receipt};
 
+use super::expected::{Expected, Sighting, expect};
+
 /// What a write that EC2 answered with success did.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Deed<'a> {
@@ -63,7 +65,7 @@ struct Notes {
     /// When we deleted it.
     deleted: Option<Instant>,
     rows: BTreeMap<RuleId, Row>,
-    tags: BTreeMap<String, Expected<Option<String>>>,
+    tags: BTreeMap<String, Expected<Tag>>,
     /// What was last read for a pass that may be about to write: what a stale read may go on showing.
     before: Option<Before>,
 }
@@ -74,79 +76,24 @@ struct Before {
     tags: Tags,
 }
 
-/// When something was written, and the earliest read begun after that which has shown it.
-#[derive(Clone, Copy)]
-struct Sighting {
-    returned: Instant,
-    shown: Option<Instant>,
+/// What a group has under a tag's key.
+#[derive(Clone, PartialEq, Eq)]
+enum Tag {
+    Absent,
+    Is(String),
 }
 
-impl Sighting {
-    fn new(returned: Instant) -> Self {
-        Self { returned, shown: None }
+impl Tag {
+    fn of(tags: &Tags, key: &str) -> Self {
+        tags.get(key).map_or(Self::Absent, |value| Self::Is(value.clone()))
     }
-
-    fn show(&mut self, began: Instant) {
-        if began >= self.returned {
-            self.shown = Some(self.shown.map_or(began, |shown| shown.min(began)));
-        }
-    }
-
-    /// Whether a read that contradicts the write is newer than it.
-    fn is_over(&self, began: Instant) -> bool {
-        began >= self.returned && self.shown.is_some_and(|shown| began >= shown)
-    }
-}
-
-/// A value we gave something.
-struct Expected<T> {
-    value: T,
-    /// What a stale read may show instead; `None`: anything, since nobody knows what was there.
-    stale: Option<Vec<T>>,
-    sighting: Sighting,
-    /// Whether the last read was believed, or showed this.
-    settled: bool,
-}
-
-impl<T: PartialEq + Clone> Expected<T> {
-    fn new(value: T, stale: Option<Vec<T>>, returned: Instant) -> Self {
-        Self { value, stale, sighting: Sighting::new(returned), settled: false }
-    }
-
-    /// The value to take in place of the one read; `None`: the read is right.
-    fn instead_of(&mut self, read: &T, began: Instant) -> Option<T> {
-        let may_be_stale = self.stale.as_ref().is_none_or(|stale| stale.contains(read));
-        if *read == self.value {
-            // A value that we gave it before, and now again, is no proof that the read is a new one.
-            self.settled = self.stale.is_none() || !may_be_stale;
-            if self.settled {
-                self.sighting.show(began);
-            }
-            return None;
-        }
-        self.settled = !may_be_stale || self.sighting.is_over(began);
-        (!self.settled).then(|| self.value.clone())
-    }
-}
-
-/// Gives a value again. Where the last read showed the truth, that is what a stale read may go on showing; before that, all that
-/// it may have been since.
-fn expect<T: PartialEq + Clone>(slot: &mut Option<Expected<T>>, value: T, before: Option<T>, returned: Instant) {
-    let stale = match slot.take() {
-        Some(Expected { value: former, stale, sighting: _, settled: false }) => stale.map(|mut stale| {
-            stale.push(former);
-            stale
-        }),
-        Some(Expected { value: _, stale: _, sighting: _, settled: true }) | None => before.map(|before| vec![before]),
-    };
-    *slot = Some(Expected::new(value, stale, returned));
 }
 
 enum Row {
     /// We revoked it then.
     Revoked(Instant),
     /// We authorized or altered it.
-    Kept(Kept),
+    Kept(Box<Kept>),
 }
 
 #[derive(Default)]
@@ -192,8 +139,8 @@ impl Kept {
     /// When it was last written.
     fn last(&self) -> Option<Instant> {
         let made = self.made.as_ref().map(|(_, sighting)| sighting.returned);
-        let atom = self.atom.as_ref().map(|expected| expected.sighting.returned);
-        made.max(atom).max(self.description.as_ref().map(|expected| expected.sighting.returned))
+        let atom = self.atom.as_ref().map(Expected::returned);
+        made.max(atom).max(self.description.as_ref().map(Expected::returned))
     }
 }
 
@@ -254,9 +201,9 @@ impl Overlay {
             return None;
         }
         for (key, expected) in &mut notes.tags {
-            match expected.instead_of(&group.tags.get(key).cloned(), group_began) {
-                Some(Some(value)) => drop(group.tags.insert(key.clone(), value)),
-                Some(None) => drop(group.tags.remove(key)),
+            match expected.instead_of(&Tag::of(&group.tags, key), group_began) {
+                Some(Tag::Is(value)) => drop(group.tags.insert(key.clone(), value)),
+                Some(Tag::Absent) => drop(group.tags.remove(key)),
                 None => {}
             }
         }
@@ -306,11 +253,11 @@ impl Overlay {
         notes.wrote = notes.wrote.filter(|then| fresh(*then));
         notes.deleted = notes.deleted.filter(|then| fresh(*then));
         notes.before = notes.before.take().filter(|before| fresh(before.read));
-        notes.tags.retain(|_, expected| fresh(expected.sighting.returned));
+        notes.tags.retain(|_, expected| fresh(expected.returned()));
         notes.rows.retain(|_, row| match row {
             Row::Revoked(then) => fresh(*then),
             Row::Kept(kept) => {
-                if kept.atom.as_ref().is_some_and(|expected| now.duration_since(expected.sighting.returned) >= self.altered) {
+                if kept.atom.as_ref().is_some_and(|expected| now.duration_since(expected.returned()) >= self.altered) {
                     kept.let_go_of_atom();
                 }
                 kept.last().is_some_and(fresh)
@@ -337,7 +284,7 @@ impl Notes {
                         atom: Some(Expected::new(rule.atom.clone(), Some(Vec::new()), returned)),
                         description: Some(Expected::new(rule.description.clone(), Some(Vec::new()), returned)),
                     };
-                    self.rows.insert(rule.id.clone(), Row::Kept(kept));
+                    self.rows.insert(rule.id.clone(), Row::Kept(Box::new(kept)));
                 }
             }
             Deed::Revoke => {
@@ -360,14 +307,14 @@ impl Notes {
             }
             Deed::SetTags(tags) => {
                 for (key, value) in tags {
-                    let before = self.before.as_ref().map(|before| before.tags.get(key).cloned());
-                    self.expect_tag(key, Some(value.clone()), before, returned);
+                    let before = self.before.as_ref().map(|before| Tag::of(&before.tags, key));
+                    self.expect_tag(key, Tag::Is(value.clone()), before, returned);
                 }
             }
             Deed::RemoveTags(tags) => {
                 for (key, value) in tags {
                     // EC2 removed the key only if it had this value: another one is not what was there before.
-                    self.expect_tag(key, None, Some(Some(value.clone())), returned);
+                    self.expect_tag(key, Tag::Absent, Some(Tag::Is(value.clone())), returned);
                 }
             }
         }
@@ -376,13 +323,13 @@ impl Notes {
     /// What is remembered of a row, and the row as it was last read. `None`: we revoked it, so nothing can have been done to it.
     fn kept(&mut self, id: &RuleId) -> Option<(&mut Kept, Option<LiveRule>)> {
         let before = self.before.as_ref().and_then(|before| before.rows.get(id)).cloned();
-        match self.rows.entry(id.clone()).or_insert_with(|| Row::Kept(Kept::default())) {
+        match self.rows.entry(id.clone()).or_insert_with(|| Row::Kept(Box::default())) {
             Row::Kept(kept) => Some((kept, before)),
             Row::Revoked(_) => None,
         }
     }
 
-    fn expect_tag(&mut self, key: &str, value: Option<String>, before: Option<Option<String>>, returned: Instant) {
+    fn expect_tag(&mut self, key: &str, value: Tag, before: Option<Tag>, returned: Instant) {
         let mut slot = self.tags.remove(key);
         expect(&mut slot, value, before, returned);
         self.tags.extend(slot.map(|expected| (key.to_owned(), expected)));

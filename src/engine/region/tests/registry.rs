@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::model::AccountId;
 use crate::ports::cloud::{ErrorClass, Role, Route};
 
 use super::super::{RegionSettings, Urgency};
@@ -56,7 +57,7 @@ async fn an_account_that_fails_or_hangs_holds_up_nobody_else() {
     let told: Vec<(&str, bool)> = freshness.iter().map(|fresh| (fresh.region.as_str(), fresh.failure.is_some())).collect();
     assert_eq!(told, [("ap-south-1", true), ("eu-west-1", false), ("us-east-1", false)]);
     assert!(freshness[0].account.is_none() && freshness[0].last_sweep.is_none());
-    assert_eq!(freshness[1].account.as_ref().map(|account| account.as_str()), Some("111122223333"));
+    assert_eq!(freshness[1].account.as_ref().map(AccountId::as_str), Some("111122223333"));
 }
 
 #[tokio::test(start_paused = true)]
