@@ -1,9 +1,11 @@
 //! The reconcile, over the ports.
 //!
-//! Entry point: [`controller::run`]. [`execute`] walks one plan, [`region`] reads and writes EC2 for all passes.
+//! Entry point: [`controller::run`]. [`execute`] walks one plan; [`region`] reads for all of an account's Region together and keeps to
+//! EC2's limits; [`leader`] makes sure that one process writes.
 //!
 //! Invariant: nothing here knows which cloud SDK, cluster or file is behind a port.
 
 pub mod controller;
 pub mod execute;
+pub mod leader;
 pub mod region;

@@ -98,6 +98,12 @@ pub struct Timings {
     pub reference_poll: Duration,
     /// Longest one reconcile may take before it is given up as an error.
     pub reconcile_limit: Duration,
+    /// How long the account of an object that is being deleted is waited for, before the group is let go of.
+    pub account_grace: Duration,
+    /// After a group's tags were taken over: how long until its owner is read again, before anything else is written.
+    pub adoption_wait: Duration,
+    /// What all waits were divided by.
+    pub factor: u32,
     /// From one sweep of a Region to the next, where its `AwsAccount` does not say otherwise.
     pub sweep: Duration,
     /// From one deep sweep to the next: rules with their ids, and what changes so rarely that an hour's delay does not hurt.
@@ -121,6 +127,20 @@ pub struct Timings {
     pub reconnect: Duration,
     /// Without a throttle for this long, a lane that was slowed down doubles its pace.
     pub lane_recovery: Duration,
+    /// How long a renewal of the leader's Lease holds. Others count it from when they saw the renewal, the leader from before
+    /// it asked for it.
+    pub lease: Duration,
+    /// How long a leader tries to renew before it gives leadership up.
+    pub lease_renew_deadline: Duration,
+    /// Between two tries to take or to renew the Lease; by chance up to a fifth longer.
+    pub lease_retry: Duration,
+    /// How much of the lease must be left for an EC2 write to start: one attempt of 8 s, and a second to send it.
+    pub fence_margin: Duration,
+    /// How long whoever takes a Lease that was not released waits before it writes: the last call of the one before, who may
+    /// have been stopped just past its fence, comes to its end meanwhile.
+    pub takeover_wait: Duration,
+    /// How long the work may take to end once told to, before it is refused any further write.
+    pub wind_down: Duration,
 }
 
 impl Default for Timings {
@@ -137,6 +157,9 @@ impl Default for Timings {
             backoff_limit: Duration::from_secs(300),
             reference_poll: Duration::from_secs(30),
             reconcile_limit: Duration::from_secs(300),
+            account_grace: Duration::from_secs(3600),
+            adoption_wait: Duration::from_secs(10),
+            factor: 1,
             sweep: Duration::from_secs(60),
             deep_sweep: Duration::from_secs(3600),
             sweep_limit: Duration::from_secs(300),
@@ -148,6 +171,12 @@ impl Default for Timings {
             lookup: Duration::from_secs(60),
             reconnect: Duration::from_secs(5),
             lane_recovery: Duration::from_secs(30),
+            lease: Duration::from_secs(20),
+            lease_renew_deadline: Duration::from_secs(12),
+            lease_retry: Duration::from_secs(2),
+            fence_margin: Duration::from_secs(9),
+            takeover_wait: Duration::from_secs(8),
+            wind_down: Duration::from_secs(60),
         }
     }
 }
@@ -157,6 +186,11 @@ impl Default for Timings {
 const LEASE_FACTOR: u32 = 4;
 
 impl Timings {
+    /// A wait that users set, or that stands where it is used, divided as all others were.
+    pub fn scaled(&self, wait: Duration) -> Duration {
+        wait / self.factor.max(1)
+    }
+
     /// Every wait divided, for tests; the limits of what may take long stay.
     #[must_use]
     pub fn divided_by(self, factor: u32) -> Self {
@@ -173,6 +207,9 @@ impl Timings {
             backoff_limit,
             reference_poll,
             reconcile_limit,
+            account_grace,
+            adoption_wait,
+            factor: before,
             sweep,
             deep_sweep,
             sweep_limit,
@@ -184,6 +221,12 @@ impl Timings {
             lookup,
             reconnect,
             lane_recovery,
+            lease,
+            lease_renew_deadline,
+            lease_retry,
+            fence_margin,
+            takeover_wait,
+            wind_down,
         } = self;
         let lease_factor = factor.min(LEASE_FACTOR);
         Self {
@@ -199,6 +242,9 @@ impl Timings {
             backoff_limit: backoff_limit / factor,
             reference_poll: reference_poll / factor,
             reconcile_limit,
+            account_grace: account_grace / factor,
+            adoption_wait: adoption_wait / factor,
+            factor: before.saturating_mul(factor),
             sweep: sweep / factor,
             deep_sweep: deep_sweep / factor,
             sweep_limit,
@@ -210,6 +256,12 @@ impl Timings {
             lookup: lookup / factor,
             reconnect: reconnect / factor,
             lane_recovery: lane_recovery / factor,
+            lease: lease / lease_factor,
+            lease_renew_deadline: lease_renew_deadline / lease_factor,
+            lease_retry: lease_retry / lease_factor,
+            fence_margin: fence_margin / lease_factor,
+            takeover_wait: takeover_wait / lease_factor,
+            wind_down: wind_down / lease_factor,
         }
     }
 }

@@ -189,6 +189,12 @@ impl Regions {
         });
     }
 
+    /// The object is gone, whichever account it was in.
+    pub fn forget(&self, key: &Key) {
+        let workers: Vec<Arc<Worker>> = self.lock().by_route.values().filter_map(|slot| slot.worker()).collect();
+        workers.iter().for_each(|worker| worker.forget(key));
+    }
+
     /// How fresh each route's picture is, in the order of the routes.
     pub fn freshness(&self) -> Vec<Freshness> {
         let slots: Vec<(Route, Arc<Slot>)> =

@@ -74,6 +74,7 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_invalid_objects {}",
         "sgwarden_last_successful_reconcile_timestamp_seconds {}",
         "sgwarden_last_sweep_timestamp_seconds {account,region}",
+        "sgwarden_leader {}",
         "sgwarden_managed_groups {}",
         "sgwarden_reconcile_errors_total {class}",
         "sgwarden_reconcile_panics_total {}",
