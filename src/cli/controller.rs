@@ -66,7 +66,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
 #[cfg(feature = "aws")]
 pub(super) fn aws_connector(clock: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
     use crate::adapters::aws::{AwsConnector, AwsOptions};
-    Ok(Arc::new(AwsConnector::new(AwsOptions::new().clock(clock.clone()))))
+    Ok(Arc::new(AwsConnector::new(AwsOptions::default().clock(clock.clone()))))
 }
 
 /// There is no AWS in this build.

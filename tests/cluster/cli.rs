@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use sgwarden::adapters::aws::{AwsConnector, AwsOptions};
 use sgwarden::api::{TAG_CLUSTER, TAG_OWNER};
 use sgwarden::core::model::{Direction, SecurityGroupId, Tags};
-use sgwarden::ports::cloud::{Connect, Ec2, GroupQuery};
+use sgwarden::ports::cloud::{Connect, Ec2, GroupQuery, Route};
 
 use crate::rejected::ACCEPTED;
 use crate::support::controlplane::{ControlPlane, install_crypto_provider};
@@ -161,8 +161,8 @@ impl StandIn {
     pub(crate) async fn intruder(&self) -> Ec2 {
         install_crypto_provider();
         let region = "eu-west-1".parse().unwrap();
-        let options = AwsOptions::new(vec!["eu-west-1".parse().unwrap()]).endpoint(self.exports["AWS_ENDPOINT_URL_EC2"].clone());
-        AwsConnector::new(options.credentials("AKIA111122223333MALLORY", "x")).connect(&region).await.unwrap()
+        let options = AwsOptions::default().endpoint(self.exports["AWS_ENDPOINT_URL_EC2"].clone());
+        AwsConnector::new(options.credentials("AKIA111122223333MALLORY", "x")).connect(&Route::own(region)).await.unwrap()
     }
 
     async fn aws(&self, arguments: &[&str]) -> Value {

@@ -1,16 +1,17 @@
-//! Broken doors: reads that panic, an apiserver that does not answer. And what may never happen while an object goes or cannot be
+//! Broken doors: creations that panic, an apiserver that does not answer. And what may never happen while an object goes or cannot be
 //! understood.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use futures::stream::BoxStream;
-use kube::runtime::watcher;
+use k8s_openapi::api::core::v1::Namespace;
 
-use sgwarden::api::{SecurityGroup, SecurityGroupStatus};
-use sgwarden::core::model::{Direction, GroupFacts, LiveRule, NewRule, Region, SecurityGroupId, Tags, VpcFacts, VpcId};
-use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Ec2Read, GroupQuery, Interface};
-use sgwarden::ports::objects::{Guarded, Notice, Objects, ObjectsError};
+use sgwarden::api::{
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
+};
+use sgwarden::core::model::{Direction, NewRule, RuleId, SecurityGroupId, Tags};
+use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Ec2Write, GroupQuery, NewGroup, Receipt, Route};
+use sgwarden::ports::objects::{Notice, Objects, ObjectsError, Watch};
 
 use crate::rig::{Rig, VPC, condition, group_id};
 
@@ -44,48 +45,65 @@ fn query(rig: &Rig, params: &[(&str, &str)], element: &str) -> String {
     rest.split('<').next().unwrap().to_owned()
 }
 
-/// A way to EC2 whose first reads are broken in the worst way.
+/// A way to EC2 whose first creations are broken in the worst way.
 struct Panicking {
     inner: Arc<dyn Connect>,
     panics: Arc<AtomicUsize>,
 }
 
-struct PanickingRead {
-    inner: Arc<dyn Ec2Read>,
+struct PanickingWrite {
+    inner: Arc<dyn Ec2Write>,
     panics: Arc<AtomicUsize>,
 }
 
 #[async_trait::async_trait]
 impl Connect for Panicking {
-    fn regions(&self) -> Vec<Region> {
-        self.inner.regions()
-    }
-
-    async fn connect(&self, region: &Region) -> Result<Ec2, CloudError> {
-        let ec2 = self.inner.connect(region).await?;
-        let read = Arc::new(PanickingRead { inner: ec2.read, panics: self.panics.clone() });
-        Ok(Ec2 { read, ..ec2 })
+    async fn connect(&self, route: &Route) -> Result<Ec2, CloudError> {
+        let ec2 = self.inner.connect(route).await?;
+        let write = Arc::new(PanickingWrite { inner: ec2.write, panics: self.panics.clone() });
+        Ok(Ec2 { write, ..ec2 })
     }
 }
 
 #[async_trait::async_trait]
-impl Ec2Read for PanickingRead {
-    async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {
+impl Ec2Write for PanickingWrite {
+    async fn create_group(&self, group: &NewGroup) -> Result<Receipt, CloudError> {
         let left = self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         assert!(left.is_err(), "a planted panic");
-        self.inner.groups(query).await
+        self.inner.create_group(group).await
     }
 
-    async fn rules(&self, group: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
-        self.inner.rules(group).await
+    async fn delete_group(&self, group: &SecurityGroupId) -> Result<Receipt, CloudError> {
+        self.inner.delete_group(group).await
     }
 
-    async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
-        self.inner.vpc(id).await
+    async fn authorize(&self, group: &SecurityGroupId, direction: Direction, rules: &[NewRule]) -> Result<Receipt, CloudError> {
+        self.inner.authorize(group, direction, rules).await
     }
 
-    async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
-        self.inner.interfaces(group).await
+    async fn revoke(&self, group: &SecurityGroupId, direction: Direction, rules: &[RuleId]) -> Result<Receipt, CloudError> {
+        self.inner.revoke(group, direction, rules).await
+    }
+
+    async fn modify(&self, group: &SecurityGroupId, rules: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError> {
+        self.inner.modify(group, rules).await
+    }
+
+    async fn describe(
+        &self,
+        group: &SecurityGroupId,
+        direction: Direction,
+        rules: &[(RuleId, Option<String>)],
+    ) -> Result<Receipt, CloudError> {
+        self.inner.describe(group, direction, rules).await
+    }
+
+    async fn set_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
+        self.inner.set_tags(group, tags).await
+    }
+
+    async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
+        self.inner.remove_tags(group, tags).await
     }
 }
 
@@ -108,8 +126,36 @@ struct Silent {
 
 #[async_trait::async_trait]
 impl Objects for Silent {
-    fn watch(&self) -> BoxStream<'static, Result<watcher::Event<Guarded>, watcher::Error>> {
+    fn watch(&self) -> Watch<SecurityGroup> {
         self.inner.watch()
+    }
+
+    fn watch_cidr_sets(&self) -> Watch<CidrSet> {
+        self.inner.watch_cidr_sets()
+    }
+
+    fn watch_accounts(&self) -> Watch<AwsAccount> {
+        self.inner.watch_accounts()
+    }
+
+    fn watch_namespaces(&self) -> Watch<Namespace> {
+        self.inner.watch_namespaces()
+    }
+
+    fn watch_grants(&self) -> Watch<ReferenceGrant> {
+        self.inner.watch_grants()
+    }
+
+    async fn write_cidr_set_status(&self, set: &CidrSet, status: &CidrSetStatus) -> Result<(), ObjectsError> {
+        self.inner.write_cidr_set_status(set, status).await
+    }
+
+    async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError> {
+        self.inner.write_account_status(account, status).await
+    }
+
+    async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError> {
+        self.inner.hold_account(account, held).await
     }
 
     async fn write_status(&self, object: &SecurityGroup, status: &SecurityGroupStatus) -> Result<SecurityGroup, ObjectsError> {

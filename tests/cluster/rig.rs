@@ -22,9 +22,10 @@ use sgwarden::adapters::kube::KubeObjects;
 use sgwarden::adapters::sim::{Config, Sim, VpcSeed, serve};
 use sgwarden::api::{SecurityGroup, crds};
 use sgwarden::core::model::{LiveRule, SecurityGroupId, Tags};
-use sgwarden::engine::controller::{Parts, run};
+use sgwarden::engine::controller::{Leadership, OwnAccount, Parts, run};
+use sgwarden::engine::leader::Fence;
 use sgwarden::ports::clock::{Clock, Timings};
-use sgwarden::ports::cloud::{Connect, Ec2, GroupQuery};
+use sgwarden::ports::cloud::{Connect, Ec2, GroupQuery, Route};
 use sgwarden::ports::metrics::{Health, Metrics};
 use sgwarden::ports::objects::Objects;
 
@@ -54,6 +55,10 @@ pub(crate) struct Rig {
 fn timings() -> Timings {
     Timings {
         reread: Duration::from_millis(400),
+        sweep: Duration::from_millis(400),
+        deep_sweep: Duration::from_secs(2),
+        confirm: Duration::from_millis(50),
+        adoption_wait: Duration::from_millis(100),
         absence: Duration::from_millis(1500),
         visibility: Duration::from_millis(1500),
         settle: Duration::from_millis(50),
@@ -70,7 +75,7 @@ fn timings() -> Timings {
 fn connector(address: SocketAddr, key: &str) -> Arc<dyn Connect> {
     let limits = CallLimits { read_attempts: 1, ..CallLimits::default() };
     let options =
-        AwsOptions::new(vec!["eu-west-1".parse().unwrap()]).endpoint(format!("http://{address}")).credentials(key, "not-checked");
+        AwsOptions::default().endpoint(format!("http://{address}")).credentials(key, "not-checked");
     Arc::new(AwsConnector::new(options.limits(limits)))
 }
 
@@ -110,7 +115,7 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let intruder = AwsConnector::new(
-            AwsOptions::new(vec!["eu-west-1".parse().unwrap()]).credentials("AKIA111122223333MALLORY", "x").in_process({
+            AwsOptions::default().credentials("AKIA111122223333MALLORY", "x").in_process({
                 let sim = sim.clone();
                 move |request| sim.handle(request)
             }),
@@ -119,7 +124,7 @@ impl Rig {
             plane,
             client: plane.client().await,
             namespace: plane.namespace(prefix).await,
-            intruder: intruder.connect(&"eu-west-1".parse().unwrap()).await.unwrap(),
+            intruder: intruder.connect(&Route::own("eu-west-1".parse().unwrap())).await.unwrap(),
             sim,
             metrics: Metrics::default(),
             address,
@@ -184,6 +189,9 @@ impl Rig {
             health: Health::new(&clock),
             clock,
             cluster: self.namespace.clone(),
+            former_clusters: Vec::new(),
+            own: OwnAccount { id: None, regions: vec!["eu-west-1".parse().unwrap()], namespaces: None },
+            leadership: Leadership { leases: None, identity: self.namespace.clone(), fence: Fence::always() },
             concurrency: 4,
         };
         let stop = CancellationToken::new();

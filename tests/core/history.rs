@@ -233,7 +233,7 @@ impl Story {
                 "u2".clone_into(&mut world.owner.uid);
                 (world.vouched, world.applied, world.recorded) = (None, None, None);
                 // Without both tags it would be nobody's group.
-                let tags = world.owner.search_tags();
+                let tags = world.owner.search_tags().remove(0);
                 world.cloud.tags().extend(tags);
             }
         }

@@ -234,6 +234,7 @@ impl Scenario {
             approved: None,
             adopting: limits.adopting,
             suspend_ended: limits.suspend_ended,
+            ..Restraint::default()
         }
     }
 

@@ -114,6 +114,6 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
 
 fn connector(sim: &Sim, key: &str) -> Arc<dyn Connect> {
     let sim = sim.clone();
-    let options = AwsOptions::new().credentials(key, "not-checked").in_process(move |request| sim.handle(request));
+    let options = AwsOptions::default().credentials(key, "not-checked").in_process(move |request| sim.handle(request));
     Arc::new(AwsConnector::new(options))
 }
