@@ -4,8 +4,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use sgwarden::api::Mode;
 use sgwarden::core::audit::items;
+use sgwarden::core::desired::Policy;
 use sgwarden::core::plan::{Plan, Purpose, Report, Step, render};
 use sgwarden::core::status::{Tracking, track};
 
@@ -116,7 +116,8 @@ fn steps(plan: &Plan) -> String {
 
 /// The drift record that the status would get.
 fn drift(report: &Report) -> String {
-    let tracking = Tracking { group: "sg", now: jiff::Timestamp::UNIX_EPOCH, mode: Mode::Enforce, trace_id: "t" };
+    let tracking =
+        Tracking { group: "sg", now: jiff::Timestamp::UNIX_EPOCH, policy: &Policy::default(), desired: None, trace_id: "t" };
     let mut text = String::from("drift\n");
     for atom in track(&[], report, tracking).into_iter().flat_map(|record| record.atoms) {
         let part = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
