@@ -28,7 +28,7 @@ pub const MAX_DRIFT: usize = 10;
 /// The most atoms in one drift record; `count` tells how many there were.
 pub const MAX_DRIFT_ATOMS: usize = 20;
 /// The most differences that a drift record knows again beside those it lists: many, and still little beside the rules.
-pub const MAX_DRIFT_UNLISTED: usize = 500;
+pub const MAX_DRIFT_UNLISTED: usize = 300;
 /// The characters of a digest in [`DriftRecord::unlisted`].
 pub const DRIFT_DIGEST: usize = 12;
 /// The most steps in [`PlanSummary::steps`]; `count` tells how many there are.
@@ -40,6 +40,8 @@ pub const MAX_EXPIRED: usize = 512;
 pub const MAX_EXPIRED_LINE: usize = 480;
 /// The most entries in [`SecurityGroupStatus::expiring`]; the soonest are kept.
 pub const MAX_EXPIRING: usize = 50;
+/// The most characters in an entry of [`SecurityGroupStatus::expiring`]: a direction, the name of a rule, a time.
+pub const MAX_EXPIRY: usize = 128;
 /// The most entries in [`SecurityGroupStatus::pins`].
 pub const MAX_PINS: usize = 128;
 /// The most characters in an entry of [`SecurityGroupStatus::pins`]: a word, a name of AWS's 255 characters, an id.
@@ -212,7 +214,7 @@ pub struct SecurityGroupStatus {
 
     /// Rules that expire within a day, as in expired; the soonest 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_EXPIRING), inner(length(max = MAX_TEXT)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = MAX_EXPIRING), inner(length(max = MAX_EXPIRY)), extend("x-kubernetes-list-type" = "atomic"))]
     pub expiring: Vec<String>,
 
     /// Since when reverts are suspended, such as 2026-12-24T18:00:00Z. Survives the end of a suspend for an hour.

@@ -6,7 +6,7 @@
 //! - `lives`: whole lives of a group, with crashes and intruders;
 //! - `drift`: who did it, by a table of our own;
 //! - `canonical`: text forms and EC2's fields read back;
-//! - `status`: what an object's status says over several passes.
+//! - `status` and its kin: what an object's status says over several passes, what people are told, and that it always fits.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,4 +26,7 @@ mod properties;
 mod scenario;
 mod status;
 mod status_bounds;
+mod status_drift;
+mod status_kinds;
+mod status_notices;
 mod worlds;

@@ -1,16 +1,25 @@
-//! What an object's status says over several passes: drift records, conditions, and what people are told.
+//! What an object's status says over several passes: conditions, and the fields beside them.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use proptest::prelude::*;
 use strum::IntoEnumIterator;
 
-use sgwarden::api::conditions::{DELETION_BLOCKED, DRIFTED, READY, RECONCILING, REFERENCES_RESOLVED, STALLED, SYNCED};
-use sgwarden::api::{DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, Mode, SecurityGroupStatus};
-use sgwarden::core::desired::{Declaration, Desired};
-use sgwarden::core::model::{AccountId, Region};
-use sgwarden::core::status::{Facts, Reason, Standing, Tracking, build, is_open, notices, track};
+use sgwarden::api::conditions::{
+    DELETION_BLOCKED, DRIFTED, LIMITED, READY, RECONCILING, REFERENCES_RESOLVED, STALLED, SUSPENDED, SYNCED,
+};
+use sgwarden::api::{Approval, Approved, DriftRecord, Mode, SecurityGroupStatus, UndeclaredRules, Usage};
+use sgwarden::core::desired::{Declaration, Desired, Policy, Toleration};
+use sgwarden::core::model::{AccountId, Direction, Region, VpcId, Weight};
+use sgwarden::core::plan::TAG_ORIGIN;
+use sgwarden::core::status::{
+    Enforcement, Facts, Family, HeldUp, OverQuota, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build,
+    is_open, keep_failure, next_news, track,
+};
 
-use crate::history::{Pass, World};
+use crate::history::{Pass, World, story};
 use crate::scenario::Scenario;
 
 /// A group with one rule, as declared.
@@ -29,12 +38,37 @@ status:
   rules:
     - 1 https ingress tcp 443 from 0.0.0.0/0 | Allow HTTPS
 ";
+pub(crate) const GROUP: &str = "sg-0000000000000aaaa";
+pub(crate) const SSH: &str = "ingress tcp 22 from 0.0.0.0/0";
+const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+/// What a pass may know beside the group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct More<'a> {
+    pub(crate) pending: Option<Pending<'a>>,
+    pub(crate) over_quota: &'a [OverQuota],
+    pub(crate) held_up: Option<HeldUp>,
+    pub(crate) rules_per_group: Option<u32>,
+    pub(crate) war: Option<&'a str>,
+    pub(crate) pins: Option<&'a BTreeSet<String>>,
+    pub(crate) moved: &'a [String],
+    pub(crate) expired: Option<&'a BTreeSet<String>>,
+    pub(crate) approved: Option<Approved>,
+    pub(crate) usage: Option<Usage>,
+    /// It does not know the account: nor then how far it may go.
+    pub(crate) no_account: bool,
+    /// It could not look at the group.
+    pub(crate) blind: bool,
+}
 
 /// An object under watch: its group, and the status of the last look.
 pub(crate) struct Watched {
     pub(crate) world: World,
     pub(crate) declaration: Declaration,
     pub(crate) desired: Desired,
+    pub(crate) policy: Policy,
+    pub(crate) suspended: Option<SuspendedUntil>,
+    pub(crate) overruled: Vec<String>,
     pub(crate) status: SecurityGroupStatus,
     seconds: i64,
 }
@@ -47,44 +81,94 @@ impl Watched {
     pub(crate) fn of(scenario: &str, mode: Mode) -> Self {
         let scenario = Scenario::read(scenario);
         let world = scenario.world();
-        let declaration = Declaration { mode, ..scenario.declaration() };
+        let declaration = scenario.declaration();
         let desired = declaration.resolve(&scenario.lookups(world.cloud.group.as_ref()));
-        Self { world, declaration, desired, status: SecurityGroupStatus::default(), seconds: 0 }
+        Self {
+            world,
+            declaration,
+            desired,
+            policy: Policy { mode, ..Policy::default() },
+            suspended: None,
+            overruled: Vec::new(),
+            status: SecurityGroupStatus::default(),
+            seconds: 0,
+        }
     }
 
     /// Some seconds after six in the evening.
-    fn now(&self) -> Timestamp {
-        start().checked_add(jiff::SignedDuration::from_secs(self.seconds)).unwrap()
+    pub(crate) fn now(&self) -> Timestamp {
+        start().checked_add(SignedDuration::from_secs(self.seconds)).unwrap()
+    }
+
+    pub(crate) fn wait(&mut self, seconds: i64) {
+        self.seconds += seconds;
+    }
+
+    /// Suspends reverts for some minutes from now.
+    pub(crate) fn suspend(&mut self, minutes: i64) {
+        self.policy.suspended = true;
+        let until = self.now().checked_add(SignedDuration::from_mins(minutes)).unwrap();
+        self.suspended = Some(SuspendedUntil { since: self.now(), until, reason: "incident 4711".to_owned(), capped: false });
+    }
+
+    pub(crate) fn tracking(&self) -> Tracking<'_> {
+        Tracking { group: GROUP, now: self.now(), policy: &self.policy, desired: Some(&self.desired), trace_id: "trace" }
     }
 
     /// The records a look at the group leads to.
     fn records(&self) -> Vec<DriftRecord> {
-        let report = self.world.plan(&self.desired).report;
-        let with = Tracking { group: "sg-0000000000000aaaa", now: self.now(), mode: self.declaration.mode, trace_id: "trace" };
-        track(&self.status.drift, &report, with)
+        track(&self.status.drift, &self.world.plan(&self.desired).report, self.tracking())
     }
 
-    /// The status after a look at the group, a minute after the last.
+    /// The status after a look at the group, a minute after the last. Returns the one before.
     pub(crate) fn look(&mut self, standing: Standing) -> SecurityGroupStatus {
-        self.seconds += 60;
+        self.look_with(standing, More::default())
+    }
+
+    /// The same, with more that the pass knows.
+    pub(crate) fn look_with(&mut self, standing: Standing, more: More<'_>) -> SecurityGroupStatus {
+        self.wait(60);
+        self.suspended = self.suspended.take().filter(|suspended| suspended.until > self.now());
+        self.policy.suspended = self.suspended.is_some();
         let Pass { plan, report } = self.world.plan(&self.desired);
         let observed = self.world.cloud.observe();
-        let (account, region): (AccountId, Region) = ("111122223333".parse().unwrap(), "eu-west-1".parse().unwrap());
+        let (account, region, vpc): (AccountId, Region, VpcId) =
+            ("111122223333".parse().unwrap(), "eu-west-1".parse().unwrap(), "vpc-0a1b2c3d".parse().unwrap());
+        let observing = self.policy.mode == Mode::Observe && !plan.is_empty();
+        let enforcement = Enforcement { policy: &self.policy, suspended: self.suspended.as_ref(), overruled: &self.overruled };
         let before = self.status.clone();
         self.status = build(Facts {
-            generation: 3,
-            now: self.now(),
-            previous: &before,
             declaration: Some(&self.declaration),
-            place: Some((&account, &region)),
-            desired: Some(&self.desired),
-            observed: observed.as_ref(),
-            remaining: Some((&plan, &report)),
+            enforcement: (!more.no_account).then_some(enforcement),
+            place: Some(Place { name: "prod", account: &account, region: &region, vpc: &vpc }),
+            desired: (!more.blind).then_some(&self.desired),
+            observed: observed.as_ref().filter(|_| !more.blind),
+            remaining: (!more.blind).then_some((&plan, &report)),
+            pending: more.pending.or(observing.then_some(Pending { plan: &plan, hash: HASH, wait: None })),
+            over_quota: more.over_quota,
+            held_up: more.held_up,
+            rules_per_group: more.rules_per_group,
             vouched: self.world.vouched.clone(),
             drift: self.records(),
-            standing,
+            war: more.war,
+            pins: more.pins,
+            moved: more.moved,
+            expired: more.expired,
+            approved: more.approved,
+            usage: more.usage,
+            ..Facts::of(&before, 3, self.now(), standing)
         });
         before
+    }
+
+    /// A look at a group whose changes wait.
+    pub(crate) fn look_waiting(&mut self, wait: Wait<'_>) -> SecurityGroupStatus {
+        self.look_waiting_for(HASH, wait)
+    }
+
+    pub(crate) fn look_waiting_for(&mut self, hash: &str, wait: Wait<'_>) -> SecurityGroupStatus {
+        let plan = self.world.plan(&self.desired).plan;
+        self.look_with(Standing::Done, More { pending: Some(Pending { plan: &plan, hash, wait: Some(wait) }), ..More::default() })
     }
 
     /// Somebody authorizes a rule.
@@ -92,155 +176,71 @@ impl Watched {
         self.world.cloud.authorize(&atom.parse().unwrap(), None).unwrap();
     }
 
+    /// Somebody takes a rule away.
+    pub(crate) fn remove(&mut self, atom: &str) {
+        let before = self.world.cloud.rules.len();
+        self.world.cloud.rules.retain(|_, rule| rule.atom.to_string() != atom);
+        assert!(self.world.cloud.rules.len() < before, "there is no {atom}");
+    }
+
     /// A pass puts everything right.
-    fn repair(&mut self) {
+    pub(crate) fn repair(&mut self) {
         let desired = self.desired.clone();
         self.world.pass(&desired);
     }
 
-    fn resolutions(&self) -> Vec<(&str, bool)> {
+    pub(crate) fn resolutions(&self) -> Vec<(&str, bool)> {
         self.status.drift.iter().map(|record| (record.resolution.as_str(), is_open(record))).collect()
+    }
+
+    /// `True/Succeeded`
+    pub(crate) fn says(&self, kind: &str) -> String {
+        let of = |condition: &Condition| format!("{}/{}", condition.status, condition.reason);
+        self.condition(kind).map_or_else(|| "absent".to_owned(), of)
+    }
+
+    pub(crate) fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.status.conditions.iter().find(|condition| condition.type_ == kind)
+    }
+
+    pub(crate) fn message(&self, kind: &str) -> &str {
+        &self.condition(kind).unwrap_or_else(|| panic!("no condition {kind}")).message
+    }
+
+    /// The rule that is declared but not there yet, so that there is a change to be made.
+    pub(crate) fn declare_more(&mut self) {
+        let declared = self.desired.rules.iter().next().unwrap().1.clone();
+        self.desired.rules.declare("ingress tcp 80 from 0.0.0.0/0".parse().unwrap(), declared);
     }
 }
 
-fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     "2026-12-24T18:00:00Z".parse().unwrap()
 }
 
-fn progressing() -> Standing {
+pub(crate) fn progressing() -> Standing {
     Standing::Progressing { doing: "changes are being made".to_owned() }
 }
 
-fn failed(reason: Reason) -> Standing {
+pub(crate) fn failed(reason: Reason) -> Standing {
     Standing::Failed { reason, message: "it did not work".to_owned(), seen: true }
 }
 
-/// `Ready=True/Succeeded`
-fn says(status: &SecurityGroupStatus, kind: &str) -> String {
-    let of = |condition: &Condition| format!("{}/{}", condition.status, condition.reason);
-    status.conditions.iter().find(|condition| condition.type_ == kind).map_or_else(|| "absent".to_owned(), of)
+fn held(watched: &mut Watched) {
+    watched.desired.held.insert((Direction::Ingress, "db".parse().unwrap()), "there is no such group".to_owned());
 }
 
-#[test]
-fn a_drift_is_pending_until_it_is_put_right_and_then_kept() {
-    let mut watched = Watched::new(Mode::Enforce);
-    watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    watched.look(progressing());
-    assert_eq!(watched.resolutions(), [("Pending", true)]);
-    let first = watched.status.drift[0].clone();
-    assert_eq!(first.detected_at.as_deref(), Some("2026-12-24T18:01:00Z"));
-    watched.look(failed(Reason::Throttled));
-    assert_eq!(watched.status.drift, std::slice::from_ref(&first), "still the same drift");
-    watched.repair();
-    watched.look(Standing::Settled);
-    assert_eq!(watched.resolutions(), [("Reverted", false)]);
-    let reverted = watched.status.drift[0].clone();
-    assert_eq!((reverted.id.as_str(), reverted.detected_at), (first.id.as_str(), first.detected_at));
-    assert_eq!(reverted.resolved_at.as_deref(), Some("2026-12-24T18:03:00Z"));
-    watched.look(Standing::Settled);
-    assert_eq!(watched.resolutions(), [("Reverted", false)], "nothing new");
+fn refused(watched: &mut Watched) {
+    let why = "securitygroups.sgwarden.dev data/db is not open to namespace shop".to_owned();
+    watched.desired.refused.insert((Direction::Ingress, "db".parse().unwrap()), why);
 }
 
-#[test]
-fn the_same_edit_made_again_is_another_drift() {
-    let mut watched = Watched::new(Mode::Enforce);
-    for _ in 0..2 {
-        watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-        watched.look(progressing());
-        watched.repair();
-        watched.look(Standing::Settled);
-    }
-    assert_eq!(watched.resolutions(), [("Reverted", false), ("Reverted", false)]);
-    assert_ne!(watched.status.drift[0].id, watched.status.drift[1].id);
-}
-
-#[test]
-fn in_observe_mode_a_drift_is_reported_until_whoever_made_it_takes_it_back() {
-    let mut watched = Watched::new(Mode::Observe);
-    watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1, held: vec![] });
-    watched.look(Standing::Observing { differences: 1, held: vec![] });
-    assert_eq!(watched.resolutions(), [("Reported", true)]);
-    assert_eq!(says(&watched.status, DRIFTED), "True/DriftReported");
-    let plan = watched.status.plan.as_ref().expect("what would be done is in status");
-    assert_eq!(
-        (plan.count, plan.steps.as_slice()),
-        (Some(1), ["revoke ingress tcp 22 from 0.0.0.0/0 (Drift)".to_owned()].as_slice())
-    );
-    watched.repair();
-    watched.look(Standing::Settled);
-    assert_eq!(watched.resolutions(), [("Reported", false)]);
-    assert_eq!(says(&watched.status, DRIFTED), "False/NoDrift");
-    assert_eq!(watched.status.plan, None);
-}
-
-#[test]
-fn a_drift_first_seen_in_observe_mode_is_pending_once_the_mode_is_enforce() {
-    let mut watched = Watched::new(Mode::Observe);
-    watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1, held: vec![] });
-    watched.declaration.mode = Mode::Enforce;
-    watched.look(progressing());
-    assert_eq!(watched.resolutions(), [("Pending", true)]);
-    watched.repair();
-    watched.look(Standing::Settled);
-    assert_eq!(watched.resolutions(), [("Reverted", false)]);
-}
-
-#[test]
-fn a_record_lists_twenty_edits_and_counts_all() {
-    let mut watched = Watched::new(Mode::Observe);
-    (1..=25).for_each(|port| watched.intrude(&format!("ingress tcp {port} from 0.0.0.0/0")));
-    watched.look(Standing::Observing { differences: 25, held: vec![] });
-    watched.look(Standing::Observing { differences: 25, held: vec![] });
-    let [record] = watched.status.drift.as_slice() else { panic!("one record: {:?}", watched.status.drift) };
-    assert_eq!((record.atoms.len(), record.count), (MAX_DRIFT_ATOMS, 25));
-    watched.intrude("egress udp 53 to 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 26, held: vec![] });
-    let newest = &watched.status.drift[0];
-    assert!(newest.atoms.iter().any(|atom| atom.after.as_deref() == Some("egress udp 53 to 0.0.0.0/0")), "{newest:?}");
-    assert_eq!(watched.status.drift.len(), 2);
-}
-
-#[test]
-fn ten_records_are_kept_and_open_ones_outlive_resolved_ones() {
-    let mut watched = Watched::new(Mode::Observe);
-    watched.intrude("ingress tcp 1 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1, held: vec![] });
-    let oldest = watched.status.drift[0].id.clone();
-    for _ in 0..15 {
-        watched.intrude("ingress tcp 2 from 0.0.0.0/0");
-        watched.look(Standing::Observing { differences: 2, held: vec![] });
-        watched.world.cloud.rules.retain(|_, rule| rule.atom.to_string() != "ingress tcp 2 from 0.0.0.0/0");
-        watched.look(Standing::Observing { differences: 1, held: vec![] });
-    }
-    assert_eq!(watched.status.drift.len(), MAX_DRIFT);
-    let open: Vec<&str> = watched.status.drift.iter().filter(|record| is_open(record)).map(|record| record.id.as_str()).collect();
-    assert_eq!(open, [oldest.as_str()]);
-    let times: Vec<_> = watched.status.drift.iter().map(|record| record.detected_at.clone()).collect();
-    assert!(times.is_sorted_by(|newer, older| newer >= older), "newest first: {times:?}");
-}
+// Conditions ----------------------------------------------------------------------------------------------------------
 
 #[test]
 fn each_standing_has_the_conditions_that_kstatus_reads() {
-    let held = vec!["ingress rule db waits: there is no such group".to_owned()];
     let table = [
-        (Standing::Settled, ["True/Succeeded", "True/Succeeded", "True/Succeeded", "absent", "absent", "absent"]),
-        (
-            Standing::Observing { differences: 1, held: vec![] },
-            ["True/Observing", "False/Observing", "True/Succeeded", "absent", "absent", "absent"],
-        ),
-        (
-            Standing::Waiting { held },
-            [
-                "False/ReferencesNotReady",
-                "False/ReferencesNotReady",
-                "False/ReferencesNotReady",
-                "True/ReferencesNotReady",
-                "absent",
-                "absent",
-            ],
-        ),
+        (Standing::Done, ["True/Succeeded", "True/Succeeded", "True/Succeeded", "absent", "absent", "absent"]),
         (failed(Reason::Throttled), ["False/Throttled", "False/Throttled", "*", "True/Throttled", "absent", "absent"]),
         (
             failed(Reason::QuotaExceeded),
@@ -251,6 +251,7 @@ fn each_standing_has_the_conditions_that_kstatus_reads() {
             ["False/InvalidSpec", "Unknown/InvalidSpec", "*", "absent", "True/InvalidSpec", "absent"],
         ),
         (progressing(), ["False/Progressing", "False/Progressing", "*", "True/Progressing", "absent", "absent"]),
+        (Standing::Unseen, ["Unknown/NotLookedAt", "Unknown/NotLookedAt", "*", "True/NotLookedAt", "absent", "absent"]),
         (
             Standing::DeletionBlocked { message: "eni-1 uses it".to_owned() },
             ["False/InUse", "*", "*", "absent", "absent", "True/InUse"],
@@ -259,18 +260,162 @@ fn each_standing_has_the_conditions_that_kstatus_reads() {
     for (standing, expected) in table {
         let mut watched = Watched::new(Mode::Enforce);
         watched.look(standing.clone());
-        for (kind, expected) in
-            [READY, SYNCED, REFERENCES_RESOLVED, RECONCILING, STALLED, DELETION_BLOCKED].into_iter().zip(expected)
-        {
-            assert!(
-                expected == "*" || says(&watched.status, kind) == expected,
-                "{kind} of {standing:?}: {}",
-                says(&watched.status, kind)
-            );
-        }
-        assert!(says(&watched.status, DRIFTED).starts_with("False/"));
+        stands(&watched, expected);
+        assert!(watched.says(DRIFTED).starts_with("False/"));
         assert!(watched.status.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
     }
+}
+
+/// Ready, Synced, ReferencesResolved, Reconciling, Stalled and DeletionBlocked.
+#[track_caller]
+fn stands(watched: &Watched, expected: [&str; 6]) {
+    for (kind, expected) in [READY, SYNCED, REFERENCES_RESOLVED, RECONCILING, STALLED, DELETION_BLOCKED].into_iter().zip(expected) {
+        assert!(expected == "*" || watched.says(kind) == expected, "{kind}: {}", watched.says(kind));
+    }
+}
+
+#[test]
+fn a_rule_that_waits_for_its_reference_is_told_by_name() {
+    let mut watched = Watched::new(Mode::Enforce);
+    held(&mut watched);
+    watched.look(Standing::Done);
+    let told = "False/ReferencesNotReady";
+    stands(&watched, [told, told, told, "True/ReferencesNotReady", "absent", "absent"]);
+    assert_eq!(watched.message(READY), "ingress rule db waits: there is no such group");
+}
+
+#[test]
+fn a_rule_whose_reference_is_refused_is_not_in_force_and_the_rest_goes_on() {
+    let mut watched = Watched::new(Mode::Enforce);
+    (held(&mut watched), refused(&mut watched));
+    watched.look(Standing::Done);
+    let told = "False/ReferenceNotGranted";
+    stands(&watched, [told, told, told, "True/ReferenceNotGranted", "absent", "absent"]);
+    let why = "ingress rule db is not in force: securitygroups.sgwarden.dev data/db is not open to namespace shop";
+    assert_eq!(watched.message(READY), why);
+    assert_eq!(watched.message(REFERENCES_RESOLVED), format!("{why}; ingress rule db waits: there is no such group"));
+}
+
+#[test]
+fn a_name_that_moved_in_aws_is_told_while_its_pin_holds() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let moved = ["prefix list corp is pl-2 by now; the rules stay with pl-1".to_owned()];
+    watched.look_with(Standing::Done, More { moved: &moved, ..More::default() });
+    stands(&watched, ["True/Succeeded", "True/Succeeded", "True/NameMoved", "absent", "absent", "absent"]);
+    assert_eq!(watched.message(REFERENCES_RESOLVED), moved[0]);
+}
+
+#[test]
+fn what_waits_for_approval_says_how_much_and_how_to_approve() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.policy.approval = Approval::Required;
+    watched.declare_more();
+    watched.look_waiting(Wait::Required);
+    let told = "False/AwaitingApproval";
+    stands(&watched, [told, told, "True/Succeeded", "True/AwaitingApproval", "absent", "absent"]);
+    assert_eq!(
+        watched.message(READY),
+        format!(
+            "1 change waits for approval (approval is Required), see status.plan: kubectl annotate --overwrite -n shop \
+             securitygroups.sgwarden.dev web sgwarden.dev/approve='{HASH} <you>'"
+        )
+    );
+    assert_eq!(watched.status.mode.as_deref(), Some("AwaitingApproval"));
+    let plan = watched.status.plan.clone().expect("the plan is in status");
+    assert_eq!((plan.hash.as_deref(), plan.count), (Some(HASH), Some(1)));
+    assert_eq!(plan.steps, ["authorize ingress tcp 80 from 0.0.0.0/0 (SpecChange)"]);
+
+    watched.look_waiting(Wait::MassChange("it changes 300 of the account's 1000 rules"));
+    stands(&watched, ["False/MassChange", "False/MassChange", "*", "True/MassChange", "absent", "absent"]);
+    assert!(watched.message(READY).contains("(it changes 300 of the account's 1000 rules)"), "{}", watched.message(READY));
+
+    watched.repair();
+    watched.look(Standing::Done);
+    assert_eq!((watched.status.plan.as_ref(), watched.status.mode.as_deref()), (None, Some("Enforce")));
+}
+
+#[test]
+fn the_plan_stays_in_status_while_it_is_not_known_what_differs() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.declare_more();
+    watched.look_waiting(Wait::Required);
+    let plan = watched.status.plan.clone();
+    watched.look_with(failed(Reason::Throttled), More { no_account: true, blind: true, ..More::default() });
+    assert_eq!((&watched.status.plan, watched.status.mode.as_deref()), (&plan, Some("AwaitingApproval")));
+}
+
+#[test]
+fn rules_that_do_not_fit_are_told_with_the_remedies() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let over = [
+        OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 },
+        OverQuota { direction: Direction::Egress, family: Family::Ipv6, need: 61, limit: 60 },
+    ];
+    watched.look_with(Standing::Done, More { over_quota: &over, ..More::default() });
+    stands(&watched, ["False/QuotaExceeded", "False/QuotaExceeded", "*", "absent", "True/QuotaExceeded", "absent"]);
+    assert_eq!(
+        watched.message(STALLED),
+        "ingress rules count 75 for IPv4 of 60; egress rules count 61 for IPv6 of 60: nothing is changed but for reverts. Declare fewer \
+         rules, merge ranges into larger ones or a prefix list, split the group, or have AWS raise its quota of rules per security group \
+         and set limits.rulesPerGroup of the AwsAccount"
+    );
+}
+
+#[test]
+fn removals_over_the_limit_go_on_by_themselves() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.look_with(Standing::Done, More { held_up: Some(HeldUp { removals: 12, per_minute: 100 }), ..More::default() });
+    let told = "False/RevocationLimit";
+    stands(&watched, [told, told, "*", "True/RevocationLimit", "absent", "absent"]);
+    assert!(watched.message(READY).starts_with("12 removals wait for their turn"), "{}", watched.message(READY));
+}
+
+#[test]
+fn what_calls_for_a_person_is_told_before_what_goes_on_by_itself() {
+    let over = [OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 }];
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.declare_more();
+    (held(&mut watched), refused(&mut watched));
+    let plan = watched.world.plan(&watched.desired).plan;
+    let pending = Pending { plan: &plan, hash: HASH, wait: Some(Wait::Required) };
+    let held_up = Some(HeldUp { removals: 1, per_minute: 1 });
+    let mut told = Vec::new();
+    watched.look_with(Standing::Done, More { over_quota: &over, pending: Some(pending), held_up, ..More::default() });
+    told.push(watched.says(READY));
+    watched.look_with(Standing::Done, More { pending: Some(pending), held_up, ..More::default() });
+    told.push(watched.says(READY));
+    watched.look_with(Standing::Done, More { held_up, ..More::default() });
+    told.push(watched.says(READY));
+    watched.desired.refused.clear();
+    watched.look_with(Standing::Done, More { held_up, ..More::default() });
+    told.push(watched.says(READY));
+    watched.desired.held.clear();
+    watched.look_with(Standing::Done, More { held_up, ..More::default() });
+    told.push(watched.says(READY));
+    assert_eq!(
+        told,
+        [
+            "False/QuotaExceeded",
+            "False/AwaitingApproval",
+            "False/ReferenceNotGranted",
+            "False/ReferencesNotReady",
+            "False/RevocationLimit"
+        ]
+    );
+}
+
+#[test]
+fn in_observe_mode_a_group_that_differs_is_ready_and_not_synced() {
+    let mut watched = Watched::new(Mode::Observe);
+    watched.declare_more();
+    watched.look(Standing::Done);
+    stands(&watched, ["True/Observing", "False/Observing", "True/Succeeded", "absent", "absent", "absent"]);
+    assert_eq!(watched.status.plan.as_ref().and_then(|plan| plan.hash.as_deref()), Some(HASH));
+    // Nothing waits for anybody there, and nothing has to fit.
+    let over = [OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 }];
+    held(&mut watched);
+    watched.look_with(Standing::Done, More { over_quota: &over, ..More::default() });
+    stands(&watched, ["True/Observing", "False/Observing", "False/ReferencesNotReady", "absent", "absent", "absent"]);
 }
 
 #[test]
@@ -278,7 +423,7 @@ fn a_failure_either_goes_on_or_calls_for_somebody_never_both() {
     for reason in Reason::iter() {
         let mut watched = Watched::new(Mode::Enforce);
         watched.look(failed(reason));
-        let on = |kind| says(&watched.status, kind).starts_with("True/");
+        let on = |kind| watched.says(kind).starts_with("True/");
         assert!(on(RECONCILING) != on(STALLED), "{reason}");
         assert_eq!(on(STALLED), reason.is_terminal(), "{reason}");
         assert!(!on(READY) && !on(SYNCED), "{reason}");
@@ -288,77 +433,337 @@ fn a_failure_either_goes_on_or_calls_for_somebody_never_both() {
 #[test]
 fn a_condition_keeps_its_time_while_its_status_stays() {
     let mut watched = Watched::new(Mode::Enforce);
-    let since = |status: &SecurityGroupStatus, kind: &str| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == kind)
-            .unwrap()
-            .last_transition_time
-            .0
-            .duration_since(start())
-            .as_secs()
-    };
-    watched.look(Standing::Settled);
-    watched.look(Standing::Settled);
-    assert_eq!((since(&watched.status, READY), since(&watched.status, DRIFTED)), (60, 60));
+    let since =
+        |watched: &Watched, kind: &str| watched.condition(kind).unwrap().last_transition_time.0.duration_since(start()).as_secs();
+    watched.look(Standing::Done);
+    watched.look(Standing::Done);
+    assert_eq!((since(&watched, READY), since(&watched, DRIFTED)), (60, 60));
     watched.look(failed(Reason::Throttled));
     watched.look(failed(Reason::CloudUnavailable));
-    assert_eq!((since(&watched.status, READY), since(&watched.status, DRIFTED)), (180, 60), "another reason is no flip");
-    watched.look(Standing::Settled);
-    assert_eq!(since(&watched.status, READY), 300);
+    assert_eq!((since(&watched, READY), since(&watched, DRIFTED)), (180, 60), "another reason is no flip");
+    watched.look(Standing::Done);
+    assert_eq!(since(&watched, READY), 300);
 }
 
 #[test]
-fn a_look_without_news_gives_an_equal_status() {
-    let held = vec!["ingress rule db waits: there is no such group".to_owned()];
-    for standing in
-        [Standing::Settled, Standing::Waiting { held }, progressing(), failed(Reason::Throttled), failed(Reason::QuotaExceeded)]
-    {
-        let mut watched = Watched::new(Mode::Enforce);
-        watched.look(standing.clone());
-        let before = watched.look(standing.clone());
-        assert_eq!(watched.status, before, "{standing:?}");
-    }
-    let mut watched = Watched::new(Mode::Observe);
-    watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    watched.look(Standing::Observing { differences: 1, held: vec![] });
-    let before = watched.look(Standing::Observing { differences: 1, held: vec![] });
-    assert_eq!(watched.status, before, "an open drift is no news either");
-}
-
-#[test]
-fn people_are_told_of_a_drift_once() {
+fn a_pass_that_begins_does_not_unsay_what_changes_wait_for_unless_they_were_approved() {
     let mut watched = Watched::new(Mode::Enforce);
-    let mut told = Vec::new();
-    let mut step = |watched: &mut Watched, standing| {
-        let before = watched.look(standing);
-        told.extend(notices(&before, &watched.status).into_iter().map(|told| format!("{}: {}", told.reason, told.note)));
+    watched.declare_more();
+    let before = {
+        watched.look_waiting(Wait::Required);
+        watched.status.clone()
     };
-    watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    step(&mut watched, progressing());
-    watched.repair();
-    step(&mut watched, Standing::Settled);
-    step(&mut watched, Standing::Settled);
-    let id = watched.status.drift[0].id.clone();
-    assert_eq!(told, [format!("DriftReverted: Put right: somebody added ingress tcp 22 from 0.0.0.0/0. Drift {id}")]);
+    watched.look(progressing());
+    let mut next = watched.status.clone();
+    keep_failure(&mut next, &before);
+    assert_eq!(reason(&next, READY), "AwaitingApproval", "an edit is reverted meanwhile");
+    let approved = Approved { hash: Some(HASH.to_owned()), by: Some("ada".to_owned()), generation: None };
+    watched.status.clone_from(&before);
+    watched.look_with(progressing(), More { approved: Some(approved), ..More::default() });
+    let mut next = watched.status.clone();
+    keep_failure(&mut next, &before);
+    assert_eq!(reason(&next, READY), "Progressing");
+}
+
+fn reason<'a>(status: &'a SecurityGroupStatus, kind: &str) -> &'a str {
+    status.conditions.iter().find(|condition| condition.type_ == kind).map_or("absent", |condition| &condition.reason)
+}
+
+// Enforcement ---------------------------------------------------------------------------------------------------------
+
+#[test]
+fn while_reverts_are_suspended_edits_stay_and_it_is_told_what_happens_to_them() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.suspend(60);
+    watched.look(Standing::Done);
+    stands(&watched, ["True/Succeeded", "True/Succeeded", "*", "absent", "absent", "absent"]);
+    assert_eq!(
+        watched.message(SUSPENDED),
+        "nothing is reverted since 2026-12-24T18:00:00Z until 2026-12-24T19:00:00Z: incident 4711; there is nothing to revert so far"
+    );
+    watched.intrude(SSH);
+    watched.look(Standing::Done);
+    stands(&watched, ["True/Suspended", "False/Suspended", "*", "absent", "absent", "absent"]);
+    assert_eq!((watched.says(SUSPENDED), watched.says(DRIFTED)), ("True/Suspended".to_owned(), "True/Suspended".to_owned()));
+    assert!(watched.message(SUSPENDED).ends_with("; then this is reverted: added ingress tcp 22 from 0.0.0.0/0"));
+    assert_eq!(watched.status.mode.as_deref(), Some("Suspended"));
+    assert_eq!(watched.status.suspended_since.as_deref(), Some("2026-12-24T18:00:00Z"));
+    assert_eq!(watched.status.suspended_until.as_deref(), Some("2026-12-24T19:00:00Z"));
+    watched.wait(42 * 60);
+    watched.look(Standing::Done);
+    assert_eq!(watched.says(SUSPENDED), "True/SuspendEndsSoon");
+    watched.wait(15 * 60);
+    watched.look(progressing());
+    assert_eq!((watched.says(SUSPENDED).as_str(), watched.says(DRIFTED).as_str()), ("absent", "True/Progressing"));
+    assert_eq!((watched.status.suspended_until.as_deref(), watched.status.mode.as_deref()), (None, Some("Enforce")));
 }
 
 #[test]
-fn people_are_told_of_a_reported_drift_and_of_a_new_failure_once() {
-    let mut watched = Watched::new(Mode::Observe);
-    watched.intrude("ingress tcp 22 from 0.0.0.0/0");
-    let mut told = Vec::new();
-    for standing in [
-        Standing::Observing { differences: 1, held: vec![] },
-        Standing::Observing { differences: 1, held: vec![] },
-        failed(Reason::Throttled),
-        failed(Reason::Throttled),
-        failed(Reason::PermissionDenied),
-        Standing::Observing { differences: 1, held: vec![] },
-    ] {
-        let before = watched.look(standing);
-        told.extend(notices(&before, &watched.status).into_iter().map(|told| told.reason));
+fn a_suspend_ends_in_time_also_where_nobody_can_tell_what_is_declared() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.suspend(30);
+    watched.look(Standing::Done);
+    let told = watched.condition(SUSPENDED).cloned();
+    watched.look_with(failed(Reason::InvalidSpec), More { no_account: true, ..More::default() });
+    assert_eq!(watched.condition(SUSPENDED).cloned(), told, "as it was");
+    watched.wait(30 * 60);
+    watched.look_with(failed(Reason::InvalidSpec), More { no_account: true, ..More::default() });
+    assert_eq!(watched.says(SUSPENDED), "absent");
+}
+
+#[test]
+fn undeclared_rules_that_are_only_reported_leave_the_group_ready_and_not_synced() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.policy.undeclared = UndeclaredRules::Report;
+    watched.intrude(SSH);
+    watched.look(Standing::Done);
+    stands(&watched, ["True/DriftReported", "False/DriftReported", "*", "absent", "absent", "absent"]);
+    assert_eq!(watched.message(READY), "1 undeclared rule is reported and left alone (undeclaredRules: Report)");
+    assert!(watched.message(DRIFTED).starts_with("reported, left alone (undeclaredRules: Report): added ingress tcp 22"));
+}
+
+#[test]
+fn undeclared_rules_that_may_stay_are_counted_and_are_no_drift() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.policy.tolerate = vec![Toleration {
+        direction: Direction::Ingress,
+        peer: None,
+        traffic: vec!["tcp 22".parse().unwrap()],
+        description_prefix: None,
+    }];
+    watched.intrude(SSH);
+    watched.look(Standing::Done);
+    stands(&watched, ["True/Succeeded", "True/Succeeded", "*", "absent", "absent", "absent"]);
+    assert_eq!(watched.message(READY), "1 rule is as declared; 1 undeclared rule is left alone (enforcement.tolerate)");
+    assert_eq!((watched.says(DRIFTED).as_str(), watched.status.drift.len()), ("False/NoDrift", 0));
+
+    watched.policy.undeclared = UndeclaredRules::Keep;
+    watched.intrude("ingress tcp 23 from 0.0.0.0/0");
+    watched.intrude("ingress tcp 24 from 0.0.0.0/0");
+    watched.look(Standing::Done);
+    assert_eq!(
+        watched.message(READY),
+        "1 rule is as declared; 1 undeclared rule is left alone (enforcement.tolerate); 2 undeclared rules are left alone \
+         (undeclaredRules: Keep)"
+    );
+    assert_eq!(watched.status.drift, []);
+}
+
+#[test]
+fn what_the_account_does_not_allow_is_told_for_as_long_as_it_lasts() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.overruled = vec!["account prod does not allow enforcement.mode Observe: Enforce is in effect".to_owned()];
+    watched.look(Standing::Done);
+    assert_eq!(watched.says(LIMITED), "True/PolicyLimited");
+    assert_eq!(watched.message(LIMITED), watched.overruled[0]);
+    assert_eq!(watched.says(READY), "True/Succeeded");
+    watched.look_with(failed(Reason::Throttled), More { no_account: true, ..More::default() });
+    assert_eq!(watched.says(LIMITED), "True/PolicyLimited", "not judged");
+    watched.overruled.clear();
+    watched.look(Standing::Done);
+    assert_eq!(watched.says(LIMITED), "absent");
+}
+
+#[test]
+fn an_edit_that_comes_back_again_and_again_is_told_as_a_war() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.intrude(SSH);
+    watched.look_with(progressing(), More { war: Some(SSH), ..More::default() });
+    assert_eq!(watched.says(DRIFTED), "True/RevertWar");
+    watched.repair();
+    watched.look_with(Standing::Done, More { war: Some(SSH), ..More::default() });
+    assert_eq!(watched.says(DRIFTED), "False/RevertWar");
+    assert!(watched.message(DRIFTED).contains(SSH), "{}", watched.message(DRIFTED));
+    watched.look(Standing::Done);
+    assert_eq!(watched.says(DRIFTED), "False/DriftReverted");
+}
+
+// Fields --------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn quota_counts_prefix_lists_by_weight_against_the_limit_in_effect() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let declared = watched.desired.rules.iter().next().unwrap().1.clone();
+    watched.desired.rules.declare("egress tcp 443 to pl-0a1b2c3d".parse().unwrap(), declared);
+    watched.desired.weights.insert("pl-0a1b2c3d".parse().unwrap(), Weight { ipv4: 55, ipv6: 0 });
+    watched.look(Standing::Done);
+    let quota = watched.status.quota.clone().unwrap();
+    assert_eq!((quota.ingress_ipv4, quota.egress_ipv4, quota.egress_ipv6, quota.limit), (Some(1), Some(55), Some(0), Some(60)));
+    watched.look_with(Standing::Done, More { rules_per_group: Some(120), ..More::default() });
+    assert_eq!(watched.status.quota.as_ref().and_then(|quota| quota.limit), Some(120));
+}
+
+#[test]
+fn pins_and_expiries_are_kept_by_a_pass_that_does_not_know_them() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);
+    let expired = BTreeSet::from(["ingress admin 2026-12-24T17:00:00Z".to_owned()]);
+    watched.look_with(Standing::Done, More { pins: Some(&pins), expired: Some(&expired), ..More::default() });
+    let known = (watched.status.pins.clone(), watched.status.expired.clone());
+    assert_eq!(known, (pins.into_iter().collect(), expired.into_iter().collect()));
+    watched.look(failed(Reason::Throttled));
+    assert_eq!((watched.status.pins.clone(), watched.status.expired.clone()), known);
+    let none = BTreeSet::new();
+    watched.look_with(Standing::Done, More { pins: Some(&none), expired: Some(&none), ..More::default() });
+    assert_eq!((watched.status.pins.len(), watched.status.expired.len()), (0, 0));
+}
+
+#[test]
+fn a_rule_is_announced_a_day_before_its_end() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let end: Timestamp = "2026-12-25T19:00:00Z".parse().unwrap();
+    watched.declaration.rules[0].expires_at = Some(end);
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.expiring, [""; 0]);
+    let announced = next_news(&watched.status, &watched.declaration, watched.now()).unwrap();
+    assert_eq!(announced.to_string(), "2026-12-24T19:00:00Z");
+    watched.wait(59 * 60);
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.expiring, ["ingress https 2026-12-25T19:00:00Z"]);
+    assert_eq!(next_news(&watched.status, &watched.declaration, watched.now()), Some(end));
+    watched.wait(24 * 60 * 60);
+    let expired = BTreeSet::from(["ingress https 2026-12-25T19:00:00Z".to_owned()]);
+    watched.look_with(Standing::Done, More { expired: Some(&expired), ..More::default() });
+    assert_eq!((watched.status.expiring.len(), watched.status.expired.len()), (0, 1));
+    assert_eq!(next_news(&watched.status, &watched.declaration, watched.now()), None);
+}
+
+#[test]
+fn a_rule_that_ended_is_not_announced_again_when_the_clock_is_set_back() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.declaration.rules[0].expires_at = Some("2026-12-24T19:00:00Z".parse().unwrap());
+    let expired = BTreeSet::from(["ingress https 2026-12-24T19:00:00Z".to_owned()]);
+    watched.look_with(Standing::Done, More { expired: Some(&expired), ..More::default() });
+    assert_eq!(watched.status.expiring, [""; 0]);
+}
+
+#[test]
+fn an_approval_is_noted_before_its_plan_and_spent_after_it() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.declare_more();
+    watched.look_waiting(Wait::Required);
+    let approved = Approved { hash: Some(HASH.to_owned()), by: Some("ada".to_owned()), generation: None };
+    watched.look_with(progressing(), More { approved: Some(approved.clone()), ..More::default() });
+    assert_eq!(watched.status.approved, Some(approved.clone()));
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.approved, Some(approved.clone()), "the plan was not carried out");
+    watched.repair();
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.approved, Some(Approved { generation: Some(3), ..approved }));
+    // The same plan another day: the annotation of then does not count, and the same words would be no other annotation.
+    watched.remove("ingress tcp 80 from 0.0.0.0/0");
+    watched.look_waiting(Wait::Required);
+    assert!(watched.message(READY).ends_with(&format!("'{HASH} <you>, again'")), "{}", watched.message(READY));
+}
+
+#[test]
+fn usage_alone_is_no_news() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let usage = |interfaces| Some(Usage { network_interfaces: Some(interfaces), referenced_by: None });
+    watched.look_with(Standing::Done, More { usage: usage(1), ..More::default() });
+    let before = watched.look_with(Standing::Done, More { usage: usage(2), ..More::default() });
+    assert_eq!(watched.status, before);
+    watched.look_with(failed(Reason::Throttled), More { usage: usage(3), ..More::default() });
+    assert_eq!(watched.status.usage, usage(3));
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.usage, usage(3), "not read again");
+}
+
+#[test]
+fn a_group_whose_origin_nobody_knows_is_not_said_to_be_created_here() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.world.cloud.tags().remove(TAG_ORIGIN);
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.origin, None);
+    watched.declaration.adopt = Some(sgwarden::core::desired::DeclaredAdoption::ByName);
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.origin.as_deref(), Some("Adopted"));
+    watched.world.cloud.tags().insert(TAG_ORIGIN.to_owned(), "Created".to_owned());
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.origin.as_deref(), Some("Adopted"), "what status says counts");
+    watched.status.origin = None;
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.origin.as_deref(), Some("Created"), "the tag that sgwarden set");
+}
+
+// No write without news -----------------------------------------------------------------------------------------------
+
+/// Everything a pass may know beside the group, at random.
+#[derive(Clone, Debug)]
+struct Extra {
+    standing: Standing,
+    mode: Mode,
+    undeclared: UndeclaredRules,
+    suspended: bool,
+    waits: bool,
+    over: bool,
+    held_up: bool,
+    war: bool,
+    moved: bool,
+    refused: bool,
+    overruled: bool,
+    known: bool,
+}
+
+fn extra() -> impl Strategy<Value = Extra> {
+    let standing = prop_oneof![
+        4 => Just(Standing::Done),
+        1 => Just(Standing::Unseen),
+        1 => Just(progressing()),
+        1 => Just(failed(Reason::Throttled)),
+        1 => Just(failed(Reason::PinnedElsewhere)),
+        1 => Just(Standing::DeletionBlocked { message: "eni-1 uses it".to_owned() }),
+    ];
+    let undeclared = prop_oneof![Just(UndeclaredRules::Revoke), Just(UndeclaredRules::Report), Just(UndeclaredRules::Keep)];
+    (standing, any::<bool>(), undeclared, any::<[bool; 9]>()).prop_map(|(standing, observe, undeclared, flags)| {
+        let [suspended, waits, over, held_up, war, moved, refused, overruled, known] = flags;
+        let mode = if observe { Mode::Observe } else { Mode::Enforce };
+        Extra { standing, mode, undeclared, suspended, waits, over, held_up, war, moved, refused, overruled, known }
+    })
+}
+
+fn look_with_extra(watched: &mut Watched, extra: &Extra) -> SecurityGroupStatus {
+    let plan = watched.world.plan(&watched.desired).plan;
+    let over = [OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 }];
+    let moved = ["prefix list corp is pl-2 by now".to_owned()];
+    let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);
+    let more = More {
+        pending: extra.waits.then_some(Pending { plan: &plan, hash: HASH, wait: Some(Wait::Required) }),
+        over_quota: if extra.over { &over } else { &[] },
+        held_up: extra.held_up.then_some(HeldUp { removals: 2, per_minute: 1 }),
+        war: extra.war.then_some(SSH),
+        moved: if extra.moved { &moved } else { &[] },
+        pins: Some(&pins),
+        no_account: !extra.known,
+        blind: !extra.known,
+        ..More::default()
+    };
+    watched.look_with(extra.standing.clone(), more)
+}
+
+proptest! {
+    #[test]
+    fn equal_facts_give_an_equal_status(story in story(), extra in extra()) {
+        let (world, desired) = story.play();
+        let mut watched = Watched::new(extra.mode);
+        (watched.world, watched.desired) = (world, desired);
+        watched.policy.undeclared = extra.undeclared;
+        if extra.suspended {
+            watched.suspend(600);
+        }
+        if extra.refused {
+            refused(&mut watched);
+        }
+        if extra.overruled {
+            watched.overruled = vec!["account prod does not allow it".to_owned()];
+        }
+        look_with_extra(&mut watched, &extra);
+        let before = look_with_extra(&mut watched, &extra);
+        prop_assert_eq!(&watched.status, &before);
+        // To kstatus, an object is either done, or going on, or in need of somebody.
+        let on = |kind| watched.says(kind).starts_with("True/");
+        prop_assert!(!(on(RECONCILING) && on(STALLED)), "{:?}", watched.status.conditions);
+        prop_assert!(!(on(READY) && (on(RECONCILING) || on(STALLED))), "{:?}", watched.status.conditions);
+        prop_assert!(watched.status.conditions.is_sorted_by(|a, b| a.type_ < b.type_), "each once, in order");
     }
-    assert_eq!(told, [Reason::DriftReported, Reason::Throttled, Reason::PermissionDenied]);
 }

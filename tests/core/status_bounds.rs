@@ -1,46 +1,66 @@
 //! A status over one of its bounds is refused by the apiserver as a whole, so none ever is.
 
-use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use sgwarden::api::conditions::{ALL, MAX_CONDITIONS, MAX_MESSAGE};
+use kube::CustomResourceExt;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use sgwarden::api::conditions::ALL;
 use sgwarden::api::{
-    MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED, MAX_VOUCHED_LINE, Mode,
-    SecurityGroupStatus,
+    Approved, AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, MAX_DRIFT, MAX_REGIONS, MAX_TEXT, MAX_USERS, Mode,
+    SecurityGroup, SecurityGroupStatus,
 };
-use sgwarden::core::model::{Atom, Tags};
-use sgwarden::core::status::{Reason, Standing, applied_tags};
+use sgwarden::core::desired::Problem;
+use sgwarden::core::model::{Atom, Direction, Region, Tags};
+use sgwarden::core::status::{
+    AccountFacts, CidrSetFacts, Credentials, HeldUp, Pending, Reason, RegionFacts, Standing, Sweep, Wait, applied_tags,
+    build_account, build_cidr_set,
+};
 
 use crate::history::story;
-use crate::status::Watched;
+use crate::status::{More, Watched, start};
 
-/// Every bound of `src/api/status.rs` and `src/api/conditions.rs`.
-fn within_bounds(status: &SecurityGroupStatus) {
-    let at_most = |text: &str, limit: usize| assert!(text.chars().count() <= limit, "{} characters: {text}", text.chars().count());
-    let rules = status.rules.as_deref().unwrap_or_default();
-    assert!(rules.len() <= MAX_VOUCHED, "{} lines", rules.len());
-    for line in rules {
-        at_most(line, MAX_VOUCHED_LINE);
-    }
-    assert!(status.tags.as_ref().is_none_or(|tags| tags.len() <= MAX_APPLIED_TAGS));
-    assert!(status.drift.len() <= MAX_DRIFT);
-    for record in &status.drift {
-        assert!(record.atoms.len() <= MAX_DRIFT_ATOMS);
-        at_most(&record.id, 64);
-        at_most(record.detected_at.as_deref().unwrap_or_default(), 35);
-        at_most(record.resolved_at.as_deref().unwrap_or_default(), 35);
-        for atom in &record.atoms {
-            [&atom.before, &atom.after].into_iter().flatten().for_each(|text| at_most(text, MAX_TEXT));
-            at_most(atom.rule_id.as_deref().unwrap_or_default(), 32);
-            at_most(atom.rule.as_deref().unwrap_or_default(), 63);
+/// The schema of a kind's status.
+fn schema(crd: impl serde::Serialize) -> Value {
+    let crd = serde_json::to_value(crd).unwrap();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()
+}
+
+/// Every bound of a schema, against a value: what is too long, too much, not a word of it, or no field at all.
+fn fits(path: &str, schema: &Value, value: &Value) {
+    let most = |bound: &str| schema[bound].as_u64().map(|most| usize::try_from(most).unwrap());
+    match value {
+        Value::String(text) => {
+            // A text without a bound would be a bound that nobody thought of.
+            let limit = most("maxLength").or(schema["enum"].as_array().map(|_| 16));
+            let limit = limit.unwrap_or_else(|| panic!("{path} has no bound"));
+            assert!(text.chars().count() <= limit, "{path}: {} characters of {limit}: {text}", text.chars().count());
         }
+        Value::Array(items) => {
+            let limit = most("maxItems").unwrap_or_else(|| panic!("{path} has no bound"));
+            assert!(items.len() <= limit, "{path}: {} of {limit}", items.len());
+            items.iter().for_each(|item| fits(&format!("{path}[]"), &schema["items"], item));
+        }
+        Value::Object(fields) => {
+            assert!(most("maxProperties").is_none_or(|limit| fields.len() <= limit), "{path}: {} keys", fields.len());
+            for (name, field) in fields {
+                let known = schema["properties"].get(name).or(schema.get("additionalProperties"));
+                fits(&format!("{path}.{name}"), known.unwrap_or_else(|| panic!("{path}.{name} is no field")), field);
+            }
+        }
+        Value::Null => panic!("{path} is null"),
+        Value::Bool(_) | Value::Number(_) => {}
     }
-    let steps = status.plan.iter().flat_map(|plan| &plan.steps);
-    assert!(status.plan.as_ref().is_none_or(|plan| plan.steps.len() <= MAX_PLAN_STEPS));
-    steps.for_each(|step| at_most(step, MAX_TEXT));
-    assert!(status.conditions.len() <= MAX_CONDITIONS);
+}
+
+#[track_caller]
+fn within_bounds(status: &SecurityGroupStatus) {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| schema(SecurityGroup::crd()));
+    fits("status", &SCHEMA, &serde_json::to_value(status).unwrap());
     for condition in &status.conditions {
         assert!(ALL.contains(&condition.type_.as_str()));
-        at_most(&condition.message, MAX_MESSAGE);
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         assert!(!condition.reason.is_empty() && condition.reason.chars().all(word), "{}", condition.reason);
     }
@@ -48,15 +68,36 @@ fn within_bounds(status: &SecurityGroupStatus) {
 
 proptest! {
     #[test]
-    fn no_status_exceeds_its_bounds(story in story(), message in "\\PC{0,50}", observe in any::<bool>()) {
+    fn no_status_exceeds_its_bounds(story in story(), message in "\\PC{0,50}", observe in any::<bool>(), suspended in any::<bool>()) {
         let message = message.repeat(100);
         let (world, desired) = story.play();
         let mut watched = Watched::new(if observe { Mode::Observe } else { Mode::Enforce });
         (watched.world, watched.desired) = (world, desired);
-        watched.look(Standing::Progressing { doing: message.clone() });
-        within_bounds(&watched.status);
-        watched.look(Standing::Failed { reason: Reason::Refused, message, seen: true });
-        within_bounds(&watched.status);
+        if suspended {
+            watched.suspend(60);
+            watched.suspended.as_mut().unwrap().reason.clone_from(&message);
+        }
+        watched.overruled = vec![message.clone()];
+        let lines = BTreeSet::from([message.clone()]);
+        let moved = [message.clone()];
+        let approved = Approved { hash: Some("f".repeat(32)), by: Some("ada".to_owned()), generation: None };
+        let more = More {
+            war: Some(&message),
+            pins: Some(&lines),
+            expired: Some(&lines),
+            moved: &moved,
+            approved: Some(approved),
+            ..More::default()
+        };
+        for standing in [
+            Standing::Done,
+            Standing::Progressing { doing: message.clone() },
+            Standing::Failed { reason: Reason::Refused, message: message.clone(), seen: true },
+            Standing::DeletionBlocked { message: message.clone() },
+        ] {
+            watched.look_with(standing, more.clone());
+            within_bounds(&watched.status);
+        }
     }
 }
 
@@ -72,10 +113,106 @@ fn the_largest_group_with_the_longest_texts_stays_within_bounds() {
     watched.world.cloud.tags().insert("k".repeat(127), "v".repeat(256));
     watched.desired.tags.insert("k".repeat(127), "w".repeat(256));
     watched.world.applied = Some(watched.desired.tags.clone());
-    let held = (0..200).map(|rule| format!("ingress rule {rule} waits: {long}")).collect();
-    watched.look(Standing::Waiting { held });
+    let rule = |number: u32| (Direction::Ingress, format!("rule-{number}").parse().unwrap());
+    watched.desired.held = (0..200).map(|number| (rule(number), long.clone())).collect();
+    watched.desired.refused = (200..400).map(|number| (rule(number), long.clone())).collect();
+    watched.look(Standing::Done);
     within_bounds(&watched.status);
     assert_eq!(watched.status.drift[0].count, 1001);
+}
+
+#[test]
+fn a_status_with_everything_at_its_limit_stays_within_bounds() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let long = "x".repeat(3000);
+    let rule = watched.declaration.rules[0].clone();
+    let soon = start().checked_add(jiff::SignedDuration::from_hours(3)).unwrap();
+    watched.declaration.rules = (0..300)
+        .map(|number| {
+            let mut rule = rule.clone();
+            rule.name = format!("{}{number:03}", "r".repeat(60)).parse().unwrap();
+            rule.expires_at = Some(soon);
+            rule
+        })
+        .collect();
+    watched.overruled = (0..50).map(|_| long.clone()).collect();
+    // More records than are kept, each with more than it lists.
+    for batch in 0..15 {
+        for port in 0..40 {
+            watched
+                .intrude(&format!("ingress tcp {} from ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0/124", 10_000 + batch * 40 + port));
+        }
+        watched.suspend(600);
+        watched.suspended.as_mut().unwrap().reason.clone_from(&long);
+        watched.look(Standing::Done);
+    }
+    assert_eq!(watched.status.drift.len(), MAX_DRIFT);
+    let lines: BTreeSet<String> = (0..3000).map(|number| format!("{number} {long}")).collect();
+    let moved: Vec<String> = (0..50).map(|_| long.clone()).collect();
+    let approved = sgwarden::core::status::approval(Some(&format!("{} {long}", "f".repeat(64))), &watched.status, 3);
+    watched.declare_more();
+    let plan = watched.world.plan(&watched.desired).plan;
+    let more = More {
+        pending: Some(Pending { plan: &plan, hash: &"f".repeat(80), wait: Some(Wait::MassChange(&long)) }),
+        held_up: Some(HeldUp { removals: usize::MAX, per_minute: u32::MAX }),
+        rules_per_group: Some(u32::MAX),
+        war: Some(&long),
+        pins: Some(&lines),
+        moved: &moved,
+        expired: Some(&lines),
+        approved,
+        ..More::default()
+    };
+    watched.look_with(Standing::Done, more);
+    within_bounds(&watched.status);
+    let status = &watched.status;
+    assert!(status.approved.as_ref().and_then(|approved| approved.by.as_ref()).is_some_and(|by| by.chars().count() == MAX_TEXT));
+    assert!(status.expiring.len() == 50 && status.pins.len() == 512 && status.expired.len() == 1024, "the limits are reached");
+}
+
+#[test]
+fn the_status_of_an_account_stays_within_bounds() {
+    let long = "x".repeat(3000);
+    let regions: Vec<Region> = (1..=MAX_REGIONS + 5).map(|number| format!("eu-west-{number}").parse().unwrap()).collect();
+    let facts_of = |region| RegionFacts {
+        region,
+        since: start(),
+        sweep: Some(Sweep { at: start(), groups: usize::MAX, managed: 2_000_000_000, rules: 1, drifted: 2_000_000_000 }),
+        failure: Some((Reason::PermissionDenied, long.clone())),
+    };
+    let regions: Vec<RegionFacts<'_>> = regions.iter().map(facts_of).collect();
+    let problems = [Problem { path: long.clone(), message: long.clone() }];
+    let status = AwsAccountStatus::default();
+    for (problems, credentials) in [
+        (problems.as_slice(), Credentials::Valid),
+        (&[], Credentials::Failed { reason: Reason::CredentialsRefused, message: long.clone() }),
+        (&[], Credentials::Valid),
+    ] {
+        let built = build_account(&AccountFacts {
+            generation: 1,
+            now: start(),
+            previous: &status,
+            problems,
+            observing: true,
+            credentials,
+            skew: Some(jiff::SignedDuration::MIN),
+            sweep_interval: jiff::SignedDuration::MAX,
+            regions: &regions,
+            held_by: Some(usize::MAX),
+        });
+        fits("status", &schema(AwsAccount::crd()), &serde_json::to_value(&built).unwrap());
+        assert!(built.conditions.iter().all(|condition| ALL.contains(&condition.type_.as_str())));
+    }
+}
+
+#[test]
+fn the_status_of_a_set_stays_within_bounds() {
+    let long = "x".repeat(3000);
+    let users = (0..MAX_USERS + 5).map(|number| format!("{number}{long}")).collect();
+    let problems: Vec<Problem> = (0..50).map(|_| Problem { path: long.clone(), message: long.clone() }).collect();
+    let previous = CidrSetStatus::default();
+    let facts = CidrSetFacts { generation: 1, now: start(), previous: &previous, problems: &problems, ranges: None, users: &users };
+    fits("status", &schema(CidrSet::crd()), &serde_json::to_value(build_cidr_set(&facts)).unwrap());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The status of an `AwsAccount`: whether its credentials are good, its Regions are looked at, and the clocks agree.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -13,7 +15,7 @@ use super::reason::Reason;
 use super::{problems_message, whole_second};
 
 /// From this difference of the clocks on, EC2's is gone by.
-const SKEWED: SignedDuration = SignedDuration::from_secs(30);
+const SKEWED: Duration = Duration::from_secs(30);
 /// As many sweep intervals without a sweep, and something is wrong.
 const OVERDUE: i32 = 3;
 /// News is written no more often than this.
@@ -218,10 +220,10 @@ fn ready(status: &AwsAccountStatus, facts: &AccountFacts<'_>, sweeps: &Sweeps) -
 
 /// In tens of seconds: a message that changes with every answer would be written with every answer.
 fn skewed(skew: SignedDuration) -> Option<Draft> {
-    if skew.abs() <= SKEWED {
+    if skew.unsigned_abs() <= SKEWED {
         return None;
     }
-    let seconds = skew.abs().as_secs() / 10 * 10;
+    let seconds = skew.unsigned_abs().as_secs() / 10 * 10;
     let way = if skew.is_negative() { "ahead of" } else { "behind" };
     let message = format!(
         "the clock of this host is about {seconds} s {way} EC2's; expiries and suspends go by EC2's. Set the host's clock right"

@@ -1,12 +1,13 @@
 //! Approval: the plan that waits, the annotation that lets it pass once, and what is said meanwhile.
 //!
 //! Invariant: an approval is spent when its plan has been carried out, and then counts no more for that generation, whatever becomes
-//! of the group. A crash in between does not spend it: what is left of the plan has another hash, unless nothing of it was done.
+//! of the group: the annotation stays, and must not let the same plan pass another day. A crash in between does not spend it: what is
+//! left of the plan has another hash, unless nothing of it was done.
 
 use crate::api::{APPROVE_ANNOTATION, Approved, MAX_PLAN_STEPS, MAX_TEXT, PlanSummary, SECURITY_GROUPS, SecurityGroupStatus};
-use crate::core::desired::Declaration;
 use crate::core::plan::{self, Plan};
 
+use super::Facts;
 use super::drift::cut;
 use super::reason::Reason;
 
@@ -51,15 +52,19 @@ pub fn approval(annotation: Option<&str>, status: &SecurityGroupStatus, generati
     if hash.len() > MAX_HASH || by.is_empty() || by.starts_with('<') {
         return None;
     }
-    let spent = status
-        .approved
-        .as_ref()
-        .is_some_and(|approved| approved.hash.as_deref() == Some(hash) && approved.generation == Some(generation));
-    (!spent).then(|| Approved { hash: Some(hash.to_owned()), by: Some(cut(by, MAX_TEXT)), generation: None })
+    let by = Some(cut(by, MAX_TEXT));
+    let spent = spent(status, hash, generation).is_some_and(|approved| approved.by == by);
+    (!spent).then(|| Approved { hash: Some(hash.to_owned()), by, generation: None })
+}
+
+/// The approval of a plan that was carried out already.
+fn spent<'a>(status: &'a SecurityGroupStatus, hash: &str, generation: i64) -> Option<&'a Approved> {
+    let approved = status.approved.as_ref();
+    approved.filter(|approved| approved.hash.as_deref() == Some(hash) && approved.generation == Some(generation))
 }
 
 /// What waits, why, and how to let it pass.
-pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, declaration: Option<&Declaration>) -> String {
+pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, facts: &Facts<'_>) -> String {
     let steps = plan::lines(pending.plan).len();
     let changes = if steps == 1 { "1 change waits".to_owned() } else { format!("{steps} changes wait") };
     let why = match wait {
@@ -68,9 +73,12 @@ pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, declaration: Option<
         Wait::Adoption => "the first plan of a group that was taken over revokes rules".to_owned(),
     };
     let object =
-        declaration.map_or_else(String::new, |object| format!("-n {} {SECURITY_GROUPS} {}", object.namespace, object.name));
+        facts.declaration.map_or_else(String::new, |object| format!("-n {} {SECURITY_GROUPS} {}", object.namespace, object.name));
+    // The same words would be the annotation that is there already.
+    let before = spent(facts.previous, pending.hash, facts.generation).and_then(|approved| approved.by.as_deref());
+    let again = before.map_or_else(String::new, |by| ", again".repeat(1 + by.matches(", again").count()));
     format!(
-        "{changes} for approval ({why}), see status.plan: kubectl annotate --overwrite {object} {APPROVE_ANNOTATION}='{} <you>'",
+        "{changes} for approval ({why}), see status.plan: kubectl annotate --overwrite {object} {APPROVE_ANNOTATION}='{} <you>{again}'",
         pending.hash
     )
 }
@@ -116,6 +124,7 @@ mod tests {
         let annotation = format!("{HASH} ada");
         assert!(given(&annotation, &status(None)).is_some(), "the plan is being carried out");
         assert_eq!(given(&annotation, &status(Some(3))), None, "spent");
+        assert!(given(&format!("{annotation}, again"), &status(Some(3))).is_some(), "approved anew");
         assert!(given(&annotation, &status(Some(2))).is_some());
         assert!(given(&format!("{} ada", HASH.replace('0', "f")), &status(Some(3))).is_some(), "another plan");
     }

@@ -178,7 +178,8 @@ fn as_count(len: usize) -> i64 {
 
 /// How many differences of a record it does not even know by digest.
 fn uncounted(record: &DriftRecord) -> i64 {
-    (i64::from(record.count) - as_count(digests(record).len())).max(0)
+    let unlisted = record.unlisted.as_deref().unwrap_or_default().chars().count() / DRIFT_DIGEST;
+    (i64::from(record.count) - as_count(record.atoms.len() + unlisted)).max(0)
 }
 
 /// Every difference that a record knows, listed or not.

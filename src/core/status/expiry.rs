@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{MAX_EXPIRING, MAX_TEXT, SecurityGroupStatus};
+use crate::api::{MAX_EXPIRING, MAX_EXPIRY, SecurityGroupStatus};
 use crate::core::desired::{Declaration, DeclaredRule};
 
 use super::drift::cut;
@@ -22,7 +22,7 @@ pub(super) fn expiring(declaration: &Declaration, expired: &BTreeSet<String>, no
         .filter(|(end, line)| *end > now && announced_at(*end) <= now && !expired.contains(line))
         .collect();
     soon.sort();
-    soon.into_iter().take(MAX_EXPIRING).map(|(_, line)| cut(&line, MAX_TEXT)).collect()
+    soon.into_iter().take(MAX_EXPIRING).map(|(_, line)| cut(&line, MAX_EXPIRY)).collect()
 }
 
 fn line(rule: &DeclaredRule, end: Timestamp) -> String {

@@ -83,7 +83,7 @@ pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Dra
         return not_synced(Reason::QuotaExceeded, &quota_message(facts.over_quota));
     }
     if let Some((pending, wait)) = facts.pending.and_then(|pending| Some((pending, pending.wait?))) {
-        return not_synced(wait.reason(), &approval::message(pending, wait, facts.declaration));
+        return not_synced(wait.reason(), &approval::message(pending, wait, facts));
     }
     if observing && observed > 0 {
         let message = format!(
