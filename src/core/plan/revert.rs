@@ -38,8 +38,10 @@ fn last_good(observed: &Observed, vouched: &Vouched, tags: &Tags) -> Desired {
         held: BTreeMap::new(),
         refused: BTreeMap::new(),
         expired: BTreeSet::new(),
+        expiring: BTreeMap::new(),
         latched: BTreeSet::new(),
         next_expiry: None,
+        too_large: None,
         weights: PrefixListWeights::new(),
     }
 }
