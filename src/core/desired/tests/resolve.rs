@@ -149,7 +149,7 @@ fn tags_of_the_account_stand_where_the_spec_says_nothing() {
 #[test]
 fn more_rules_than_ec2_takes_change_nothing() {
     let rules = "    - {name: a, protocol: tcp, ports: [80, 81], from: [{cidrSet: {name: large}}, {cidr: 10.0.0.0/8}]}
-    - {name: b, protocol: all, from: [{cidr: 10.0.0.0/8}]}";
+    - {name: b, protocol: all, from: [{cidr: 10.0.0.0/8}, {self: true}]}";
     let with = |count: u32| {
         let mut lookups = lookups();
         let net = |n: u32| ipnet::Ipv4Net::new(std::net::Ipv4Addr::from_bits(0xC000_0000 + n), 32).unwrap().to_string();
@@ -158,9 +158,9 @@ fn more_rules_than_ec2_takes_change_nothing() {
         lookups.objects.insert(set("shop/large"), ranges(&nets));
         parse(&ingress(rules)).unwrap().resolve(&lookups)
     };
-    // Two ports of each, two of 10.0.0.0/8 and one for the other rule.
+    // Two ports of each, two of 10.0.0.0/8 and two for the other rule.
     let full = with(498);
-    assert_eq!((full.too_large.is_none(), full.rules.count(Direction::Ingress)), (true, 999));
+    assert_eq!((full.too_large.is_none(), full.rules.count(Direction::Ingress)), (true, 1000));
     let over = with(499);
     insta::assert_snapshot!(over.too_large.as_ref().unwrap().to_string(), @"spec.ingress: with the ranges of the sets it uses, it has more than the 1000 rules of one direction: merge ranges, or split the group");
     let (known, unknown) = ("a".parse().unwrap(), "renamed".parse().unwrap());
