@@ -1,4 +1,4 @@
-//! What people say of an object by annotation: break-glass and approval. A GitOps tool's self-heal leaves both alone.
+//! What people say of an object by annotation: break-glass and approval. What keeps a spec equal to Git leaves both alone.
 //!
 //! Entry points: [`suspend_of`], [`approval_of`]. Both need nothing but the object, so that they count also while its spec
 //! cannot be used.

@@ -81,13 +81,11 @@ impl<'a> Expiries<'a> {
         }
     }
 
-    /// The lines for the status. It has room for so many: those that ended last stay, for they are the ones that a clock set
-    /// back would open.
+    /// The lines for the status.
     pub(super) fn latched(&self) -> BTreeSet<String> {
         let rules = self.rules.iter().map(|((direction, rule), at)| (*at, rule_line(*direction, rule, *at)));
         let ranges = self.ranges.iter().map(|((direction, rule), at)| (*at, format!("{direction} {rule} {RANGES} {at}")));
-        let lines: BTreeSet<(Timestamp, String)> = rules.chain(ranges).collect();
-        lines.into_iter().rev().take(MAX_EXPIRED).map(|(_, line)| line).collect()
+        latest(rules.chain(ranges), MAX_EXPIRED)
     }
 
     fn note(&mut self, key: Key, at: Timestamp, over: bool) {
@@ -103,6 +101,12 @@ impl<'a> Expiries<'a> {
         let latest = self.ranges.entry(key).or_insert(at);
         *latest = at.max(*latest);
     }
+}
+
+/// As many lines as a status has room for: those that ended last, for they are the ones that a clock set back would open.
+fn latest(lines: impl Iterator<Item = (Timestamp, String)>, most: usize) -> BTreeSet<String> {
+    let lines: BTreeSet<(Timestamp, String)> = lines.collect();
+    lines.into_iter().rev().take(most).map(|(_, line)| line).collect()
 }
 
 fn rule_line(direction: Direction, rule: &RuleName, at: Timestamp) -> String {
@@ -181,17 +185,21 @@ mod tests {
                 "192.0.2.0/24",
                 "198.51.100.0/24 @ 2026-12-01T00:00:00Z",
                 "2001:db8::/32 @ 2026-11-01T00:00:00Z",
-                "203.0.113.0/24 @ 2027-01-01T00:00:00Z",
+                "203.0.113.0/25 @ 2027-01-01T00:00:00Z",
+                "203.0.113.128/25 @ 2027-02-01T00:00:00Z",
             ])
         };
         let desired = at(&declaration, "2026-12-24T00:00:00Z", &BTreeSet::new(), office());
         insta::assert_snapshot!(lines(&desired).join("\n"), @r"
         ingress tcp 80 from 192.0.2.0/24 | a | -
-        ingress tcp 80 from 203.0.113.0/24 | a | -
+        ingress tcp 80 from 203.0.113.0/25 | a | -
+        ingress tcp 80 from 203.0.113.128/25 | a | -
         ingress tcp 81 from 192.0.2.0/24 | a | -
-        ingress tcp 81 from 203.0.113.0/24 | a | -
+        ingress tcp 81 from 203.0.113.0/25 | a | -
+        ingress tcp 81 from 203.0.113.128/25 | a | -
         ingress icmp from 192.0.2.0/24 | b | -
-        ingress icmp from 203.0.113.0/24 | b | -
+        ingress icmp from 203.0.113.0/25 | b | -
+        ingress icmp from 203.0.113.128/25 | b | -
         ");
         assert_eq!(texts(&desired.latched), ["ingress a ranges 2026-12-01T00:00:00Z", "ingress b ranges 2026-12-01T00:00:00Z"]);
         assert_eq!(names(&desired.expired), ["ingress a", "ingress b"]);
@@ -252,22 +260,10 @@ mod tests {
 
     #[test]
     fn a_status_keeps_those_that_ended_last() {
-        let rule = |n: usize| {
-            let day = 1 + n % 28;
-            format!(
-                "    - {{name: r{n}, protocol: all, from: [{{cidrSet: {{name: office}}}}], expiresAt: \"2026-10-{day:02}T00:00:00Z\"}}\n"
-            )
-        };
-        let rules = |names: std::ops::Range<usize>| names.map(rule).collect::<String>();
-        let declaration = declaration(&rules(0..256));
-        // As many again from before: their rules have expired, so they cannot be looked into.
-        let before: BTreeSet<String> =
-            (0..256).map(|n| format!("ingress r{n} ranges 2026-09-{:02}T00:00:00Z", 1 + n % 28)).collect();
-        let latched = at(&declaration, "2026-12-24T00:00:00Z", &before, ranges(&[])).latched;
-        assert_eq!(latched.len(), MAX_EXPIRED.min(512));
-        assert!((0..256).all(|n| latched.iter().any(|line| line.starts_with(&format!("ingress r{n} 2026-10-")))));
-        // The same again, from what the status took.
-        assert_eq!(at(&declaration, "2026-12-24T00:00:00Z", &latched, ranges(&[])).latched, latched);
+        let day = |n: u32| format!("2026-10-{n:02}T00:00:00Z").parse::<Timestamp>().unwrap();
+        let lines = [(2, "b"), (9, "a"), (1, "c"), (9, "d")].map(|(n, line)| (day(n), line.to_owned()));
+        assert_eq!(texts(&latest(lines.clone().into_iter(), 3)), ["a", "b", "d"]);
+        assert_eq!(texts(&latest(lines.into_iter(), 4)), ["a", "b", "c", "d"]);
     }
 
     #[test]

@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn a_ceiling_takes_what_it_does_not_allow_and_says_so() {
         use UndeclaredRules::{Keep, Report, Revoke};
-        let cases: [(Option<UndeclaredRules>, Option<&[UndeclaredRules]>, UndeclaredRules, bool); 8] = [
+        type Case<'a> = (Option<UndeclaredRules>, Option<&'a [UndeclaredRules]>, UndeclaredRules, bool);
+        let cases: [Case<'_>; 8] = [
             (Some(Keep), None, Keep, false),
             (Some(Keep), Some(&[Revoke, Report]), Revoke, true),
             (Some(Keep), Some(&[Report]), Report, true),

@@ -171,7 +171,7 @@ impl Resolving<'_> {
             match self.find(rule, &peer.who) {
                 Found::Peers(found) => {
                     for (found, description) in found {
-                        self.declare(rule, peer, &found, description);
+                        self.declare(rule, peer, &found, description.as_ref());
                     }
                 }
                 Found::Unknown(why) => self.hold(rule, why),
@@ -248,7 +248,7 @@ impl Resolving<'_> {
         Found::Peers(found)
     }
 
-    fn declare(&mut self, rule: &DeclaredRule, peer: &DeclaredPeer, found: &Peer, own: Option<String>) {
+    fn declare(&mut self, rule: &DeclaredRule, peer: &DeclaredPeer, found: &Peer, own: Option<&String>) {
         for traffic in &rule.traffic {
             // Sets times ports could be millions.
             if self.too_large.is_some() {
@@ -257,7 +257,7 @@ impl Resolving<'_> {
             let atom = Atom { direction: rule.direction, traffic: *traffic, peer: found.clone() };
             let declared = Declared {
                 rule: rule.name.clone(),
-                description: own.clone().or_else(|| peer.description.clone()).or_else(|| rule.description.clone()),
+                description: own.or(peer.description.as_ref()).or(rule.description.as_ref()).cloned(),
                 justification: rule.justification.clone(),
                 also: Vec::new(),
             };

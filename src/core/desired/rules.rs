@@ -117,14 +117,14 @@ pub(super) fn parse_traffic(
         problems.add(
             format!("{path}.ports"),
             match protocol {
-                Protocol::Icmp | Protocol::Icmpv6 => format!(
-                    "ports go with protocol tcp or udp only, not with '{}', which has types and codes instead: use icmp",
-                    written
-                ),
-                Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Other(_) => format!(
-                    "ports go with protocol tcp or udp only, not with '{}', which is always all ports: remove ports",
-                    written
-                ),
+                Protocol::Icmp | Protocol::Icmpv6 => {
+                    format!(
+                        "ports go with protocol tcp or udp only, not with '{written}', which has types and codes instead: use icmp"
+                    )
+                }
+                Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Other(_) => {
+                    format!("ports go with protocol tcp or udp only, not with '{written}', which is always all ports: remove ports")
+                }
             },
         );
     }
@@ -147,7 +147,7 @@ pub(super) fn parse_traffic(
         (Some(_), Protocol::All | Protocol::Tcp | Protocol::Udp | Protocol::Other(_)) => {
             problems.add(
                 format!("{path}.icmp"),
-                format!("icmp goes with protocol icmp or icmpv6 only, not with '{}': remove icmp", written),
+                format!("icmp goes with protocol icmp or icmpv6 only, not with '{written}': remove icmp"),
             );
             None
         }

@@ -108,12 +108,14 @@ mod tests {
     /// What a status holds: since and until.
     type Remembered = (Option<i64>, Option<i64>);
 
+    /// What happens, now, the written end, the status before; whether it is active, the status after, the next change.
+    type Case = (&'static str, i64, Option<i64>, Remembered, bool, Remembered, Option<i64>);
+
     #[test]
     fn a_suspension_begins_ends_and_is_forgotten_by_the_table() {
         let day = 24 * 60;
         #[rustfmt::skip]
-        let cases: &[(&str, i64, Option<i64>, Remembered, bool, Remembered, Option<i64>)] = &[
-            // what, now, written until, status before, active, status after, next
+        let cases: &[Case] = &[
             ("nothing",                        0, None,            (None, None),           false, (None, None),               None),
             ("begins",                         0, Some(120),       (None, None),           true,  (Some(0), Some(120)),       Some(120)),
             ("begins, longer than allowed",    0, Some(9 * day),   (None, None),           true,  (Some(0), Some(day)),       Some(day)),
