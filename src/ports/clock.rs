@@ -39,6 +39,11 @@ impl Clock {
         Instant::now()
     }
 
+    /// Whether it follows tokio's time instead of the machine's clocks.
+    pub fn is_anchored(&self) -> bool {
+        self.anchor.is_some()
+    }
+
     /// Waits.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
@@ -70,6 +75,20 @@ pub struct Timings {
     pub reference_poll: Duration,
     /// Longest one reconcile may take before it is given up as an error.
     pub reconcile_limit: Duration,
+    /// How long a renewal of the leader's Lease holds. Others count it from when they saw the renewal, the leader from before
+    /// it asked for it.
+    pub lease: Duration,
+    /// How long a leader tries to renew before it gives leadership up.
+    pub lease_renew_deadline: Duration,
+    /// Between two tries to take or to renew the Lease; by chance up to a fifth longer.
+    pub lease_retry: Duration,
+    /// How much of the lease must be left for an EC2 write to start: one attempt of 8 s, and a second to send it.
+    pub fence_margin: Duration,
+    /// How long whoever takes a Lease that was not released waits before it writes: the last call of the one before, who may
+    /// have been stopped just past its fence, comes to its end meanwhile.
+    pub takeover_wait: Duration,
+    /// How long the work may take to end once told to, before it is refused any further write.
+    pub wind_down: Duration,
 }
 
 impl Default for Timings {
@@ -86,9 +105,19 @@ impl Default for Timings {
             backoff_limit: Duration::from_secs(300),
             reference_poll: Duration::from_secs(30),
             reconcile_limit: Duration::from_secs(300),
+            lease: Duration::from_secs(20),
+            lease_renew_deadline: Duration::from_secs(12),
+            lease_retry: Duration::from_secs(2),
+            fence_margin: Duration::from_secs(9),
+            takeover_wait: Duration::from_secs(8),
+            wind_down: Duration::from_secs(60),
         }
     }
 }
+
+/// The most the waits around the Lease are divided by. They hold against each other only while a renewal and its answer are
+/// short beside all of them, and a Lease says in whole seconds how long it holds.
+const LEASE_FACTOR: u32 = 4;
 
 impl Timings {
     /// Every wait divided, for tests.
@@ -107,7 +136,14 @@ impl Timings {
             backoff_limit,
             reference_poll,
             reconcile_limit,
+            lease,
+            lease_renew_deadline,
+            lease_retry,
+            fence_margin,
+            takeover_wait,
+            wind_down,
         } = self;
+        let lease_factor = factor.min(LEASE_FACTOR);
         Self {
             reread: reread / factor,
             absence: absence / factor,
@@ -121,6 +157,12 @@ impl Timings {
             backoff_limit: backoff_limit / factor,
             reference_poll: reference_poll / factor,
             reconcile_limit,
+            lease: lease / lease_factor,
+            lease_renew_deadline: lease_renew_deadline / lease_factor,
+            lease_retry: lease_retry / lease_factor,
+            fence_margin: fence_margin / lease_factor,
+            takeover_wait: takeover_wait / lease_factor,
+            wind_down: wind_down / lease_factor,
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub ec2: Ec2Metrics,
     /// The audit trail.
     pub audit: AuditMetrics,
+    /// Who leads.
+    pub leader: LeaderMetrics,
 }
 
 impl Metrics {
@@ -54,6 +56,7 @@ impl Metrics {
         self.drift.register(registry);
         self.ec2.register(registry);
         self.audit.register(registry);
+        self.leader.register(registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The build that is running", build);
     }
@@ -308,6 +311,24 @@ impl AuditMetrics {
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("audit_errors", "Change records that could not be kept", self.errors.clone());
+    }
+}
+
+/// Who leads.
+#[derive(Clone, Debug, Default)]
+pub struct LeaderMetrics {
+    leading: Gauge,
+}
+
+impl LeaderMetrics {
+    /// Sets whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
+    }
+
+    /// Registers the metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("leader", "1 while this replica leads, 0 while it stands by", self.leading.clone());
     }
 }
 

@@ -61,6 +61,7 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_ec2_throttles_total {}",
         "sgwarden_invalid_objects {}",
         "sgwarden_last_successful_reconcile_timestamp_seconds {}",
+        "sgwarden_leader {}",
         "sgwarden_managed_groups {}",
         "sgwarden_reconcile_errors_total {class}",
         "sgwarden_reconcile_panics_total {}",
