@@ -1,5 +1,11 @@
 //! Walks a plan over the write port: one record before and one after each call. Decides nothing; what may follow a failed
-//! step is written down here once.
+//! step is written down once, in `course`.
+//!
+//! Entry point: [`Executor::execute`].
+
+mod course;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -9,9 +15,11 @@ use crate::core::audit::{self, ChangeRecord, Outcome, OutcomeResult, Phase, RECO
 use crate::core::model::{Atom, RuleId, SecurityGroupId};
 use crate::core::plan::{Plan, Purpose, Step};
 use crate::ports::clock::{Clock, Timings};
-use crate::ports::cloud::{CloudError, Ec2, ErrorClass, Receipt};
+use crate::ports::cloud::{CloudError, Ec2, Ec2Write, ErrorClass, Receipt};
 use crate::ports::metrics::Metrics;
 use crate::ports::sinks::AuditSink;
+
+use course::{Course, is_urgent};
 
 /// Who a plan is executed for; goes into every record.
 #[derive(Clone, Debug)]
@@ -33,8 +41,10 @@ pub struct Subject {
 /// What executing needs.
 #[derive(Clone, Copy)]
 pub struct Executor<'a> {
-    /// The account and Region.
+    /// The account and Region. Its writer is for what manifests ask for.
     pub ec2: &'a Ec2,
+    /// The writer for what puts drift right: the same EC2, but its calls go first.
+    pub urgent: &'a dyn Ec2Write,
     /// Where records go.
     pub audit: &'a dyn AuditSink,
     /// Counts audit failures.
@@ -86,66 +96,6 @@ pub struct Execution {
     pub failure: Option<Failure>,
 }
 
-/// What has gone wrong so far, as far as it decides what may still be done.
-#[derive(Clone, Copy, Default)]
-struct Course {
-    /// The world is not as planned, or out of reach: nothing more.
-    ended: bool,
-    /// Something that was to be in force is not: what it replaces must not go.
-    unfinished: bool,
-}
-
-impl Course {
-    /// Rules nobody declared go whatever answer the rest of the plan gets (DESIGN §4.4); what was declared goes only when what
-    /// replaces it is in force.
-    fn allows(self, step: &Step) -> bool {
-        let waits = match step {
-            Step::AwaitVisible { atoms: _ } | Step::Settle | Step::DeleteGroup => true,
-            Step::Revoke { direction: _, purpose, rules: _ } => *purpose != Purpose::Revert,
-            Step::CreateGroup(_)
-            | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _ }
-            | Step::Authorize { direction: _, rules: _ }
-            | Step::Modify { direction: _, rules: _ }
-            | Step::Describe { direction: _, rules: _ } => false,
-        };
-        let held_up = waits && self.unfinished;
-        !self.ended && !held_up
-    }
-
-    fn failed(&mut self, step: &Step, failure: &Failure, lasting: bool) {
-        self.ended |= match failure {
-            Failure::Call(error) => ends(error, lasting),
-            Failure::NotVisible { missing: _ } | Failure::Superseded => false,
-        };
-        self.unfinished |= match step {
-            Step::CreateGroup(_)
-            | Step::Authorize { direction: _, rules: _ }
-            | Step::Modify { direction: _, rules: _ }
-            | Step::AwaitVisible { atoms: _ }
-            | Step::Revoke { direction: _, purpose: Purpose::Deletion | Purpose::Replace, rules: _ } => true,
-            Step::DeleteGroup
-            | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _ }
-            | Step::Revoke { direction: _, purpose: Purpose::Revert, rules: _ }
-            | Step::Describe { direction: _, rules: _ }
-            | Step::Settle => false,
-        };
-    }
-}
-
-/// Whether an error leaves nothing of the plan true. An answer that says no does; no answer, a throttle (which is no answer) or
-/// one that says the world is different does not. A world that stays different is a manifest that asks for the impossible.
-fn ends(error: &CloudError, lasting: bool) -> bool {
-    match error.class {
-        ErrorClass::Throttled | ErrorClass::Unavailable | ErrorClass::Credentials => true,
-        ErrorClass::Stale => !lasting || error.outcome_unknown,
-        ErrorClass::NameTaken | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => {
-            error.outcome_unknown
-        }
-    }
-}
-
 impl Executor<'_> {
     /// Executes a plan as far as it goes.
     pub async fn execute(&self, plan: &Plan, subject: &Subject) -> Execution {
@@ -153,6 +103,7 @@ impl Executor<'_> {
         let mut course = Course::default();
         for (index, step) in plan.steps.iter().enumerate() {
             if !course.allows(step) {
+                course.skipped(step);
                 continue;
             }
             let result = match step {
@@ -272,7 +223,7 @@ impl Executor<'_> {
     }
 
     async fn call(&self, plan: &Plan, step: &Step) -> Result<Receipt, CloudError> {
-        let write = &self.ec2.write;
+        let write = if is_urgent(step) { self.urgent } else { self.ec2.write.as_ref() };
         let group = plan.group.as_ref();
         match (step, group) {
             (Step::CreateGroup(new), None) => write.create_group(new).await,
