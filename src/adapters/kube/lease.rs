@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
-use kube::{Client, ResourceExt};
+use kube::Client;
 use uuid::Uuid;
 
 use super::{FIELD_MANAGER, words};
@@ -57,10 +57,15 @@ pub fn identity() -> String {
 impl Leases for KubeLease {
     async fn get(&self) -> Result<Option<StoredLease>, LeaseError> {
         // Without a resource version in the request: the apiserver may then not answer from a cache that lags behind.
-        match self.limited(self.api.get_opt(&self.name)).await? {
-            Some(lease) => Ok(Some(stored(lease))),
-            None => Ok(None),
-        }
+        let named = |status: &kube::core::Status| status.details.as_ref().is_some_and(|details| details.name == self.name);
+        let found = self.limited(async {
+            match self.api.get(&self.name).await {
+                // Only a 404 that names the Lease says so of the Lease; any other is a proxy's, or an apiserver's without Leases.
+                Err(kube::Error::Api(status)) if status.code == 404 && named(&status) => Ok(None),
+                answer => answer.map(Some),
+            }
+        });
+        Ok(found.await?.map(stored))
     }
 
     async fn create(&self, record: &LeaseRecord) -> Result<StoredLease, LeaseError> {
@@ -102,7 +107,6 @@ fn spec(record: &LeaseRecord) -> LeaseSpec {
 
 fn stored(mut lease: Lease) -> StoredLease {
     // Often longer than the rest, and nobody here reads them. A write without them leaves them as they are.
-    lease.managed_fields_mut().clear();
     lease.metadata.managed_fields = None;
     let spec = lease.spec.unwrap_or_default();
     let time = |time: Option<MicroTime>| time.map(|MicroTime(time): MicroTime| -> Timestamp { time });
@@ -126,7 +130,7 @@ fn failure(error: &kube::Error) -> LeaseError {
         409 => LeaseError::Conflict,
         // About us or about now, not about what was written: a token that has run out, a queue that is full.
         401 | 408 | 429 => unavailable(),
-        // A 404 says that the namespace is not there, or the API.
+        // A 404 here says that the namespace is not there, or the API.
         400..=499 => LeaseError::Refused(words(error)),
         _ => unavailable(),
     }

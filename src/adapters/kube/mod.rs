@@ -1,7 +1,7 @@
 //! The only Kubernetes client: the objects of a cluster as the engine's [`Objects`](crate::ports::objects::Objects).
 //!
 //! Entry points: [`connect`] gives a [`Cluster`]; [`Cluster::probe`] says at the start whether it can be worked with;
-//! [`KubeObjects`] is the port. `watch` makes the streams, `optional` those of kinds that need not be there.
+//! [`KubeObjects`] is the port; [`KubeLease`] the Lease by which replicas agree who leads. `watch` makes the streams, `optional` those of kinds that need not be there.
 //!
 //! Invariant: one attempt a call, and every call but the watch ends within a limit. kube's own retries (up to 15, minutes
 //! long) are off, because the engine decides what to do next: a revert must not wait for a status write that hangs.

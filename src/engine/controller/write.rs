@@ -6,7 +6,7 @@ use crate::core::plan::{self, Plan};
 use crate::core::status::{self, Facts, Reason, Standing};
 use crate::engine::execute::{Execution, Executor, Failure};
 use crate::engine::region::Urgency;
-use crate::ports::cloud::GroupQuery;
+use crate::ports::cloud::{Ec2, GroupQuery};
 use crate::ports::objects::ObjectsError;
 
 use super::pass::{Next, Pass, Seen};
@@ -37,11 +37,9 @@ impl Pass<'_> {
         let current = || self.context.look_up(&self.key).is_none_or(|object| object.metadata.generation <= generation);
         let (read, write) = (site.worker.reader(), site.worker.writer(Urgency::Change));
         let urgent = site.worker.writer(Urgency::Revert { exposure: plan::widest_opening(plan) });
+        let ec2 = Ec2 { account: site.worker.account().clone(), region: site.region().clone(), read, write };
         let executor = Executor {
-            account: site.worker.account(),
-            region: site.region(),
-            read: read.as_ref(),
-            write: write.as_ref(),
+            ec2: &ec2,
             urgent: urgent.as_ref(),
             audit: parts.audit.as_ref(),
             metrics: &parts.metrics,

@@ -182,7 +182,7 @@ impl Shared {
             Standing::Alone => Ok(()),
             Standing::Standby => Err(NotLeader::Standby),
             Standing::Leading { renewed, taken } => {
-                if taken.is_some_and(|_| false) {
+                if taken.is_some_and(|taken| self.steady.since(taken) < self.takeover_wait) {
                     return Err(NotLeader::TakingOver);
                 }
                 if self.steady.since(renewed).saturating_add(self.margin) > self.lease {

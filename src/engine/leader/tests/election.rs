@@ -389,7 +389,7 @@ async fn a_lease_made_beforehand_without_a_holder_is_free() {
 #[tokio::test(start_paused = true)]
 async fn the_lease_is_kept_until_the_last_write_returned_and_released_right_after() {
     let scene = Scene::new();
-    let (one, two) = (scene.leader("one").await, scene.standby("two").await);
+    let (one, _two) = (scene.leader("one").await, scene.standby("two").await);
     scene.world.set_pace(Pace { preparing: Duration::ZERO, sending: secs(1), answering: secs(6) });
     until(|| scene.world.calls().last().is_some_and(|call| call.ended.is_none())).await;
     tokio::time::sleep(secs(2)).await;
@@ -400,6 +400,47 @@ async fn the_lease_is_kept_until_the_last_write_returned_and_released_right_afte
     assert!(ended - stopping > secs(4), "the write was waited for");
     assert!(scene.world.now() - ended < secs(1), "and nothing else");
     assert!(scene.first_of("two").await > ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_outlives_the_work_is_waited_for_too() {
+    let apiserver = Apiserver::default();
+    let custom = Custom::start(&apiserver, |_, fence, token| {
+        async move {
+            token.cancelled().await;
+            let permit = fence.permit().unwrap();
+            tokio::spawn(async move {
+                tokio::time::sleep(secs(7)).await;
+                permit.ended();
+            });
+        }
+        .boxed()
+    });
+    until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
+    custom.stop.cancel();
+    let waited = until(|| apiserver.holder().is_none()).await;
+    assert!(waited >= secs(7) && waited < secs(8), "{waited:?}");
+    custom.task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_never_ends_keeps_the_lease_from_being_released_but_not_the_process_from_ending() {
+    let apiserver = Apiserver::default();
+    let custom = Custom::start(&apiserver, |_, fence, token| {
+        async move {
+            token.cancelled().await;
+            let permit = fence.permit().unwrap();
+            tokio::spawn(async move {
+                std::future::pending::<()>().await;
+                permit.ended();
+            });
+        }
+        .boxed()
+    });
+    until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
+    custom.stop.cancel();
+    custom.task.await.unwrap();
+    assert_eq!(apiserver.holder().as_deref(), Some("custom"), "it runs out by itself");
 }
 
 /// `lead` with work of one's own.
@@ -467,7 +508,8 @@ async fn work_is_never_run_twice_at_a_time_however_long_it_takes_to_end() {
     until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
     // Another takes it, by force, and is gone again.
     apiserver.edit(|lease| lease.record.holder = Some("other".to_owned()));
-    until(|| custom.fence.check().is_err()).await;
+    let closed = until(|| custom.fence.check().is_err()).await;
+    assert!(closed < RETRY, "{closed:?}");
     assert_eq!(running.load(Ordering::Relaxed), 1, "the fence closes before the work has ended");
     let waited = until(|| custom.begun.load(Ordering::Relaxed) == 2).await;
     assert!(waited >= secs(300), "{waited:?}");

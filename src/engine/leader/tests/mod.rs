@@ -245,7 +245,11 @@ struct Replica {
 
 impl Replica {
     fn start(name: &str, line: Line, world: &World) -> Self {
-        let (clock, timings) = (anchored(), Timings::default());
+        Self::timed(name, line, world, Timings::default())
+    }
+
+    fn timed(name: &str, line: Line, world: &World, timings: Timings) -> Self {
+        let clock = anchored();
         let (switch, fence, stop) = (Switch::default(), Fence::closed(&clock, &timings), CancellationToken::new());
         let metrics = LeaderMetrics::default();
         let parts = LeaderParts {

@@ -1,5 +1,11 @@
 //! Walks a plan over the write port: one record before and one after each call. Decides nothing; what may follow a failed
-//! step is written down here once.
+//! step is written down once, in `course`.
+//!
+//! Entry point: [`Executor::execute`].
+
+mod course;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,12 +13,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::core::audit::{self, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
-use crate::core::model::{AccountId, Atom, Direction, Region, RuleId, SecurityGroupId};
+use crate::core::model::{Atom, RuleId, SecurityGroupId};
 use crate::core::plan::{Plan, Purpose, Step};
 use crate::ports::clock::{Clock, Timings};
-use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, ErrorClass, Receipt};
+use crate::ports::cloud::{CloudError, Ec2, Ec2Write, ErrorClass, Receipt};
 use crate::ports::metrics::Metrics;
 use crate::ports::sinks::AuditSink;
+
+use course::{Course, is_urgent};
 
 /// Who a plan is executed for; goes into every record.
 #[derive(Clone, Debug)]
@@ -34,15 +42,9 @@ pub struct Subject {
 /// What executing needs.
 #[derive(Clone, Copy)]
 pub struct Executor<'a> {
-    /// The account.
-    pub account: &'a AccountId,
-    /// The Region.
-    pub region: &'a Region,
-    /// Reads, as EC2 answers.
-    pub read: &'a dyn Ec2Read,
-    /// Writes of changes.
-    pub write: &'a dyn Ec2Write,
-    /// Writes that put right what somebody did: they go before others.
+    /// The account and Region. Its writer is for what manifests ask for.
+    pub ec2: &'a Ec2,
+    /// The writer for what puts drift right: the same EC2, but its calls go first.
     pub urgent: &'a dyn Ec2Write,
     /// Where records go.
     pub audit: &'a dyn AuditSink,
@@ -99,93 +101,6 @@ pub struct Execution {
     pub failure: Option<Failure>,
 }
 
-/// What has gone wrong so far, as far as it decides what may still be done.
-#[derive(Clone, Default)]
-struct Course {
-    /// The world is not as planned, or out of reach: nothing more.
-    ended: bool,
-    /// Something that was to be in force is not: what it replaces must not go. Each direction for itself, as what comes in says
-    /// nothing of what goes out.
-    unfinished: BTreeSet<Direction>,
-}
-
-impl Course {
-    /// Rules nobody declared go whatever answer the rest of the plan gets (DESIGN §4.4); what was declared goes only when what
-    /// replaces it is in force.
-    fn allows(&self, step: &Step) -> bool {
-        let waits = match step {
-            Step::AwaitVisible { direction: _, atoms: _ } | Step::DeleteGroup => true,
-            Step::Revoke { direction: _, purpose, rules: _ } => *purpose != Purpose::Revert,
-            // It is waited for either way's sake.
-            Step::Settle => return !self.ended && Direction::BOTH.iter().any(|direction| !self.unfinished.contains(direction)),
-            Step::CreateGroup(_)
-            | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _, cause: _ }
-            | Step::Authorize { direction: _, rules: _ }
-            | Step::Modify { direction: _, rules: _ }
-            | Step::Describe { direction: _, rules: _ } => false,
-        };
-        let held_up = waits && directions(step).any(|direction| self.unfinished.contains(&direction));
-        !self.ended && !held_up
-    }
-
-    fn failed(&mut self, step: &Step, failure: &Failure, lasting: bool) {
-        self.ended |= match failure {
-            Failure::Call(error) => ends(error, lasting),
-            Failure::NotVisible { missing: _ } | Failure::Superseded => false,
-        };
-        let unfinished = match step {
-            Step::CreateGroup(_)
-            | Step::Authorize { direction: _, rules: _ }
-            | Step::Modify { direction: _, rules: _ }
-            | Step::AwaitVisible { direction: _, atoms: _ }
-            | Step::Revoke { direction: _, purpose: Purpose::Deletion | Purpose::Room | Purpose::Replace, rules: _ } => true,
-            Step::DeleteGroup
-            | Step::SetTags { tags: _, before: _, cause: _ }
-            | Step::RemoveTags { tags: _, cause: _ }
-            | Step::Revoke { direction: _, purpose: Purpose::Revert, rules: _ }
-            | Step::Describe { direction: _, rules: _ }
-            | Step::Settle => false,
-        };
-        if unfinished {
-            self.unfinished.extend(directions(step));
-        }
-    }
-}
-
-/// The directions a step is about.
-fn directions(step: &Step) -> impl Iterator<Item = Direction> {
-    let only = step.direction();
-    Direction::BOTH.into_iter().filter(move |direction| only.is_none_or(|only| only == *direction))
-}
-
-/// Whether a step does nothing but put right what somebody did.
-fn is_urgent(step: &Step) -> bool {
-    match step {
-        Step::Revoke { direction: _, purpose, rules: _ } => *purpose == Purpose::Revert,
-        Step::Authorize { direction: _, rules } => rules.iter().all(|item| item.cause.is_drift()),
-        Step::Modify { direction: _, rules } => rules.iter().all(|item| item.cause.is_drift()),
-        Step::SetTags { tags: _, before: _, cause } | Step::RemoveTags { tags: _, cause } => cause.is_drift(),
-        Step::CreateGroup(_)
-        | Step::DeleteGroup
-        | Step::Describe { direction: _, rules: _ }
-        | Step::AwaitVisible { direction: _, atoms: _ }
-        | Step::Settle => false,
-    }
-}
-
-/// Whether an error leaves nothing of the plan true. An answer that says no does; no answer, a throttle (which is no answer) or
-/// one that says the world is different does not. A world that stays different is a manifest that asks for the impossible.
-fn ends(error: &CloudError, lasting: bool) -> bool {
-    match error.class {
-        ErrorClass::Throttled | ErrorClass::Unavailable | ErrorClass::Credentials => true,
-        ErrorClass::Stale => !lasting || error.outcome_unknown,
-        ErrorClass::NameTaken | ErrorClass::InUse | ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Permission => {
-            error.outcome_unknown
-        }
-    }
-}
-
 impl Executor<'_> {
     /// Executes a plan as far as it goes.
     pub async fn execute(&self, plan: &Plan, subject: &Subject) -> Execution {
@@ -193,6 +108,7 @@ impl Executor<'_> {
         let mut course = Course::default();
         for (index, step) in plan.steps.iter().enumerate() {
             if !course.allows(step) {
+                course.skipped(step);
                 continue;
             }
             let result = match step {
@@ -229,7 +145,7 @@ impl Executor<'_> {
     pub async fn await_written(&self, group: &SecurityGroupId, execution: &Execution) -> Result<(), Failure> {
         let since = self.clock.instant();
         loop {
-            let live = self.read.rules(group).await.map_err(Failure::Call)?;
+            let live = self.ec2.read.rules(group).await.map_err(Failure::Call)?;
             let missing = execution.authorized.iter().find(|id| !live.iter().any(|rule| rule.id == **id));
             let lingering = execution.revoked.iter().find(|id| live.iter().any(|rule| rule.id == **id));
             let Some(id) = missing.or(lingering) else { return Ok(()) };
@@ -244,7 +160,7 @@ impl Executor<'_> {
         let Some(group) = &plan.group else { return Ok(()) };
         let since = self.clock.instant();
         loop {
-            let live = self.read.rules(group).await.map_err(Failure::Call)?;
+            let live = self.ec2.read.rules(group).await.map_err(Failure::Call)?;
             let Some(missing) = atoms.iter().find(|atom| !live.iter().any(|rule| rule.atom == **atom)) else { return Ok(()) };
             if since.elapsed() >= self.timings.visible_limit {
                 return Err(Failure::NotVisible { missing: missing.to_string() });
@@ -268,8 +184,8 @@ impl Executor<'_> {
             time: self.clock.now().to_string(),
             phase: Phase::Intent,
             cluster: subject.cluster.clone(),
-            account: self.account.to_string(),
-            region: self.region.to_string(),
+            account: self.ec2.account.to_string(),
+            region: self.ec2.region.to_string(),
             group_id: plan.group.as_ref().map(ToString::to_string),
             object: subject.object.clone(),
             uid: subject.uid.clone(),
@@ -313,7 +229,7 @@ impl Executor<'_> {
     }
 
     async fn call(&self, plan: &Plan, step: &Step) -> Result<Receipt, CloudError> {
-        let write = if is_urgent(step) { self.urgent } else { self.write };
+        let write = if is_urgent(step) { self.urgent } else { self.ec2.write.as_ref() };
         let group = plan.group.as_ref();
         match (step, group) {
             (Step::CreateGroup(new), None) => write.create_group(new).await,
