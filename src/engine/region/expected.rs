@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[derive(Clone, Copy)]
 pub(super) struct Sighting {
     pub(super) returned: Instant,
-    shown: Option<Instant>,
+    pub(super) shown: Option<Instant>,
 }
 
 impl Sighting {

@@ -80,7 +80,7 @@ pub(super) struct Ledger {
 struct Inner {
     managed: BTreeMap<Key, Entry>,
     holders: BTreeMap<SecurityGroupId, BTreeSet<Key>>,
-    /// When the read began that a group was last shown by, until the group is found to be well by it.
+    /// When the newest read began by which a group was shown to somebody.
     viewed: BTreeMap<SecurityGroupId, Instant>,
     snapshot: Option<Snapshot>,
     /// Groups that differed in the last sweep.
@@ -188,7 +188,9 @@ impl Ledger {
 
     /// Somebody was shown a group, by a read that began then.
     pub(super) fn viewed(&self, group: &SecurityGroupId, began: Instant) {
-        self.lock().viewed.insert(group.clone(), began);
+        let mut inner = self.lock();
+        let viewed = inner.viewed.entry(group.clone()).or_insert(began);
+        *viewed = began.max(*viewed);
     }
 
     /// All is well with the group of an object, as it was last shown.
@@ -256,6 +258,8 @@ impl Ledger {
         for group in listed {
             round.outcome.groups += 1;
             let id = group.group.id.clone();
+            // Those nobody manages as well: an object may begin to while the round goes on, and its group is not absent.
+            round.seen.insert(id.clone());
             let tagged = self.is_tagged(&group.group.tags);
             let Some(keys) = holders.get(&id) else {
                 round.outcome.unmanaged += usize::from(tagged);
@@ -265,7 +269,6 @@ impl Ledger {
                 continue;
             };
             round.outcome.rules += group.rules.len();
-            round.seen.insert(id.clone());
             if !overlay.counts(&id, round.began) {
                 continue;
             }

@@ -109,7 +109,7 @@ where
                     }
                 }
                 // An answer that cannot be read says nothing about whom it is that cannot be read: the halves do.
-                Err(error) if error.class == ErrorClass::Terminal && portion.len() > 1 && calls < MOST_CALLS => {
+                Err(error) if is_unreadable(&error) && portion.len() > 1 && calls < MOST_CALLS => {
                     if let Some(middle) = portion.keys().nth(portion.len() / 2).cloned() {
                         portions.push(portion.split_off(&middle));
                     }
@@ -135,6 +135,12 @@ where
             outcome_unknown: false,
         }
     }
+}
+
+/// Whether EC2 answered, but something in the answer is not as we know it. A refusal has a code, and is as final for a part of
+/// the question as for the whole.
+pub(super) fn is_unreadable(error: &CloudError) -> bool {
+    error.class == ErrorClass::Terminal && error.code.is_none()
 }
 
 /// Tells everybody who waits for it; those who gave up meanwhile do not.

@@ -62,6 +62,8 @@ struct Notes {
     writing: usize,
     /// When the last write that had, or may have had, an effect returned.
     wrote: Option<Instant>,
+    /// When we created it, and whether reads show it.
+    created: Option<Sighting>,
     /// When we deleted it.
     deleted: Option<Instant>,
     rows: BTreeMap<RuleId, Row>,
@@ -186,6 +188,20 @@ impl Overlay {
         deleted.is_some_and(|then| now.duration_since(then) < self.limit)
     }
 
+    /// Whether we created a group a moment ago and no read has shown it yet: that it is missing means nothing.
+    pub(super) fn is_awaited(&self, group: &SecurityGroupId) -> bool {
+        let now = self.clock.instant();
+        let created = self.lock().get(group).and_then(|notes| notes.created);
+        created.is_some_and(|sighting| sighting.shown.is_none() && now.duration_since(sighting.returned) < self.limit)
+    }
+
+    /// A read that began then has shown a group.
+    pub(super) fn shown(&self, group: &SecurityGroupId, began: Instant) {
+        if let Some(sighting) = self.lock().get_mut(group).and_then(|notes| notes.created.as_mut()) {
+            sighting.show(began);
+        }
+    }
+
     /// A group as it is, from what was read of it and when the two reads began. `None`: we deleted it. What comes out is what
     /// later writes to the group are held against.
     pub(super) fn apply(
@@ -251,6 +267,7 @@ impl Overlay {
     fn prune(&self, notes: &mut Notes, now: Instant) {
         let fresh = |then: Instant| now.duration_since(then) < self.limit;
         notes.wrote = notes.wrote.filter(|then| fresh(*then));
+        notes.created = notes.created.filter(|sighting| fresh(sighting.returned));
         notes.deleted = notes.deleted.filter(|then| fresh(*then));
         notes.before = notes.before.take().filter(|before| fresh(before.read));
         notes.tags.retain(|_, expected| fresh(expected.returned()));
@@ -268,8 +285,8 @@ impl Overlay {
 
 impl Notes {
     fn is_empty(&self) -> bool {
-        let quiet = self.writing == 0 && self.wrote.is_none() && self.deleted.is_none() && self.before.is_none();
-        quiet && self.rows.is_empty() && self.tags.is_empty()
+        let untouched = self.writing == 0 && self.wrote.is_none() && self.created.is_none() && self.deleted.is_none();
+        untouched && self.before.is_none() && self.rows.is_empty() && self.tags.is_empty()
     }
 
     fn note(&mut self, deed: Deed<'_>, receipt: &Receipt, returned: Instant) {
@@ -358,7 +375,9 @@ impl Writing<'_> {
             }
             (Ok(receipt), None) => {
                 if let Some(created) = &receipt.created {
-                    groups.entry(created.clone()).or_default().wrote = Some(now);
+                    let notes = groups.entry(created.clone()).or_default();
+                    notes.wrote = Some(now);
+                    notes.created = Some(Sighting::new(now));
                 }
             }
             (Err(error), Some(group)) => {

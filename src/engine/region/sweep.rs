@@ -19,11 +19,12 @@ use uuid::Uuid;
 
 use crate::core::model::ListedGroup;
 use crate::engine::execute::backoff;
-use crate::ports::cloud::{CloudError, ErrorClass, GroupQuery};
+use crate::ports::cloud::{CloudError, GroupQuery};
 use crate::ports::metrics::SweepKind;
 use crate::ports::objects::Key;
 
 use super::decorate::VALUES;
+use super::loader::is_unreadable;
 use super::worker::{Counts, Worker};
 
 /// Groups compared at a time: the ledger is not held longer, and other tasks get their turn between two portions.
@@ -115,7 +116,7 @@ async fn sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
     let (listing, mut problem) = match worker.read.listing(&query).await {
         Ok(listing) => (listing, None),
         // Something in the Region cannot be read, perhaps a kind of peer that is new. That must not blind us for our own groups.
-        Err(error) if error.class == ErrorClass::Terminal => (managed_groups(worker).await, Some(error)),
+        Err(error) if is_unreadable(&error) => (managed_groups(worker).await?, Some(error)),
         Err(error) => return Err(error),
     };
     let mut round = ledger.begin(began);
@@ -141,10 +142,24 @@ async fn sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
 }
 
 /// The managed groups one by one: the loader finds out which of them it is that cannot be read. Those are left out, which wakes
-/// their objects.
-async fn managed_groups(worker: &Worker) -> Vec<ListedGroup> {
+/// their objects. Where no group can be read, nothing was seen.
+async fn managed_groups(worker: &Worker) -> Result<Vec<ListedGroup>, CloudError> {
     let answers = join_all(worker.ledger.groups().into_iter().map(|id| worker.groups.load(id))).await;
-    answers.into_iter().filter_map(|answer| answer.ok()?.0).collect()
+    let (mut listed, mut answered, mut failure) = (Vec::new(), false, None);
+    for answer in answers {
+        match answer {
+            Ok((group, _)) => {
+                answered = true;
+                listed.extend(group);
+            }
+            Err(error) if is_unreadable(&error) => failure = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match failure {
+        Some(error) if !answered => Err(error),
+        Some(_) | None => Ok(listed),
+    }
 }
 
 /// Reads the rules of all managed groups with their ids, and AWS's own prefix lists.
@@ -159,7 +174,7 @@ async fn deep_sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
                     let rules = rules.unwrap_or_default();
                     wake.extend(worker.ledger.compare_deep(id, &rules, began, &worker.common.overlay));
                 }
-                Err(error) if error.class == ErrorClass::Terminal => problem = Some(error),
+                Err(error) if is_unreadable(&error) => problem = Some(error),
                 Err(error) => return Err(error),
             }
         }

@@ -147,6 +147,9 @@ impl Worker {
     pub async fn listed(&self, id: &SecurityGroupId) -> Result<Option<ListedGroup>, CloudError> {
         let (listed, began) = self.groups.load(id.clone()).await?;
         self.ledger.viewed(id, began);
+        if listed.is_some() {
+            self.common.overlay.shown(id, began);
+        }
         Ok(listed.filter(|_| !self.common.overlay.deleted(id)))
     }
 
@@ -177,12 +180,13 @@ impl Worker {
     }
 
     /// A group with its rules by id, read by calls that begin now and that others share, with our own writes laid over it.
-    /// `None`: EC2 does not show it, or we deleted it.
+    /// `None`: EC2 does not show it, which may be its own lag ([`Worker::is_awaited`]), or we deleted it.
     pub async fn observe(&self, id: &SecurityGroupId) -> Result<Option<Observed>, CloudError> {
         let (listed, rules) = tokio::join!(self.groups.load(id.clone()), self.rules.load(id.clone()));
         let (Some(listed), group_began) = listed? else { return Ok(None) };
         let (rules, rules_began) = rules?;
         self.ledger.viewed(id, group_began.min(rules_began));
+        self.common.overlay.shown(id, group_began);
         Ok(self.common.overlay.apply((listed.group, group_began), (rules.unwrap_or_default(), rules_began)))
     }
 
@@ -237,6 +241,12 @@ impl Worker {
     /// needs a second read that agrees. True for every group as long after a start: what the process before us wrote is not known.
     pub fn wrote_recently(&self, id: &SecurityGroupId) -> bool {
         self.common.overlay.wrote_recently(id)
+    }
+
+    /// Whether we created the group within `Timings::overlay_limit` and no read of [`Worker::listed`] or [`Worker::observe`] has
+    /// shown it yet: that it is missing means nothing then.
+    pub fn is_awaited(&self, id: &SecurityGroupId) -> bool {
+        self.common.overlay.is_awaited(id)
     }
 
     /// Tells that a look at the object's group showed something absent or altered, for [`Worker::stormy`].

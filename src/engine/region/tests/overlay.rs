@@ -238,6 +238,24 @@ async fn a_group_we_created_is_no_news_to_a_sweep_that_does_not_show_it_yet() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_we_created_is_awaited_until_a_read_shows_it() {
+    let rig = Rig::settled(0).await;
+    rig.ec2.lag(secs(30));
+    let new = NewGroup { name: "n".into(), description: "d".into(), vpc: "vpc-0a1b2c3d".parse().unwrap(), tags: tags(&[]) };
+    let writer = rig.worker.writer(Urgency::Change);
+    let created: SecurityGroupId = writer.create_group(&new).await.unwrap().created.unwrap();
+    let never_shown = writer.create_group(&new).await.unwrap().created.unwrap();
+    pass(secs(10)).await;
+    assert!(rig.worker.observe(&created).await.unwrap().is_none() && rig.worker.is_awaited(&created));
+    pass(secs(21)).await;
+    assert!(rig.worker.observe(&created).await.unwrap().is_some() && !rig.worker.is_awaited(&created));
+    rig.ec2.edit(|world| world.groups.clear());
+    assert!(rig.worker.is_awaited(&never_shown) && !rig.worker.is_awaited(&id(77)));
+    pass(secs(300)).await;
+    assert!(!rig.worker.is_awaited(&never_shown), "not for ever");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_leaves_nothing_but_that_something_was_written() {
     let rig = Rig::settled(1).await;
     let writer = rig.worker.writer(Urgency::Change);

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use crate::core::model::{Direction, NewRule};
-use crate::ports::cloud::ErrorClass;
+use crate::ports::clock::{Clock, Timings};
+use crate::ports::cloud::{CloudError, ErrorClass};
 
+use super::super::ledger::Ledger;
+use super::super::overlay::Overlay;
 use super::super::{Urgency, View};
 use super::fake::{Fake, Trouble, error, rule};
 use super::{MINUTE, Rig, id, key, keys, pass, secs, tags};
@@ -226,6 +229,38 @@ async fn a_group_that_cannot_be_read_does_not_blind_us_for_the_others() {
     assert_eq!(rig.woken(), keys([2, 4]), "the one that differs, and the one that has to tell why it cannot be read");
     let fresh = rig.regions.freshness().remove(0);
     assert!(fresh.failure.is_some() && fresh.groups == 4, "{fresh:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_group_can_be_read_nothing_was_seen() {
+    let mut rig = Rig::settled(3).await;
+    (1..=3).for_each(|number| rig.ec2.unreadable(number));
+    let last = rig.regions.freshness()[0].last_sweep;
+    pass(2 * MINUTE).await;
+    let fresh = rig.regions.freshness().remove(0);
+    assert!(rig.woken().is_empty() && fresh.failure.is_some() && fresh.last_sweep == last, "{fresh:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_ec2_refuses_is_not_asked_for_in_parts() {
+    let rig = Rig::settled(3).await;
+    let refusal = CloudError { code: Some("UnsupportedOperation".into()), ..error(GROUPS, ErrorClass::Terminal) };
+    rig.ec2.next(GROUPS, Trouble::Fail(refusal));
+    pass(MINUTE + secs(10)).await;
+    assert!(rig.ec2.about(GROUPS).iter().all(|about| about == "tagged"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_an_object_takes_on_during_a_sweep_is_not_absent_from_it() {
+    let timings = Timings::default();
+    let clock = Clock::anchored("2026-11-22T21:00:00Z".parse().unwrap());
+    let (ledger, overlay) = (Ledger::new(super::CLUSTER.into()), Overlay::new(clock.clone(), &timings));
+    let mut round = ledger.begin(clock.instant());
+    ledger.compare([super::fake::group(1, []).listed()], &mut round, &overlay);
+    ledger.manage(&key(1), &id(1));
+    ledger.manage(&key(2), &id(2));
+    let swept = ledger.finish(round, &overlay, clock.instant(), timings.overlay_limit);
+    assert_eq!((swept.wake, swept.unmanaged), (keys([2]), 1));
 }
 
 #[tokio::test(start_paused = true)]
