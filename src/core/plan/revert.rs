@@ -38,9 +38,9 @@ fn last_good(observed: &Observed, vouched: &Vouched, tags: &Tags) -> Desired {
         held: BTreeMap::new(),
         refused: BTreeMap::new(),
         expired: BTreeSet::new(),
-        expiring: BTreeMap::new(),
         latched: BTreeSet::new(),
         next_expiry: None,
+        expiring: BTreeMap::new(),
         too_large: None,
         weights: PrefixListWeights::new(),
     }
@@ -48,7 +48,15 @@ fn last_good(observed: &Observed, vouched: &Vouched, tags: &Tags) -> Desired {
 
 /// Plans the revert of unauthorized edits, in the same order and with the same care as any plan: an error in the manifest must
 /// neither hold a door open nor cut traffic. Without a baseline there is nothing to go by, and nothing is done.
-pub fn plan_reverts(owner: &Owner, observed: &Observed, vouched: Option<&Vouched>, tags: Option<&Tags>) -> (Plan, Report) {
+/// `restraint` as far as it is known: what was left alone under the last usable manifest stays so, and what is suspended too.
+pub fn plan_reverts(
+    owner: &Owner,
+    observed: &Observed,
+    vouched: Option<&Vouched>,
+    tags: Option<&Tags>,
+    origin: &str,
+    restraint: &Restraint,
+) -> (Plan, Report) {
     let none = Tags::new();
     let empty = Vouched::default();
     let desired = last_good(observed, vouched.unwrap_or(&empty), tags.unwrap_or(&none));
@@ -59,14 +67,16 @@ pub fn plan_reverts(owner: &Owner, observed: &Observed, vouched: Option<&Vouched
         vouched,
         applied_tags: Some(tags.unwrap_or(&none)),
         recorded: Some(&observed.group.id),
-        restraint: &Restraint::default(),
+        restraint,
         same_spec: true,
+        status_is_ours: true,
+        origin,
     };
     let (planned, mut report) = plan(input);
     let ours = matches!(report.ownership, Some(Ownership::Ours | Ownership::Reclaimed { former_uid: _ } | Ownership::Stripped));
     if vouched.is_none() || !ours || !check(input, &planned).is_empty() {
         report.differences.clear();
-        return (Plan { group: Some(observed.group.id.clone()), steps: Vec::new() }, report);
+        return (Plan { group: Some(observed.group.id.clone()), ..Plan::default() }, report);
     }
     (planned, report)
 }
@@ -77,7 +87,7 @@ mod tests {
     use crate::core::model::{DescriptionHash, GroupFacts, LiveRule, VouchedRule};
 
     fn owner() -> Owner {
-        Owner { cluster: "c1".into(), namespace: "shop".into(), name: "web".into(), uid: "u1".into() }
+        Owner { cluster: "c1".into(), namespace: "shop".into(), name: "web".into(), uid: "u1".into(), former: vec![] }
     }
 
     fn observed(rows: &[(&str, &str)]) -> Observed {
@@ -111,7 +121,7 @@ mod tests {
         // The change in place was made, its status not written: the old line has the row's id, the new one is an intent.
         let vouched = vouched(&[(Some(ROW), "ingress tcp 22 from 0.0.0.0/0"), (None, "ingress tcp 22 from 10.0.0.0/8")]);
         let observed = observed(&[(ROW, "ingress tcp 22 from 10.0.0.0/8")]);
-        let (plan, report) = plan_reverts(&owner(), &observed, Some(&vouched), None);
+        let (plan, report) = plan_reverts(&owner(), &observed, Some(&vouched), None, "Created", &Restraint::default());
         assert!(plan.is_empty() && report.differences.is_empty(), "{plan:?} {report:?}");
     }
 
@@ -119,13 +129,13 @@ mod tests {
     fn traffic_that_rests_on_an_addition_is_restored_before_it_goes() {
         let vouched = vouched(&[(Some(ROW), "ingress tcp 443 from 10.0.0.0/8")]);
         let observed = observed(&[("sgr-0a1b2c3d4e5f67891", "ingress tcp 443 from 0.0.0.0/0")]);
-        let (plan, _) = plan_reverts(&owner(), &observed, Some(&vouched), None);
+        let (plan, _) = plan_reverts(&owner(), &observed, Some(&vouched), None, "Created", &Restraint::default());
         assert_eq!(super::super::summary(&plan), "authorize 1 → revoke 1 (drift)");
     }
 
     #[test]
     fn without_a_baseline_nothing_is_done() {
         let observed = observed(&[(ROW, "ingress tcp 22 from 0.0.0.0/0")]);
-        assert!(plan_reverts(&owner(), &observed, None, None).0.is_empty());
+        assert!(plan_reverts(&owner(), &observed, None, None, "Created", &Restraint::default()).0.is_empty());
     }
 }

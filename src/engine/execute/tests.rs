@@ -187,8 +187,8 @@ fn set_tags(cause: Cause) -> Step {
     Step::SetTags { tags: Tags::from([("a".to_owned(), "b".to_owned())]), before: Tags::default(), cause }
 }
 
-fn awaited(directions: &[Direction]) -> Step {
-    Step::AwaitVisible { atoms: directions.iter().map(|direction| new(*direction, 443).atom).collect() }
+fn awaited(direction: Direction) -> Step {
+    Step::AwaitVisible { direction, atoms: vec![new(direction, 443).atom] }
 }
 
 /// What is asked for of a plan's steps, and why it ended early.
@@ -214,6 +214,7 @@ async fn execute_while(world: World, steps: Vec<Step>, current: bool, lasting: b
         metrics: &metrics,
         clock: &clock,
         timings: &timings,
+        settle: timings.settle,
         current: &|| current,
         lasting,
     };
@@ -225,7 +226,7 @@ async fn execute_while(world: World, steps: Vec<Step>, current: bool, lasting: b
         source: None,
         trace_id: "t".to_owned(),
     };
-    let plan = Plan { group: Some("sg-0123456789abcdef0".parse().unwrap()), steps };
+    let plan = Plan { group: Some("sg-0123456789abcdef0".parse().unwrap()), steps, ..Plan::default() };
     let execution = executor.execute(&plan, &subject).await;
     let asked = world.asked.lock().unwrap().clone();
     (asked, execution.failure.map(|failure| failure.to_string()))
@@ -367,7 +368,7 @@ async fn what_puts_drift_right_goes_by_the_urgent_writer_and_changes_by_the_usua
         describe(Egress, &[drift, Cause::Unclassified]),
         revoke(Egress, Purpose::Replace, &[change]),
         set_tags(change),
-        Step::RemoveTags { tags: Tags::default() },
+        Step::RemoveTags { tags: Tags::default(), cause: change },
     ];
     let (asked, failure) = execute(World::default(), steps).await;
     assert_eq!(failure, None);
@@ -396,5 +397,5 @@ fn a_revert_is_urgent_whatever_its_cause_and_a_removal_by_change_never() {
         assert_eq!(is_urgent(&revoke(Ingress, Purpose::Replace, &[cause])), cause == Cause::Drift, "{cause}");
         assert_eq!(is_urgent(&set_tags(cause)), cause == Cause::Drift, "{cause}");
     }
-    assert!(!is_urgent(&Step::DeleteGroup) && !is_urgent(&Step::Settle) && !is_urgent(&awaited(&[Ingress])));
+    assert!(!is_urgent(&Step::DeleteGroup) && !is_urgent(&Step::Settle) && !is_urgent(&awaited(Ingress)));
 }
