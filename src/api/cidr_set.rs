@@ -17,7 +17,8 @@ pub const MAX_CIDRS: usize = 1000;
 /// The most users named in a set's status; `count` tells how many there are.
 pub const MAX_USERS: usize = 20;
 
-/// A named list of address ranges.
+/// The ranges, and who may use them.
+#[allow(clippy::duplicated_attributes, reason = "two columns may be of one type")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "sgwarden.dev",
