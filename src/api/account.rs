@@ -76,7 +76,7 @@ pub struct AwsAccountSpec {
         .reason(Reason::FieldValueForbidden))]
     pub account_id: String,
 
-    /// The Regions to look after, such as [eu-west-1], each once.
+    /// The Regions to look after, such as [eu-west-1].
     #[schemars(schema_with = "schema::regions")]
     pub regions: Vec<String>,
 
@@ -171,18 +171,19 @@ pub struct AccountNamespaces {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountLimits {
-    /// Share of AWS's documented API rates to use, such as 0.5 (the default). Reverts may use all of it.
+    /// Share of AWS's documented API rates to use, such as 0.5 (the default); 0.01 to 1. Reverts may use all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = schema::of_form_saying(
         "self >= 0.01 && self <= 1.0",
         "\"%s is out of bounds: write a share of AWS's rates from 0.01 to 1, such as 0.5\".format([string(self)])",
     ))]
     pub api_share: Option<f64>,
-    /// The account's quota of rules in a group, direction and family; 60 by default, as AWS's.
+    /// The account's quota of rules in a group, direction and family; 60 by default, as AWS's; 1 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub rules_per_group: Option<i32>,
-    /// The most rules removed in a minute because a manifest changed; 100 by default. Reverts of additions do not count.
+    /// The most rules removed in a minute because a manifest changed; 100 by default, 1 to 100000. Reverts of additions
+    /// do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub revocations_per_minute: Option<i32>,
@@ -204,11 +205,11 @@ pub struct AccountLimits {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct MassChange {
-    /// Percent of the account's rules; 25 by default.
+    /// Percent of the account's rules; 25 by default, 1 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub percent: Option<i32>,
-    /// Rules; 200 by default.
+    /// Rules; 200 by default, 1 to 1000000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rules: Option<i32>,

@@ -20,7 +20,8 @@ pub const MAX_USERS: usize = 20;
 /// The most characters in the name of a user.
 pub const MAX_USER: usize = 320;
 
-/// A named list of address ranges.
+/// The ranges, and who may use them.
+#[allow(clippy::duplicated_attributes, reason = "two columns may be of one type")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "sgwarden.dev",

@@ -1,8 +1,9 @@
 //! The floor `api`: the objects people write, as the apiserver stores them.
 //!
-//! Entry points: [`SecurityGroup`] with [`SecurityGroupSpec`] and [`SecurityGroupStatus`]; [`crds`] turns the types into
-//! the files of `crds/`. One file per part: `security_group` (the kind), `rule`, `peer`, `scalar` (words and numbers as
-//! written), `status`, `conditions`.
+//! Entry points: the kinds [`SecurityGroup`], [`CidrSet`] and [`AwsAccount`], each with its spec and status; [`crds`] turns
+//! them into the files of `crds/`. [`ReferenceGrant`] is Gateway API's and only read. One file per part: `security_group`,
+//! `cidr_set` and `account` (the kinds), `rule`, `peer`, `enforcement`, `reference` (who may refer to what), `scalar` (words
+//! and numbers as written), `schema` (what several schemas share), `status`, `conditions`.
 //!
 //! Doc comments on fields are the users' documentation: `kubectl explain` prints them.
 //!

@@ -1,7 +1,7 @@
 //! The scalars of a spec, kept as people wrote them.
 //!
 //! Entry points: the newtypes [`Cidr`], [`Port`], [`Protocol`] and [`RuleName`], each with a hand-written schema (a
-//! derived one cannot carry CEL to list items), and the choices [`Mode`], [`EgressPolicy`] and [`DeletionPolicy`].
+//! derived one cannot carry CEL to list items), and the choices, such as [`Mode`] and [`EgressPolicy`]: closed lists of words.
 //!
 //! Invariant: nothing here is parsed on the way in. Whatever string (or number, for a port) was stored can be read back,
 //! so that one bad object cannot stop the watch of the others; `desired` parses and names the field.

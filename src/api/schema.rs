@@ -99,12 +99,12 @@ pub(super) fn only_true(message: &str) -> Rule {
     of_form("self", message)
 }
 
-/// Codes of Regions, each once.
+/// Codes of Regions. Atomic as every list of ours: an entry that somebody patches in is gone with the next apply from Git.
 pub(super) fn regions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": 40,
-        "x-kubernetes-list-type": "set",
+        "x-kubernetes-list-type": "atomic",
         "x-kubernetes-validations": [
             rule("size(self) > 0", "name at least one AWS Region, such as [eu-west-1]", "FieldValueRequired"),
         ],
@@ -116,12 +116,12 @@ pub(super) fn regions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Ids of VPCs, each once.
+/// Ids of VPCs.
 pub(super) fn vpc_ids(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": 64,
-        "x-kubernetes-list-type": "set",
+        "x-kubernetes-list-type": "atomic",
         "items": {
             "type": "string",
             "maxLength": 21,
@@ -130,12 +130,12 @@ pub(super) fn vpc_ids(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Some of the words of a closed list, each once.
+/// Some of the words of a closed list.
 pub(super) fn some_of(words: &[&str]) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": words.len(),
-        "x-kubernetes-list-type": "set",
+        "x-kubernetes-list-type": "atomic",
         "items": { "type": "string", "enum": words },
     })
 }

@@ -197,7 +197,6 @@ const ONLY_THE_APISERVER: &[(&str, &str)] = &[
     ("pinned-account-removed", "the account may be the namespace's: the controller compares it with the pin once it knows"),
     ("pinned-vpc-by-name", "the name may lead to the same VPC: the controller compares it with the pin once it knows"),
     ("account-id-a-number", "YAML without a schema: the zeros in front of a number are lost before anybody sees them"),
-    ("account-regions-twice", "a Region twice is that Region"),
 ];
 
 /// Those that `core::desired` refuses at the same field with another remedy.
@@ -231,7 +230,6 @@ const OTHERWISE_WORDED: &[(&str, &str)] = &[
     ("adopt-group-malformed", "one parser of ids: it tells the form"),
     ("allowed-from-unknown", "the apiserver's own message for an enum"),
     ("allowed-operator-unknown", "the apiserver's own message for an enum"),
-    ("account-name-too-long", "the same remedy in other words"),
     ("account-id-malformed", "quotes are gone once it is read"),
     ("account-region-malformed", "one parser of ids: it tells the form"),
     ("account-from-same", "the apiserver's own message for an enum"),

@@ -175,7 +175,6 @@ pub(crate) const REJECTED: &[Rejected] = &[
     rejected!(AwsAccount, "account-id-a-number", "spec.accountId", "expected string"),
     rejected!(AwsAccount, "account-regions-none", "spec.regions", "name at least one AWS Region, such as [eu-west-1]"),
     rejected!(AwsAccount, "account-regions-missing", "spec.regions", "Required value"),
-    rejected!(AwsAccount, "account-regions-twice", "spec.regions", "duplicate entries"),
     rejected!(AwsAccount, "account-region-malformed", "spec.regions[1]", "looks like eu-west-1"),
     rejected!(AwsAccount, "account-role-malformed", "spec.roleArn", "'sgwarden' is not a role: write it like arn:aws:iam::123456789012:role/sgwarden"),
     rejected!(AwsAccount, "account-role-of-a-user", "spec.roleArn", "user/sgwarden' is not a role: write it like arn:aws:iam::123456789012:role/sgwarden"),

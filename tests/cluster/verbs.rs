@@ -32,7 +32,7 @@ impl Stage {
         stage.apply(&stage.role("edit", &["create", "get", "list", "patch", "update"], &["ada", "ed", "sue"])).await;
         stage.apply(&stage.role("approve", &["approve"], &["ada"])).await;
         stage.apply(&stage.role("suspend", &["suspend"], &["sue"])).await;
-        stage.apply(&stage.object("web", json!({}), json!({}))).await;
+        stage.apply(&stage.object("web", &json!({}), &json!({}))).await;
         for document in deploy::documents() {
             if document["apiVersion"] == "admissionregistration.k8s.io/v1" {
                 stage.apply(&document).await;
@@ -40,10 +40,11 @@ impl Stage {
         }
         // The apiserver reads policies from a cache, a moment after it stored them.
         let deadline = tokio::time::Instant::now() + LIMIT;
-        while stage.annotate("ed", &format!("{SUSPEND_ANNOTATION}=now")).await.success {
+        let suspended = stage.object("probe", &json!({}), &json!({ "suspend": { "until": "2026-12-24T18:00:00Z" } }));
+        let probe = ["create", "--as=ed", "--dry-run=server", "-f", "-"];
+        while stage.plane.kubectl(&probe, &suspended.to_string()).await.success {
             assert!(tokio::time::Instant::now() < deadline, "the policy never comes into force");
         }
-        stage.annotate("ed", &format!("{SUSPEND_ANNOTATION}-")).await.succeeded();
         stage
     }
 
@@ -64,7 +65,7 @@ impl Stage {
         ]})
     }
 
-    fn object(&self, name: &str, annotations: Value, enforcement: Value) -> Value {
+    fn object(&self, name: &str, annotations: &Value, enforcement: &Value) -> Value {
         json!({
             "apiVersion": "sgwarden.dev/v1alpha1",
             "kind": "SecurityGroup",
@@ -129,7 +130,7 @@ async fn only_who_has_the_verb_approves_and_only_in_the_own_name() {
     says(stage.annotate("ed", &of("ada")).await, "may not approve");
 
     // An object may bring its approval along, on the same terms.
-    let new = stage.object("new", json!({ APPROVE_ANNOTATION: format!("{HASH} ada") }), json!({}));
+    let new = stage.object("new", &json!({ APPROVE_ANNOTATION: format!("{HASH} ada") }), &json!({}));
     says(stage.create_as("ed", &new).await, "'ed' may not approve");
     stage.create_as("ada", &new).await.succeeded();
 }
@@ -158,9 +159,9 @@ async fn only_who_has_the_verb_suspends_and_anybody_ends_it() {
     stage.patch("ed", json!({ "spec": { "enforcement": { "suspend": null } } })).await.succeeded();
     stage.patch("ed", json!({ "spec": { "enforcement": null } })).await.succeeded();
 
-    let new = stage.object("new", json!({}), json!({ "suspend": { "until": "2026-12-24T18:00:00Z" } }));
+    let new = stage.object("new", &json!({}), &json!({ "suspend": { "until": "2026-12-24T18:00:00Z" } }));
     says(stage.create_as("ed", &new).await, "'ed' may not suspend");
     stage.create_as("sue", &new).await.succeeded();
     // The administrator of a cluster has every verb.
-    stage.apply(&stage.object("web", json!({}), json!({ "suspend": { "until": "2026-12-24T18:00:00Z" } }))).await;
+    stage.apply(&stage.object("web", &json!({}), &json!({ "suspend": { "until": "2026-12-24T18:00:00Z" } }))).await;
 }

@@ -292,7 +292,8 @@ async fn what_nobody_waited_for_is_not_taken_for_seen() {
     let steps = vec![
         authorize(Ingress, &[Cause::SpecChange]),
         authorize(Egress, &[Cause::SpecChange]),
-        awaited(&Direction::BOTH),
+        awaited(Ingress),
+        awaited(Egress),
         Step::Settle,
         revoke(Ingress, Purpose::Replace, &[Cause::SpecChange]),
         revoke(Egress, Purpose::Replace, &[Cause::SpecChange]),
