@@ -33,11 +33,10 @@ pub const MAX_DRIFT_UNLISTED: usize = 300;
 pub const DRIFT_DIGEST: usize = 12;
 /// The most steps in [`PlanSummary::steps`]; `count` tells how many there are.
 pub const MAX_PLAN_STEPS: usize = 50;
-/// The most entries in [`SecurityGroupStatus::expired`]; beyond, those that ended last are kept.
-pub const MAX_EXPIRED: usize = 256;
-/// The most characters in an entry of [`SecurityGroupStatus::expired`]: a direction, a rule's name, a set and a range of it, a
-/// time.
-pub const MAX_EXPIRED_LINE: usize = 288;
+/// The most entries in [`SecurityGroupStatus::expired`]: every rule of both directions. Beyond, those that ended last are kept.
+pub const MAX_EXPIRED: usize = 512;
+/// The most characters in an entry of [`SecurityGroupStatus::expired`]: a direction, a rule's name and a time.
+pub const MAX_EXPIRED_LINE: usize = 112;
 /// The most entries in [`SecurityGroupStatus::expiring`]; the soonest are kept.
 pub const MAX_EXPIRING: usize = 50;
 /// The most characters in an entry of [`SecurityGroupStatus::expiring`]: a direction, the name of a rule, a time.

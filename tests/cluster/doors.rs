@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use k8s_openapi::api::core::v1::Namespace;
 
-use sgwarden::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
-};
+use sgwarden::api::{AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus};
 use sgwarden::core::model::{Direction, NewRule, RuleId, SecurityGroupId, Tags};
 use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Ec2Write, GroupQuery, NewGroup, Receipt, Route};
 use sgwarden::ports::objects::{Notice, Objects, ObjectsError, Watch};

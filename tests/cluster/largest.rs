@@ -9,10 +9,10 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use sgwarden::api::{
-    Actor, Approved, DriftAtom, DriftRecord, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_EXPIRED,
-    MAX_EXPIRED_LINE, MAX_PAIRS, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS, MAX_TAGS, MAX_TEXT, MAX_TEXT_PER_DIRECTION,
-    MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, PlanSummary, Quota, SecurityGroup, SecurityGroupStatus,
-    Usage, conditions,
+    Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftRecord, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS,
+    MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPIRY, MAX_PAIRS, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS,
+    MAX_TAGS, MAX_TEXT, MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, PlanSummary,
+    Quota, SecurityGroup, SecurityGroupStatus, Usage, conditions,
 };
 use sgwarden::core::desired::parse;
 
@@ -101,6 +101,7 @@ fn fullest() -> SecurityGroupStatus {
         resolved_at: time(),
         change_id: some(64),
         trace_id: some(64),
+        unlisted: some(MAX_DRIFT_UNLISTED * DRIFT_DIGEST),
     };
     let condition = |kind: &str| Condition {
         type_: kind.to_owned(),
@@ -134,6 +135,8 @@ fn fullest() -> SecurityGroupStatus {
         }),
         pins: vec![text(MAX_PIN); MAX_PINS],
         expired: vec![text(MAX_EXPIRED_LINE); MAX_EXPIRED],
+        expiring: vec![text(MAX_EXPIRY); MAX_EXPIRING],
+        uid: some(64),
         suspended_since: time(),
         suspended_until: time(),
         approved: Some(Approved { hash: some(64), by: some(MAX_TEXT), generation: Some(i64::MAX) }),

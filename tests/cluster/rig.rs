@@ -74,8 +74,7 @@ fn timings() -> Timings {
 /// The real SDK over a socket, without retries of its own: a test counts calls.
 fn connector(address: SocketAddr, key: &str) -> Arc<dyn Connect> {
     let limits = CallLimits { read_attempts: 1, ..CallLimits::default() };
-    let options =
-        AwsOptions::default().endpoint(format!("http://{address}")).credentials(key, "not-checked");
+    let options = AwsOptions::default().endpoint(format!("http://{address}")).credentials(key, "not-checked");
     Arc::new(AwsConnector::new(options.limits(limits)))
 }
 
@@ -114,12 +113,10 @@ impl Rig {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let intruder = AwsConnector::new(
-            AwsOptions::default().credentials("AKIA111122223333MALLORY", "x").in_process({
-                let sim = sim.clone();
-                move |request| sim.handle(request)
-            }),
-        );
+        let intruder = AwsConnector::new(AwsOptions::default().credentials("AKIA111122223333MALLORY", "x").in_process({
+            let sim = sim.clone();
+            move |request| sim.handle(request)
+        }));
         let mut rig = Self {
             plane,
             client: plane.client().await,

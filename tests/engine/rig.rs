@@ -348,8 +348,7 @@ impl Rig {
 
     /// Somebody authorizes a rule by hand.
     pub(crate) async fn intrude(&self, group: &SecurityGroupId, atoms: &[&str]) -> Receipt {
-        let rules: Vec<NewRule> =
-            atoms.iter().map(|text| NewRule { atom: text.parse().unwrap(), description: None }).collect();
+        let rules: Vec<NewRule> = atoms.iter().map(|text| NewRule { atom: text.parse().unwrap(), description: None }).collect();
         let direction = rules[0].atom.direction;
         self.intruder.write.authorize(group, direction, &rules).await.unwrap()
     }
@@ -377,7 +376,9 @@ impl Rig {
                 let conditions: Vec<String> = status
                     .conditions
                     .iter()
-                    .map(|condition| format!("{}={} {}: {}", condition.type_, condition.status, condition.reason, condition.message))
+                    .map(|condition| {
+                        format!("{}={} {}: {}", condition.type_, condition.status, condition.reason, condition.message)
+                    })
                     .collect();
                 format!(
                     "{} generation {:?}/{:?} group {:?}\n  {}",

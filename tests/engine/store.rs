@@ -133,7 +133,8 @@ impl Store {
     pub(crate) fn apply_namespace(&self, name: &str, labels: &[(&str, &str)], annotations: &[(&str, &str)]) {
         let map = |pairs: &[(&str, &str)]| Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
         let mut state = self.lock();
-        let meta = ObjectMeta { name: Some(name.into()), labels: map(labels), annotations: map(annotations), ..ObjectMeta::default() };
+        let meta =
+            ObjectMeta { name: Some(name.into()), labels: map(labels), annotations: map(annotations), ..ObjectMeta::default() };
         let key = cluster_scoped(&meta);
         let meta = state.next(None, true, meta);
         state.namespaces.put(&key, Namespace { metadata: meta, ..Namespace::default() });

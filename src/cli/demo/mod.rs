@@ -70,8 +70,14 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
     };
     let files = DirectoryObjects::open(options).map_err(CliError::from_error)?;
     let objects = Arc::new(narrator.listen_to(Arc::new(files)));
-    let timings =
-        Timings { sweep: SWEEP, confirm: SWEEP, absence: ABSENCE, visibility: ABSENCE, settle: Duration::from_secs(1), ..Timings::default() };
+    let timings = Timings {
+        sweep: SWEEP,
+        confirm: SWEEP,
+        absence: ABSENCE,
+        visibility: ABSENCE,
+        settle: Duration::from_secs(1),
+        ..Timings::default()
+    };
     let parts = Parts {
         objects,
         connect: connector(&sim, ACCOUNT_KEY),

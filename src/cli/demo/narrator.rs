@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use tokio::time::Instant;
 
 use crate::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, DriftRecord, ReferenceGrant, Resolution, SecurityGroup, SecurityGroupStatus,
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, DriftRecord, ReferenceGrant, Resolution, SecurityGroup,
+    SecurityGroupStatus,
 };
 use crate::core::status::{self, Reason};
 use crate::ports::clock::Clock;

@@ -93,13 +93,9 @@ impl Held {
     pub fn stays(&self) -> bool {
         match self {
             Self::Tolerated | Self::Reported | Self::Kept => true,
-            Self::Reference(_)
-            | Self::Suspended
-            | Self::Approval
-            | Self::Quota
-            | Self::Rate
-            | Self::Unconfirmed
-            | Self::War => false,
+            Self::Reference(_) | Self::Suspended | Self::Approval | Self::Quota | Self::Rate | Self::Unconfirmed | Self::War => {
+                false
+            }
         }
     }
 }

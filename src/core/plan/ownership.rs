@@ -67,9 +67,8 @@ impl Owner {
     /// The tags by which our group is found when its id is not known: under our cluster id, then under the former ones.
     pub fn search_tags(&self) -> Vec<Tags> {
         let clusters = std::iter::once(&self.cluster).chain(&self.former);
-        let tags = |cluster: &String| {
-            Tags::from([(TAG_CLUSTER.to_owned(), cluster.clone()), (TAG_OWNER.to_owned(), self.object())])
-        };
+        let tags =
+            |cluster: &String| Tags::from([(TAG_CLUSTER.to_owned(), cluster.clone()), (TAG_OWNER.to_owned(), self.object())]);
         clusters.map(tags).collect()
     }
 

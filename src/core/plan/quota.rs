@@ -165,6 +165,16 @@ pub(super) fn waits_its_turn(report: &Report, difference: &Difference) -> bool {
     match difference.held {
         Some(Held::Rate) => true,
         Some(Held::Quota) => report.over_quota.is_none(),
-        Some(Held::Reference(_) | Held::Tolerated | Held::Reported | Held::Kept | Held::Suspended | Held::Approval | Held::Unconfirmed | Held::War) | None => false,
+        Some(
+            Held::Reference(_)
+            | Held::Tolerated
+            | Held::Reported
+            | Held::Kept
+            | Held::Suspended
+            | Held::Approval
+            | Held::Unconfirmed
+            | Held::War,
+        )
+        | None => false,
     }
 }

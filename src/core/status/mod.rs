@@ -37,8 +37,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::api::{
-    Approved, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_EXPIRED, MAX_PINS, MAX_TEXT, Mode, Origin, Quota,
-    SecurityGroupStatus, Usage,
+    Approved, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_EXPIRED, MAX_PINS, Mode, Origin, Quota, SecurityGroupStatus, Usage,
 };
 use crate::core::desired::{Declaration, Desired, Policy, Problem};
 use crate::core::model::{
@@ -176,7 +175,7 @@ pub fn build(mut facts: Facts<'_>) -> SecurityGroupStatus {
         status.plan = Some(approval::summarise(pending));
     }
     approve(&mut status, &facts);
-    let bounded = |lines: &BTreeSet<String>, most: usize| lines.iter().take(most).map(|line| cut(line, MAX_TEXT)).collect();
+    let bounded = |lines: &BTreeSet<String>, most: usize| lines.iter().take(most).cloned().collect();
     if let Some(pins) = facts.pins {
         status.pins = bounded(pins, MAX_PINS);
     }

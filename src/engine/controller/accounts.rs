@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use crate::api::{ACCOUNT_ANNOTATION, AwsAccount, CidrSet, DEFAULT_ACCOUNT, FINALIZER, Mode, SecurityGroup};
+use crate::api::{AwsAccount, CidrSet, DEFAULT_ACCOUNT, FINALIZER, Mode, SecurityGroup};
 use crate::core::desired::{self, Account};
 use crate::core::model::Region;
 use crate::core::status::{self, AccountFacts, CidrSetFacts, Credentials, Reason, RegionFacts, Sweep};
@@ -187,9 +187,7 @@ impl Report<'_> {
     fn region<'r>(&self, account: &Account, region: &'r Region, freshness: &[Freshness]) -> RegionFacts<'r> {
         let fresh = freshness.iter().find(|fresh| fresh.account_name == account.name && fresh.region == *region);
         let Count { managed, drifted, rules } = self.counts.in_place(&account.name, region);
-        let sweep = fresh.and_then(|fresh| {
-            fresh.last_sweep.map(|at| Sweep { at, groups: fresh.groups, managed, rules, drifted })
-        });
+        let sweep = fresh.and_then(|fresh| fresh.last_sweep.map(|at| Sweep { at, groups: fresh.groups, managed, rules, drifted }));
         let failed = fresh.and_then(|fresh| fresh.failure.clone());
         let unreachable = match self.reached.of(&route(account, region)) {
             Some(Err(error)) => Some((reason_of(&error), error.explain(region))),
@@ -201,11 +199,8 @@ impl Report<'_> {
 
     /// Good as soon as one Region says so; bad when one says so and none that they are good.
     fn credentials(&self, account: &Account) -> Credentials {
-        let answers: Vec<(&Region, Result<(), CloudError>)> = account
-            .regions
-            .iter()
-            .filter_map(|region| Some((region, self.reached.of(&route(account, region))?)))
-            .collect();
+        let answers: Vec<(&Region, Result<(), CloudError>)> =
+            account.regions.iter().filter_map(|region| Some((region, self.reached.of(&route(account, region))?))).collect();
         if answers.iter().any(|(_, answer)| answer.is_ok()) {
             return Credentials::Valid;
         }
@@ -238,8 +233,7 @@ fn uses(context: &Context, group: &SecurityGroup, account: &str) -> bool {
     if let Some(written) = group.spec.account.as_deref() {
         return written == account;
     }
-    let (_, annotations) = context.namespace(group.metadata.namespace.as_deref().unwrap_or_default());
-    annotations.get(ACCOUNT_ANNOTATION).map_or(DEFAULT_ACCOUNT, String::as_str) == account
+    context.default_account(group.metadata.namespace.as_deref().unwrap_or_default()) == account
 }
 
 async fn report_set(context: &Context, set: &CidrSet) {

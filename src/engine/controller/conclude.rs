@@ -8,9 +8,7 @@ use crate::api::{DriftRecord, SecurityGroupStatus};
 use crate::core::desired::{self, Declaration, Desired};
 use crate::core::model::PrefixListFacts;
 use crate::core::plan::{self, Held};
-use crate::core::status::{
-    self, Enforcement, Facts, Family, HeldUp, OverQuota, Pending, Reason, Standing, Tracking, Wait,
-};
+use crate::core::status::{self, Enforcement, Facts, Family, HeldUp, OverQuota, Pending, Reason, Standing, Tracking, Wait};
 use crate::engine::region::ListChange;
 
 use super::pass::{Next, Pass, Seen};
@@ -42,10 +40,8 @@ impl Pass<'_> {
         let previous = self.status();
         let converged = seen.report.is_settled() && seen.desired.held.is_empty();
         let known = seen.vouched.filter(|_| !seen.report.baseline_lost);
-        let vouched = seen.observed.map_or_else(
-            || known.cloned(),
-            |observed| plan::vouched_after(known, seen.desired, observed, converged),
-        );
+        let vouched =
+            seen.observed.map_or_else(|| known.cloned(), |observed| plan::vouched_after(known, seen.desired, observed, converged));
         let list_changes = seen.site.worker.list_changes(&self.key);
         let tracked = self.track(seen, &previous);
         let tracking = self.tracking(seen);

@@ -7,7 +7,8 @@ use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Notify;
 
-use crate::api::{AwsAccount, SecurityGroup};
+use crate::api::{ACCOUNT_ANNOTATION, AwsAccount, DEFAULT_ACCOUNT, SecurityGroup};
+use crate::core::desired::{Account, NamespaceRule};
 use crate::core::model::{AccountId, Region, SecurityGroupId};
 use crate::core::status;
 use crate::engine::leader::Fence;
@@ -119,12 +120,28 @@ impl Context {
         Some(found.0.as_ref().map(Clone::clone).map_err(ToString::to_string))
     }
 
-    /// Labels and annotations of a namespace; none when it is not known.
-    pub(super) fn namespace(&self, name: &str) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
-        let found = self.stores.namespaces.get(&ObjectRef::new(name));
-        let meta = found.as_ref().map(|found| Resource::meta(found.as_ref()));
-        let labels = meta.and_then(|meta| meta.labels.clone()).unwrap_or_default();
-        (labels, meta.and_then(|meta| meta.annotations.clone()).unwrap_or_default())
+    /// Labels of a namespace; `None` when it is not known: a selector may ask for a label to be absent, so that no labels are not
+    /// the same as unknown ones.
+    pub(super) fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
+        let found = self.stores.namespaces.get(&ObjectRef::new(namespace))?;
+        Some(Resource::meta(found.as_ref()).labels.clone().unwrap_or_default())
+    }
+
+    /// The account that objects of a namespace are in if they name none.
+    pub(super) fn default_account(&self, namespace: &str) -> String {
+        let found = self.stores.namespaces.get(&ObjectRef::new(namespace));
+        let annotations = found.as_ref().and_then(|found| Resource::meta(found.as_ref()).annotations.as_ref());
+        annotations.and_then(|all| all.get(ACCOUNT_ANNOTATION)).cloned().unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned())
+    }
+
+    /// Whether a namespace may have groups in an account.
+    pub(super) fn admits(&self, account: &Account, namespace: &str) -> bool {
+        match (&account.namespaces, self.labels(namespace)) {
+            (NamespaceRule::Selector(_), None) => false,
+            (NamespaceRule::Selector(_) | NamespaceRule::All | NamespaceRule::Listed(_), labels) => {
+                account.admits(namespace, &labels.unwrap_or_default())
+            }
+        }
     }
 
     /// The object is gone.

@@ -100,14 +100,8 @@ impl Pass<'_> {
             origin: self.origin(),
         };
         let ((plan, report), pending) = (plan::plan(input), plan::pending(input));
-        let now_seen = Seen {
-            observed: Some(&observed),
-            vouched: vouched.as_ref(),
-            plan: &plan,
-            pending: &pending,
-            report: &report,
-            ..*seen
-        };
+        let now_seen =
+            Seen { observed: Some(&observed), vouched: vouched.as_ref(), plan: &plan, pending: &pending, report: &report, ..*seen };
         let next = status::build(Facts {
             place: Some(seen.site.place(&seen.desired.vpc)),
             desired: Some(seen.desired),

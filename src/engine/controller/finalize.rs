@@ -76,9 +76,8 @@ pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
 /// The way to the group. An account that is gone, or forbids the namespace, is waited for; after an hour the group is let go of.
 async fn reach(pass: &mut Pass<'_>, status: &SecurityGroupStatus, region: &Region) -> Result<Site, Next> {
     let name = status.account.clone().unwrap_or_else(|| crate::api::DEFAULT_ACCOUNT.to_owned());
-    let (labels, _) = pass.context.namespace(&pass.key.namespace);
     let account = find_account(pass.context, &name).and_then(|account| {
-        if account.admits(&pass.key.namespace, &labels) {
+        if pass.context.admits(&account, &pass.key.namespace) {
             return Ok(account);
         }
         let message = format!("namespace {} may not use account {name} any more", pass.key.namespace);

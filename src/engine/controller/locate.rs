@@ -65,9 +65,7 @@ pub(super) async fn locate(
     }
     match (worker.find_named(vpc, &declaration.group_name).await?.into_iter().next(), &declaration.adopt) {
         (Some(namesake), Some(_)) => Ok(to_adopt(owner, namesake)),
-        (None, Some(_)) => {
-            Ok(Located::NothingToAdopt(format!("there is no group called '{}' in {vpc}", declaration.group_name)))
-        }
+        (None, Some(_)) => Ok(Located::NothingToAdopt(format!("there is no group called '{}' in {vpc}", declaration.group_name))),
         // The search by tags may lag behind: the tags of what has our name are looked at too.
         (Some(namesake), None) if owner.judge(&namesake.group.tags) == Ownership::Ours => Ok(Located::Found(Box::new(namesake))),
         (Some(namesake), None) => Ok(Located::NameTaken(namesake.group.id)),

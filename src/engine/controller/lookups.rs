@@ -27,18 +27,20 @@ impl Pass<'_> {
         vpc: &VpcFacts,
         own: Option<&SecurityGroupId>,
     ) -> Result<Desired, Next> {
-        let objects: BTreeMap<Referent, Lookup> = declaration
-            .references()
-            .into_iter()
-            .map(|referent| (referent.clone(), self.look_up(referent, site)))
-            .collect();
+        let objects: BTreeMap<Referent, Lookup> =
+            declaration.references().into_iter().map(|referent| (referent.clone(), self.look_up(referent, site))).collect();
         self.moved.retain(|moved| !moved.starts_with(RULES_STAY));
         self.pins = pins_of(declaration, &self.status().pins);
         let mut prefix_lists = BTreeMap::new();
         for name in declaration.prefix_list_names() {
             prefix_lists.insert(name.to_owned(), self.prefix_list(name, site).await);
         }
-        let ids: BTreeSet<PrefixListId> = declaration.prefix_lists().into_iter().cloned().chain(prefix_lists.values().filter_map(|found| found.clone().ok())).collect();
+        let ids: BTreeSet<PrefixListId> = declaration
+            .prefix_lists()
+            .into_iter()
+            .cloned()
+            .chain(prefix_lists.values().filter_map(|found| found.clone().ok()))
+            .collect();
         let weights = match site.worker.prefix_lists(&self.key, &ids).await {
             Ok(lists) => lists.into_iter().map(|(id, list)| (id, list.weight)).collect(),
             Err(error) => return Err(self.cloud_failed(Some(declaration), site.region(), &error).await),
@@ -108,7 +110,11 @@ impl Pass<'_> {
 
     fn may_refer(&self, to: &Referent, allowed: Option<&AllowedNamespaces>) -> bool {
         let from = &self.key.namespace;
-        let (labels, _) = self.context.namespace(from);
+        // Without its labels a namespace matches no selector; a selector can ask for a label to be absent.
+        let known = self.context.labels(from);
+        let by_labels = allowed.is_some_and(|allowed| allowed.selector.is_some());
+        let allowed = allowed.filter(|_| known.is_some() || !by_labels);
+        let labels = known.unwrap_or_default();
         let grants = self.context.stores.grants.state_filter(|grant| {
             grant.0.as_ref().is_ok_and(|grant| grant.metadata.namespace.as_deref() == Some(to.namespace.as_str()))
         });

@@ -36,21 +36,20 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
     };
     let deleting = object.metadata.deletion_timestamp.is_some();
     let ours_to_finish = object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
-    let mut pass =
-        Pass {
-            context,
-            key,
-            uid,
-            trace_id,
-            object,
-            owner,
-            overruled: Vec::new(),
-            moved: Vec::new(),
-            pins: BTreeSet::new(),
-            suspended: None,
-            war: None,
-            unconfirmed: None,
-        };
+    let mut pass = Pass {
+        context,
+        key,
+        uid,
+        trace_id,
+        object,
+        owner,
+        overruled: Vec::new(),
+        moved: Vec::new(),
+        pins: BTreeSet::new(),
+        suspended: None,
+        war: None,
+        unconfirmed: None,
+    };
     if deleting {
         return if ours_to_finish { finalize::finalize(&mut pass).await } else { Next::on_change() };
     }
@@ -252,11 +251,7 @@ impl Pass<'_> {
     }
 
     /// The recorded group does not show. `Ok`: it is gone, and is to be created again.
-    async fn missing(
-        &mut self,
-        declaration: &Declaration,
-        id: &SecurityGroupId,
-    ) -> Result<(), Next> {
+    async fn missing(&mut self, declaration: &Declaration, id: &SecurityGroupId) -> Result<(), Next> {
         let now = self.context.parts.clock.instant();
         match self.context.memories.absent(&self.key, &self.uid, now, &self.context.parts.timings) {
             Absence::Confirmed if self.is_adopted() => {
@@ -309,11 +304,7 @@ impl Pass<'_> {
 }
 
 /// Whose the group is, when it is not ours.
-fn foreign(
-    report: &Report,
-    observed: Option<&Observed>,
-    recorded: Option<&SecurityGroupId>,
-) -> Option<String> {
+fn foreign(report: &Report, observed: Option<&Observed>, recorded: Option<&SecurityGroupId>) -> Option<String> {
     match (&report.ownership, observed) {
         (Some(Ownership::Foreign { claimant }), _) => Some(claimant.clone()),
         (Some(Ownership::Stripped), Some(observed)) if recorded != Some(&observed.group.id) => Some("nobody".to_owned()),

@@ -68,7 +68,12 @@ impl Pass<'_> {
             adopting: self.is_adopted() && self.baseline().is_none(),
             suspend_ended: !self.is_suspended() && self.has_suspended_drift(),
             approved: self.approval().and_then(|approved| approved.hash),
-            postponed: self.context.memories.postponed(&self.key, &self.uid, now, &self.context.parts.timings).into_keys().collect(),
+            postponed: self
+                .context
+                .memories
+                .postponed(&self.key, &self.uid, now, &self.context.parts.timings)
+                .into_keys()
+                .collect(),
             ..Restraint::default()
         }
     }
@@ -100,7 +105,11 @@ impl Pass<'_> {
 
     /// Why changes wait for a person although the manifest does not ask for it.
     fn why_wait(&self, restraint: &Restraint, site: &Site, desired: &Desired, report: &Report) -> Option<String> {
-        let changes: Vec<&Difference> = report.differences.iter().filter(|difference| difference.cause.is_change() || difference.cause == Cause::Unclassified).collect();
+        let changes: Vec<&Difference> = report
+            .differences
+            .iter()
+            .filter(|difference| difference.cause.is_change() || difference.cause == Cause::Unclassified)
+            .collect();
         let removals = changes.iter().filter(|difference| removes(difference)).count();
         if restraint.adopting && removals > 0 {
             return Some(format!("the group was taken over, and {removals} of its rules would be revoked"));
@@ -125,7 +134,8 @@ impl Pass<'_> {
 
     /// Whether what is missing or altered has to be seen twice. An addition never waits: it is revoked by the id just read.
     fn wants_second_look(&mut self, site: &Site, observed: Option<&Observed>, report: &Report) -> bool {
-        let doubtful: Vec<&Difference> = report.drifts().filter(|difference| difference.drift() != Some(DriftKind::Added)).collect();
+        let doubtful: Vec<&Difference> =
+            report.drifts().filter(|difference| difference.drift() != Some(DriftKind::Added)).collect();
         let Some(observed) = observed.filter(|_| !doubtful.is_empty()) else {
             self.unconfirmed = None;
             return false;

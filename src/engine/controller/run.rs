@@ -108,9 +108,7 @@ async fn schedule(context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<Guar
         .await;
 }
 
-fn as_stream(
-    mut receiver: UnboundedReceiver<ObjectRef<Guarded>>,
-) -> impl futures::Stream<Item = ObjectRef<Guarded>> + Send {
+fn as_stream(mut receiver: UnboundedReceiver<ObjectRef<Guarded>>) -> impl futures::Stream<Item = ObjectRef<Guarded>> + Send {
     futures::stream::poll_fn(move |context| receiver.poll_recv(context))
 }
 

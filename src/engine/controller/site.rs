@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{ACCOUNT_ANNOTATION, DEFAULT_ACCOUNT};
-use crate::core::desired::{
-    self, Account, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, DeclaredVpc, Declaration, NamespaceRule,
-};
+use crate::core::desired::{self, Account, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, Declaration, DeclaredVpc, NamespaceRule};
 use crate::core::model::{Region, VpcFacts, VpcId};
 use crate::core::status::Reason;
 use crate::engine::region::{RegionSettings, Worker};
@@ -143,9 +141,8 @@ impl Pass<'_> {
 
     /// The account of this object: as written, else its namespace's, else `default`; once pinned, no other.
     fn account(&self, written: Option<&str>) -> Result<Account, Unreachable> {
-        let (labels, annotations) = self.context.namespace(&self.key.namespace);
-        let default = annotations.get(ACCOUNT_ANNOTATION).map_or(DEFAULT_ACCOUNT, String::as_str);
-        let name = written.unwrap_or(default);
+        let default = self.context.default_account(&self.key.namespace);
+        let name = written.unwrap_or(&default);
         if let Some(pinned) = self.status().account
             && pinned != name
         {
@@ -157,7 +154,7 @@ impl Pass<'_> {
             return Err(Unreachable::Refused(Reason::PinnedElsewhere, message));
         }
         let account = find_account(self.context, name)?;
-        if !account.admits(&self.key.namespace, &labels) {
+        if !self.context.admits(&account, &self.key.namespace) {
             let message = format!(
                 "namespace {} may not use account {name}: see allowedNamespaces of awsaccounts.sgwarden.dev {name}",
                 self.key.namespace
@@ -213,11 +210,14 @@ impl Pass<'_> {
         let message = match (found.len(), found.pop()) {
             (1, Some(vpc)) if site.account.admits_vpc(&vpc.id) => return Ok(vpc),
             (1, Some(vpc)) => {
-                let message = format!("account {} allows no groups in {}: see allowedNamespaces.vpcs there", site.account.name, vpc.id);
+                let message =
+                    format!("account {} allows no groups in {}: see allowedNamespaces.vpcs there", site.account.name, vpc.id);
                 return Err(self.halt(Some(declaration), Reason::VpcNotAllowed, message).await);
             }
             (0, _) | (_, None) => format!("spec.vpc: there is no {wanted} in {place}"),
-            (count, Some(_)) => format!("spec.vpc: there are {count} of {wanted} in {place}; which one is meant cannot be told: write its id"),
+            (count, Some(_)) => {
+                format!("spec.vpc: there are {count} of {wanted} in {place}; which one is meant cannot be told: write its id")
+            }
         };
         Err(self.halt(Some(declaration), Reason::VpcNotFound, message).await)
     }

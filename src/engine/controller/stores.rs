@@ -257,9 +257,13 @@ impl Context {
 
     fn namespace_changed(&self, name: &str) {
         let of_it = |object: &Guarded| object.meta().namespace.as_deref() == Some(name);
-        self.stores.groups.state().iter().filter(|object| of_it(object)).filter_map(|object| Key::of(object.meta())).for_each(
-            |key| self.wakes.wake(&key),
-        );
+        self.stores
+            .groups
+            .state()
+            .iter()
+            .filter(|object| of_it(object))
+            .filter_map(|object| Key::of(object.meta()))
+            .for_each(|key| self.wakes.wake(&key));
     }
 
     fn grants_changed(&self) {

@@ -40,8 +40,7 @@ impl Pass<'_> {
             return None;
         }
         let account = find_account(self.context, status.account.as_deref()?).ok()?;
-        let (labels, _) = self.context.namespace(&self.key.namespace);
-        if !account.admits(&self.key.namespace, &labels) {
+        if !self.context.admits(&account, &self.key.namespace) {
             return None;
         }
         let site = Site::reach(self.context, account, &region).await.ok()?;
@@ -78,7 +77,8 @@ impl Pass<'_> {
         self.context.memories.present(&self.key, &self.uid);
         let vouched = self.baseline();
         let observed = plan::recognised(observed, vouched.as_ref());
-        let (plan, report) = plan::plan_reverts(&self.owner, &observed, vouched.as_ref(), status.tags.as_ref(), self.origin(), &restraint);
+        let (plan, report) =
+            plan::plan_reverts(&self.owner, &observed, vouched.as_ref(), status.tags.as_ref(), self.origin(), &restraint);
         let tracking = Tracking {
             group: recorded.as_str(),
             now: self.context.parts.clock.now(),

@@ -45,8 +45,7 @@ impl Wars {
 
     /// Wars that were not told of yet.
     pub(super) fn to_tell(&mut self, now: Instant) -> BTreeSet<String> {
-        let news: BTreeSet<String> =
-            self.fought_over(now).into_iter().filter(|subject| !self.told.contains_key(subject)).collect();
+        let news: BTreeSet<String> = self.fought_over(now).into_iter().filter(|subject| !self.told.contains_key(subject)).collect();
         for subject in &news {
             self.told.insert(subject.clone(), now);
         }

@@ -91,10 +91,7 @@ pub(super) fn is_urgent(step: &Step) -> bool {
         Step::Modify { direction: _, rules } => all_drift(rules.iter().map(|item| item.cause)),
         Step::Describe { direction: _, rules } => all_drift(rules.iter().map(|item| item.cause)),
         Step::SetTags { tags: _, before: _, cause } | Step::RemoveTags { tags: _, cause } => cause.is_drift(),
-        Step::CreateGroup(_)
-        | Step::DeleteGroup
-        | Step::AwaitVisible { direction: _, atoms: _ }
-        | Step::Settle => false,
+        Step::CreateGroup(_) | Step::DeleteGroup | Step::AwaitVisible { direction: _, atoms: _ } | Step::Settle => false,
     }
 }
 
