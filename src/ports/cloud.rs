@@ -295,3 +295,84 @@ impl CloudError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROLE: &str = "arn:aws:iam::444455556666:role/sgwarden";
+
+    fn error(operation: &'static str, class: ErrorClass) -> CloudError {
+        CloudError {
+            operation,
+            class,
+            code: Some("Code".into()),
+            message: "Because.".into(),
+            request_id: Some("req-1".into()),
+            outcome_unknown: true,
+        }
+    }
+
+    fn told(operation: &'static str, class: ErrorClass) -> String {
+        error(operation, class).explain(&"eu-west-1".parse().unwrap())
+    }
+
+    #[test]
+    fn a_route_names_both_accounts_where_it_leads_astray() {
+        let found: AccountId = "111122223333".parse().unwrap();
+        let own = Route::own("eu-west-1".parse().unwrap());
+        assert_eq!(own.check(&found), Ok(()), "whichever it is");
+        let here = Route { account: Some(found.clone()), ..own.clone() };
+        assert_eq!(here.check(&found), Ok(()));
+        let role = Some(Role { arn: ROLE.into(), external_id: Some("word".into()) });
+        let elsewhere = Route { account: Some("777788889999".parse().unwrap()), role, ..own };
+        let error = elsewhere.check(&found).unwrap_err();
+        assert_eq!((error.class, error.outcome_unknown), (ErrorClass::Credentials, false));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "GetCallerIdentity: role {ROLE} is of account 111122223333, but account 777788889999 is expected; nothing is touched"
+            )
+        );
+    }
+
+    #[test]
+    fn a_role_that_is_refused_is_refused_credentials_and_everything_else_is_what_it_was() {
+        let role = Role { arn: ROLE.into(), external_id: None };
+        for (before, after) in [
+            (ErrorClass::Permission, ErrorClass::Credentials),
+            (ErrorClass::Credentials, ErrorClass::Credentials),
+            (ErrorClass::Throttled, ErrorClass::Throttled),
+            (ErrorClass::Unavailable, ErrorClass::Unavailable),
+            (ErrorClass::Terminal, ErrorClass::Terminal),
+        ] {
+            let error = error("AuthorizeSecurityGroupIngress", before).not_assumed(&role);
+            assert_eq!((error.operation, error.class, error.outcome_unknown), (ASSUME_ROLE, after, false), "nothing was sent");
+            assert_eq!(error.message, format!("role {ROLE} cannot be assumed: Because."));
+        }
+    }
+
+    #[test]
+    fn a_used_up_quota_says_of_what_and_where() {
+        for (operation, less) in [
+            ("AuthorizeSecurityGroupIngress", "declare fewer rules"),
+            ("ModifySecurityGroupRules", "declare fewer rules"),
+            ("CreateSecurityGroup", "delete groups that nothing uses"),
+            ("CreateTags", "declare fewer tags"),
+        ] {
+            let told = told(operation, ErrorClass::Quota);
+            assert!(told.starts_with("a quota of AWS is used up in eu-west-1: ") && told.contains(less), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_explanation_is_the_same_for_every_request() {
+        use strum::IntoEnumIterator;
+        for class in ErrorClass::iter() {
+            for operation in ["CreateSecurityGroup", ASSUME_ROLE, IDENTITY] {
+                let told = told(operation, class);
+                assert!(!told.contains("req-1") && !told.is_empty(), "{told}");
+            }
+        }
+    }
+}

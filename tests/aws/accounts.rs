@@ -2,9 +2,10 @@
 //! says. Against the sim through the SDK, and as the ports where these promise the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
-use sgwarden::adapters::aws::{AwsConnector, AwsOptions};
+use sgwarden::adapters::aws::{AwsConnector, AwsOptions, CallLimits};
 use sgwarden::adapters::sim::{Config, Fault, RoleSeed, Sim, SimConnector, VpcSeed, serve};
 use sgwarden::core::model::{Direction, NewRule, SecurityGroupId};
 use sgwarden::ports::clock::Clock;
@@ -318,6 +319,28 @@ async fn an_endpoint_that_is_no_url_is_an_error_of_its_account() {
     }
     let connector = AwsConnector::new(options().endpoint("nonsense"));
     assert!(refused(&connector, &own()).await.message.contains("'nonsense' is not a URL"));
+}
+
+#[tokio::test]
+async fn silence_where_a_role_is_asked_for_names_the_role() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    let kept = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+        }
+    });
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let limits = CallLimits { read_attempts: 1, read_attempt: Duration::from_millis(200), ..limits() };
+    let connector = AwsConnector::new(options().limits(limits));
+    for (url, words) in [(silent, "no answer in time"), (format!("http://{closed}"), "connection refused: nothing listens")] {
+        let error = refused(&connector, &Route { endpoint: Some(url), ..member() }).await;
+        let seen = (error.operation, error.class, error.outcome_unknown);
+        assert_eq!(seen, ("AssumeRole", ErrorClass::Unavailable, false), "{error}");
+        assert!(error.message.starts_with(&format!("role {ROLE} cannot be assumed: {words}")), "{error}");
+    }
+    kept.abort();
 }
 
 #[tokio::test]

@@ -35,10 +35,13 @@ async fn exchange(address: SocketAddr, action: &str) -> (Vec<u8>, bool) {
 #[tokio::test]
 async fn a_call_over_the_wire_is_answered_with_the_clients_address_in_the_record() {
     let world = World::new();
+    world.sim.freeze("2026-03-02T09:15:27Z".parse().unwrap());
     let (address, stop, serving) = started(&world).await;
     let (reply, _) = exchange(address, "DescribeVpcs").await;
     let reply = String::from_utf8(reply).unwrap();
     assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    let dates: Vec<&str> = reply.lines().filter(|line| line.to_ascii_lowercase().starts_with("date:")).collect();
+    assert_eq!(dates, ["date: Mon, 02 Mar 2026 09:15:27 GMT"], "its own clock's, and no second one of the server's");
     assert!(reply.contains("x-amzn-requestid: ") && reply.contains("<vpcSet>"), "{reply}");
     exchange(address, "CreateTags").await;
     let event = world.sim.all_events().pop().unwrap();

@@ -115,7 +115,10 @@ impl AwsConnector {
     async fn identify(&self, config: &SdkConfig, route: &Route) -> Result<AccountId, CloudError> {
         let whose = route.role.as_ref().map_or("own", |role| role.arn.as_str());
         let partition = RetryPartition::custom(format!("sgwarden-sts-{whose}-{}", route.region)).build();
-        let config = aws_sdk_sts::config::Builder::from(config).retry_partition(partition);
+        let mut config = aws_sdk_sts::config::Builder::from(config).retry_partition(partition);
+        if route.role.is_some() {
+            config = config.timeout_config(self.options.limits.assuming_timeout());
+        }
         let client = aws_sdk_sts::Client::from_conf(config.build());
         let lane = Lane { account: None, region: route.region.clone(), role: route.role.clone() };
         let (answer, request_id) = lane.call(IDENTITY, Access::Read, client.get_caller_identity().send()).await?;

@@ -52,6 +52,13 @@ impl CallLimits {
         TimeoutConfig::builder().operation_attempt_timeout(read_attempt).operation_timeout(read_total).build()
     }
 
+    /// How long a read may take that assumes a role on its way: the limit of one attempt is that of assuming it, which then
+    /// tells which role it was.
+    pub(super) fn assuming_timeout(self) -> TimeoutConfig {
+        let Self { read_attempts: _, read_backoff: _, read_attempt: _, read_total, write: _ } = self;
+        TimeoutConfig::builder().disable_operation_attempt_timeout().operation_timeout(read_total).build()
+    }
+
     /// How long a write may take. The whole operation has the attempt's limit: looking for credentials counts too, or a write
     /// could begin late.
     pub(super) fn write_timeout(self) -> TimeoutConfig {
