@@ -4,6 +4,9 @@
 //! intruders, faults, limits, random worlds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests say what they expect")]
 
+mod attack;
 mod basics;
+mod limits;
+mod people;
 mod rig;
 mod store;

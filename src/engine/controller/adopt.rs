@@ -3,10 +3,10 @@
 use crate::api::{Adoption, Mode, Origin};
 use crate::core::desired::Declaration;
 use crate::core::model::ListedGroup;
-use crate::core::plan::Refusal;
+use crate::core::plan::{Refusal, What};
 use crate::core::status::{Reason, Standing};
 
-use super::pass::{Next, Pass};
+use super::pass::{Next, Pass, Seen};
 use super::site::Site;
 
 impl Pass<'_> {
@@ -44,5 +44,29 @@ impl Pass<'_> {
             Some(next) => Err(next),
             None => Ok(listed),
         }
+    }
+
+    /// Two who take over the same group at the same time each read it as nobody's, and the later tags win. So nothing but the tags
+    /// is written until they have stood for a while, and the owner is read again then. `Some`: not yet.
+    ///
+    /// Counted in memory, from the first look that shows the tags: a crash in between begins the wait anew, never leaves it out.
+    /// The pass ends meanwhile, as a hundred groups taken over at once must not keep all others waiting.
+    pub(super) async fn wait_for_claimants(&mut self, seen: &Seen<'_>) -> Option<Next> {
+        if !seen.restraint.adopting {
+            return None;
+        }
+        let memories = &self.context.memories;
+        let is_mark = |what: &What| matches!(what, What::Tag { key: _, live: _, declared: _, ownership: true });
+        if seen.report.differences.iter().any(|difference| is_mark(&difference.what)) {
+            memories.unmarked(&self.key, &self.uid);
+            return None;
+        }
+        let stood = memories.marked(&self.key, &self.uid, self.context.parts.clock.instant());
+        let rest = self.context.parts.timings.adoption_wait.saturating_sub(stood);
+        if rest.is_zero() {
+            return None;
+        }
+        let doing = "the group carries this object's tags now; its rules are touched when nobody else's have taken their place".to_owned();
+        Some(self.finish(Some(seen.declaration), Standing::Progressing { doing }, Next::soon(rest)).await)
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Memory {
     missing: Option<(Instant, u32)>,
     /// When we created its group, until a read has shown it.
     created: Option<Instant>,
+    /// When the group that it takes over was first known to carry its tags.
+    marked: Option<Instant>,
     /// Drift records that could not be stored.
     unsaved: Vec<DriftRecord>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
@@ -191,6 +193,16 @@ impl Memories {
             memory.missing = None;
             memory.created = None;
         });
+    }
+
+    /// The group that is being taken over carries our tags, or gets them now; for how long by now.
+    pub(super) fn marked(&self, key: &Key, uid: &str, now: Instant) -> Duration {
+        self.with(key, uid, |memory| now.duration_since(*memory.marked.get_or_insert(now)))
+    }
+
+    /// The group that is to be taken over lacks our tags: from when they are there, it is waited anew.
+    pub(super) fn unmarked(&self, key: &Key, uid: &str) {
+        self.with(key, uid, |memory| memory.marked = None);
     }
 
     /// A read did not show the group. Whether that is enough to believe it, else when to read again.

@@ -190,6 +190,9 @@ impl Pass<'_> {
         if seen.plan.is_empty() || observes {
             return ControlFlow::Break(self.conclude(seen, changes).await);
         }
+        if let Some(next) = self.wait_for_claimants(seen).await {
+            return ControlFlow::Break(next);
+        }
         if let Err(next) = self.carry_out(seen).await {
             return ControlFlow::Break(next);
         }
