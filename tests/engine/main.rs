@@ -6,6 +6,8 @@
 
 mod attack;
 mod basics;
+mod calls;
+mod faults;
 mod limits;
 mod people;
 mod rig;

@@ -37,6 +37,16 @@ const TICK: Duration = Duration::from_millis(50);
 /// What looks on at every write of the engine, after EC2 took it.
 pub(crate) type Witness = Arc<dyn Fn(&Sim) + Send + Sync>;
 
+/// When a witness looks: right before EC2 is asked to write, and right after it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Before,
+    After,
+}
+
+/// What looks on at both.
+pub(crate) type Beholder = Arc<dyn Fn(&Sim, Moment) + Send + Sync>;
+
 pub(crate) struct Rig {
     pub(crate) sim: Sim,
     pub(crate) store: Store,
@@ -59,6 +69,7 @@ struct Count {
     done: usize,
     last: Option<(usize, CancellationToken)>,
     witness: Option<Witness>,
+    beholder: Option<Beholder>,
 }
 
 impl Writes {
@@ -78,6 +89,18 @@ impl Writes {
     /// Somebody looks on at every write.
     pub(crate) fn witness(&self, witness: Witness) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).witness = Some(witness);
+    }
+
+    /// Somebody looks on before and after every write.
+    pub(crate) fn behold(&self, beholder: Beholder) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).beholder = Some(beholder);
+    }
+
+    fn seen(&self, sim: &Sim, moment: Moment) {
+        let beholder = self.0.lock().unwrap_or_else(PoisonError::into_inner).beholder.clone();
+        if let Some(beholder) = beholder {
+            beholder(sim, moment);
+        }
     }
 
     async fn done(&self, sim: &Sim) {
@@ -144,7 +167,10 @@ struct WatchedWrite {
 }
 
 impl WatchedWrite {
-    async fn seen(&self, answer: Result<Receipt, CloudError>) -> Result<Receipt, CloudError> {
+    async fn seen(&self, call: impl Future<Output = Result<Receipt, CloudError>> + Send) -> Result<Receipt, CloudError> {
+        self.writes.seen(&self.sim, Moment::Before);
+        let answer = call.await;
+        self.writes.seen(&self.sim, Moment::After);
         self.writes.done(&self.sim).await;
         answer
     }
@@ -153,23 +179,23 @@ impl WatchedWrite {
 #[async_trait]
 impl Ec2Write for WatchedWrite {
     async fn create_group(&self, group: &NewGroup) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.create_group(group).await).await
+        self.seen(self.inner.create_group(group)).await
     }
 
     async fn delete_group(&self, group: &SecurityGroupId) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.delete_group(group).await).await
+        self.seen(self.inner.delete_group(group)).await
     }
 
     async fn authorize(&self, group: &SecurityGroupId, direction: Direction, rules: &[NewRule]) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.authorize(group, direction, rules).await).await
+        self.seen(self.inner.authorize(group, direction, rules)).await
     }
 
     async fn revoke(&self, group: &SecurityGroupId, direction: Direction, rules: &[RuleId]) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.revoke(group, direction, rules).await).await
+        self.seen(self.inner.revoke(group, direction, rules)).await
     }
 
     async fn modify(&self, group: &SecurityGroupId, rules: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.modify(group, rules).await).await
+        self.seen(self.inner.modify(group, rules)).await
     }
 
     async fn describe(
@@ -178,15 +204,15 @@ impl Ec2Write for WatchedWrite {
         direction: Direction,
         rules: &[(RuleId, Option<String>)],
     ) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.describe(group, direction, rules).await).await
+        self.seen(self.inner.describe(group, direction, rules)).await
     }
 
     async fn set_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.set_tags(group, tags).await).await
+        self.seen(self.inner.set_tags(group, tags)).await
     }
 
     async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
-        self.seen(self.inner.remove_tags(group, tags).await).await
+        self.seen(self.inner.remove_tags(group, tags)).await
     }
 }
 
@@ -209,13 +235,18 @@ impl Rig {
 
     /// The same over another stand-in.
     pub(crate) async fn over(config: Config) -> Self {
+        Self::ticking(config, TICK).await
+    }
+
+    /// The same, with a clock of the stand-in that moves by so much at a time. Many hours cost less with a coarse one.
+    pub(crate) async fn ticking(config: Config, tick: Duration) -> Self {
         let sim = Sim::new(config);
         sim.freeze(START.parse().unwrap());
         let ticking = sim.clone();
         let driver = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(TICK).await;
-                ticking.advance(SignedDuration::try_from(TICK).unwrap());
+                tokio::time::sleep(tick).await;
+                ticking.advance(SignedDuration::try_from(tick).unwrap());
             }
         });
         let intruder = SimConnector::new(sim.clone(), INTRUDER).connect(&Route::own(region())).await.unwrap();
