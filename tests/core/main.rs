@@ -27,6 +27,7 @@ mod scenario;
 mod status;
 mod status_bounds;
 mod status_drift;
+mod status_fields;
 mod status_kinds;
 mod status_notices;
 mod worlds;

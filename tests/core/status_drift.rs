@@ -214,10 +214,14 @@ fn edits_that_take_the_place_of_others_are_noticed() {
     let mut watched = Watched::new(Mode::Observe);
     (1..=25).for_each(|port| watched.intrude(&format!("ingress tcp {port} from 0.0.0.0/0")));
     watched.look(Standing::Done);
-    listed.iter().for_each(|atom| watched.remove(atom));
+    for atom in &listed {
+        watched.remove(atom);
+    }
     watched.look(Standing::Done);
     assert_eq!(watched.resolutions(), [("Reported", true)]);
-    unlisted.iter().for_each(|atom| watched.remove(atom));
+    for atom in &unlisted {
+        watched.remove(atom);
+    }
     watched.look(Standing::Done);
     assert_eq!(watched.resolutions(), [("Reported", false)]);
 }

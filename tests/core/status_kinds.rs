@@ -105,7 +105,7 @@ impl Account {
         std::mem::replace(&mut self.status, next)
     }
 
-    /// Ready, CredentialsValid, SweepHealthy, Reconciling, Stalled.
+    /// Expects these of `Ready`, `CredentialsValid`, `SweepHealthy`, `Reconciling` and `Stalled`.
     #[track_caller]
     fn stands(&self, expected: [&str; 5]) {
         let kinds = [READY, CREDENTIALS_VALID, SWEEP_HEALTHY, RECONCILING, STALLED];

@@ -88,16 +88,16 @@ fn a_drift_that_is_left_alone_is_told_with_why() {
 
 #[test]
 fn a_drift_that_never_got_put_right_is_told_when_that_is_given_up() {
-    let give_up: [(fn(&mut Watched), &str); 3] = [
-        (|watched| watched.policy.mode = Mode::Observe, "left alone in mode Observe"),
-        (|watched| watched.suspend(60), "left alone while reverts are suspended"),
-        (
-            |watched| {
-                let declared = watched.desired.rules.iter().next().unwrap().1.clone();
-                watched.desired.rules.declare(SSH.parse().unwrap(), declared);
-            },
-            "declared by now",
-        ),
+    let observe: fn(&mut Watched) = |watched| watched.policy.mode = Mode::Observe;
+    let suspend: fn(&mut Watched) = |watched| watched.suspend(60);
+    let declare: fn(&mut Watched) = |watched| {
+        let declared = watched.desired.rules.iter().next().unwrap().1.clone();
+        watched.desired.rules.declare(SSH.parse().unwrap(), declared);
+    };
+    let give_up = [
+        (observe, "left alone in mode Observe"),
+        (suspend, "left alone while reverts are suspended"),
+        (declare, "declared by now"),
     ];
     for (act, why) in give_up {
         let mut ear = Ear::new(Mode::Enforce);

@@ -54,13 +54,10 @@ pub fn build_cidr_set(facts: &CidrSetFacts<'_>) -> CidrSetStatus {
 }
 
 fn usable(entries: usize, expired: usize) -> String {
-    let mut message = match entries {
+    let ranges = match entries {
         0 => "no range is in force: rules that use the set allow nobody".to_owned(),
         1 => "1 range is in force".to_owned(),
         entries => format!("{entries} ranges are in force"),
     };
-    if expired > 0 {
-        message.push_str(&format!("; {expired} expired"));
-    }
-    message
+    if expired > 0 { format!("{ranges}; {expired} expired") } else { ranges }
 }

@@ -88,17 +88,14 @@ pub(super) fn set(status: &mut SecurityGroupStatus, facts: &Facts<'_>) {
     drafts.extend(facts.desired.map(|desired| outlook::references(desired, facts.moved)));
     drafts.push(drifted(&status.drift, status.mode.as_deref(), facts.war));
     let mut unjudged = vec![REFERENCES_RESOLVED];
-    match &facts.enforcement {
-        Some(enforcement) => {
-            drafts.extend(enforcement.suspended.and_then(|suspended| suspend::condition(suspended, &status.drift, facts.now)));
-            drafts.extend(limited(enforcement.overruled));
-        }
-        None => {
-            unjudged.push(LIMITED);
-            // Also while nobody can tell what is declared, a suspend ends in time.
-            let lasts = suspend::remembered_suspension(status).is_some_and(|suspended| suspended.in_effect(facts.now));
-            unjudged.extend(lasts.then_some(SUSPENDED));
-        }
+    if let Some(enforcement) = &facts.enforcement {
+        drafts.extend(enforcement.suspended.and_then(|suspended| suspend::condition(suspended, &status.drift, facts.now)));
+        drafts.extend(limited(enforcement.overruled));
+    } else {
+        unjudged.push(LIMITED);
+        // Also while nobody can tell what is declared, a suspend ends in time.
+        let lasts = suspend::remembered_suspension(status).is_some_and(|suspended| suspended.in_effect(facts.now));
+        unjudged.extend(lasts.then_some(SUSPENDED));
     }
     status.conditions = finish(&drafts, &status.conditions, &unjudged, facts.generation, facts.now);
 }

@@ -14,7 +14,7 @@ use crate::api::{
     TAG_PREFIX,
 };
 use crate::core::desired::{Desired, Policy};
-use crate::core::model::{Atom, PrefixListId, Tags};
+use crate::core::model::{Atom, Declared, PrefixListId, Tags};
 use crate::core::plan::{Difference, Report, What};
 
 use super::stance::Stance;
@@ -151,11 +151,10 @@ fn says(desired: Option<&Desired>, atom: &DriftAtom) -> bool {
         return false;
     }
     let declared = |text: &String| {
-        let rules = desired.rules.iter();
-        let rule = |(atom, declared): (&Atom, &crate::core::model::Declared)| {
-            shown(atom.to_string()) == *text || shown(described(atom, declared.description.as_ref())) == *text
+        let rule = |(atom, declared): (&Atom, &Declared)| {
+            shown(&atom.to_string()) == *text || shown(&described(atom, declared.description.as_ref())) == *text
         };
-        rules.map(rule).any(|same| same) || desired.tags.iter().any(|(key, value)| shown(tag(key, value)) == *text)
+        desired.rules.iter().any(rule) || desired.tags.iter().any(|(key, value)| shown(&tag(key, value)) == *text)
     };
     match (&atom.before, &atom.after) {
         (_, Some(after)) => declared(after),
@@ -196,7 +195,8 @@ fn digest(atom: &DriftAtom) -> String {
     let before = if *kind == api::DriftKind::DescriptionChanged.as_str() { &None } else { before };
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     let whole = Sha256::digest([kind.clone(), text(before), text(after), text(rule_id)].join("\u{1f}"));
-    whole.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(DRIFT_DIGEST).collect()
+    let hex: Vec<String> = whole.iter().take(DRIFT_DIGEST / 2).map(|byte| format!("{byte:02x}")).collect();
+    hex.concat()
 }
 
 fn record(atoms: Vec<DriftAtom>, resolution: Resolution, with: Tracking<'_>) -> DriftRecord {
@@ -281,7 +281,7 @@ pub fn note_list_changes(records: &[DriftRecord], changes: &[ListChange], with: 
     let known: BTreeSet<String> = records.iter().flat_map(digests).collect();
     let version = |change: &ListChange, version: i64| {
         let ListChange { id, name, before: _, after: _ } = change;
-        Some(shown(format!("prefix list {id} ({name}) version {version}")))
+        Some(shown(&format!("prefix list {id} ({name}) version {version}")))
     };
     let atom = |change: &ListChange| DriftAtom {
         kind: api::DriftKind::PrefixListChanged.into(),
@@ -300,8 +300,8 @@ pub fn note_list_changes(records: &[DriftRecord], changes: &[ListChange], with: 
     next
 }
 
-fn shown(text: String) -> String {
-    cut(&text, MAX_TEXT)
+fn shown(text: &str) -> String {
+    cut(text, MAX_TEXT)
 }
 
 fn described(atom: &Atom, text: Option<&String>) -> String {
@@ -335,8 +335,8 @@ fn atom_of(difference: &Difference) -> Option<DriftAtom> {
     };
     Some(DriftAtom {
         kind: kind.to_owned(),
-        before: before.map(shown),
-        after: after.map(shown),
+        before: before.as_deref().map(shown),
+        after: after.as_deref().map(shown),
         rule_id: rule_id.map(|id| id.to_string()),
         rule: rule.map(|rule| rule.to_string()),
     })

@@ -120,7 +120,7 @@ pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Dra
     let mut message = settled_message(rules);
     for (count, why) in [(left.tolerated, "enforcement.tolerate"), (left.kept, "undeclaredRules: Keep")] {
         if count > 0 {
-            message.push_str(&format!("; {} left alone ({why})", plural(count, "undeclared rule")));
+            message = format!("{message}; {} left alone ({why})", plural(count, "undeclared rule"));
         }
     }
     vec![draft(READY, "True", Reason::Succeeded, &message), draft(SYNCED, "True", Reason::Succeeded, &message)]

@@ -1,0 +1,205 @@
+//! The fields of a status beside its conditions, and that nothing is written without news.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use sgwarden::api::conditions::{READY, RECONCILING, STALLED};
+use sgwarden::api::{Approved, Mode, SecurityGroupStatus, UndeclaredRules, Usage};
+use sgwarden::core::desired::DeclaredAdoption;
+use sgwarden::core::model::{Direction, Weight};
+use sgwarden::core::plan::TAG_ORIGIN;
+use sgwarden::core::status::{Family, HeldUp, OverQuota, Pending, Reason, Standing, Wait, next_news};
+
+use crate::history::story;
+use crate::status::{HASH, More, SSH, Watched, failed, progressing, refused};
+
+#[test]
+fn quota_counts_prefix_lists_by_weight_against_the_limit_in_effect() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let declared = watched.desired.rules.iter().next().unwrap().1.clone();
+    watched.desired.rules.declare("egress tcp 443 to pl-0a1b2c3d".parse().unwrap(), declared);
+    watched.desired.weights.insert("pl-0a1b2c3d".parse().unwrap(), Weight { ipv4: 55, ipv6: 0 });
+    watched.look(Standing::Done);
+    let quota = watched.status.quota.clone().unwrap();
+    assert_eq!((quota.ingress_ipv4, quota.egress_ipv4, quota.egress_ipv6, quota.limit), (Some(1), Some(55), Some(0), Some(60)));
+    watched.look_with(Standing::Done, More { rules_per_group: Some(120), ..More::default() });
+    assert_eq!(watched.status.quota.as_ref().and_then(|quota| quota.limit), Some(120));
+}
+
+#[test]
+fn pins_and_expiries_are_kept_by_a_pass_that_does_not_know_them() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);
+    let expired = BTreeSet::from(["ingress admin 2026-12-24T17:00:00Z".to_owned()]);
+    watched.look_with(Standing::Done, More { pins: Some(&pins), expired: Some(&expired), ..More::default() });
+    let known = (watched.status.pins.clone(), watched.status.expired.clone());
+    assert_eq!(known, (pins.into_iter().collect(), expired.into_iter().collect()));
+    watched.look(failed(Reason::Throttled));
+    assert_eq!((watched.status.pins.clone(), watched.status.expired.clone()), known);
+    let none = BTreeSet::new();
+    watched.look_with(Standing::Done, More { pins: Some(&none), expired: Some(&none), ..More::default() });
+    assert_eq!((watched.status.pins.len(), watched.status.expired.len()), (0, 0));
+}
+
+#[test]
+fn a_rule_is_announced_a_day_before_its_end() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let end: Timestamp = "2026-12-25T19:00:00Z".parse().unwrap();
+    watched.declaration.rules[0].expires_at = Some(end);
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.expiring, [""; 0]);
+    let announced = next_news(&watched.status, &watched.declaration, watched.now()).unwrap();
+    assert_eq!(announced.to_string(), "2026-12-24T19:00:00Z");
+    watched.wait(59 * 60);
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.expiring, ["ingress https 2026-12-25T19:00:00Z"]);
+    assert_eq!(next_news(&watched.status, &watched.declaration, watched.now()), Some(end));
+    watched.wait(24 * 60 * 60);
+    let expired = BTreeSet::from(["ingress https 2026-12-25T19:00:00Z".to_owned()]);
+    watched.look_with(Standing::Done, More { expired: Some(&expired), ..More::default() });
+    assert_eq!((watched.status.expiring.len(), watched.status.expired.len()), (0, 1));
+    assert_eq!(next_news(&watched.status, &watched.declaration, watched.now()), None);
+}
+
+#[test]
+fn a_rule_that_ended_is_not_announced_again_when_the_clock_is_set_back() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.declaration.rules[0].expires_at = Some("2026-12-24T19:00:00Z".parse().unwrap());
+    let expired = BTreeSet::from(["ingress https 2026-12-24T19:00:00Z".to_owned()]);
+    watched.look_with(Standing::Done, More { expired: Some(&expired), ..More::default() });
+    assert_eq!(watched.status.expiring, [""; 0]);
+}
+
+#[test]
+fn an_approval_is_noted_before_its_plan_and_spent_after_it() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.declare_more();
+    watched.look_waiting(Wait::Required);
+    let approved = Approved { hash: Some(HASH.to_owned()), by: Some("ada".to_owned()), generation: None };
+    watched.look_with(progressing(), More { approved: Some(approved.clone()), ..More::default() });
+    assert_eq!(watched.status.approved, Some(approved.clone()));
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.approved, Some(approved.clone()), "the plan was not carried out");
+    watched.repair();
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.approved, Some(Approved { generation: Some(3), ..approved }));
+    // The same plan another day: the annotation of then does not count, and the same words would be no other annotation.
+    watched.remove("ingress tcp 80 from 0.0.0.0/0");
+    watched.look_waiting(Wait::Required);
+    assert!(watched.message(READY).ends_with(&format!("'{HASH} <you>, again'")), "{}", watched.message(READY));
+}
+
+#[test]
+fn usage_alone_is_no_news() {
+    let mut watched = Watched::new(Mode::Enforce);
+    let usage = |interfaces| Some(Usage { network_interfaces: Some(interfaces), referenced_by: None });
+    watched.look_with(Standing::Done, More { usage: usage(1), ..More::default() });
+    let before = watched.look_with(Standing::Done, More { usage: usage(2), ..More::default() });
+    assert_eq!(watched.status, before);
+    watched.look_with(failed(Reason::Throttled), More { usage: usage(3), ..More::default() });
+    assert_eq!(watched.status.usage, usage(3));
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.usage, usage(3), "not read again");
+}
+
+#[test]
+fn a_group_whose_origin_nobody_knows_is_not_said_to_be_created_here() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.world.cloud.tags().remove(TAG_ORIGIN);
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.origin, None);
+    watched.declaration.adopt = Some(DeclaredAdoption::ByName);
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.origin.as_deref(), Some("Adopted"));
+    watched.world.cloud.tags().insert(TAG_ORIGIN.to_owned(), "Created".to_owned());
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.origin.as_deref(), Some("Adopted"), "what status says counts");
+    watched.status.origin = None;
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.origin.as_deref(), Some("Created"), "the tag that sgwarden set");
+}
+
+// No write without news -----------------------------------------------------------------------------------------------
+
+/// Everything a pass may know beside the group, at random.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that may be known or not")]
+struct Extra {
+    standing: Standing,
+    mode: Mode,
+    undeclared: UndeclaredRules,
+    suspended: bool,
+    waits: bool,
+    over: bool,
+    held_up: bool,
+    war: bool,
+    moved: bool,
+    refused: bool,
+    overruled: bool,
+    known: bool,
+}
+
+fn extra() -> impl Strategy<Value = Extra> {
+    let standing = prop_oneof![
+        4 => Just(Standing::Done),
+        1 => Just(Standing::Unseen),
+        1 => Just(progressing()),
+        1 => Just(failed(Reason::Throttled)),
+        1 => Just(failed(Reason::PinnedElsewhere)),
+        1 => Just(Standing::DeletionBlocked { message: "eni-1 uses it".to_owned() }),
+    ];
+    let undeclared = prop_oneof![Just(UndeclaredRules::Revoke), Just(UndeclaredRules::Report), Just(UndeclaredRules::Keep)];
+    (standing, any::<bool>(), undeclared, any::<[bool; 9]>()).prop_map(|(standing, observe, undeclared, flags)| {
+        let [suspended, waits, over, held_up, war, moved, refused, overruled, known] = flags;
+        let mode = if observe { Mode::Observe } else { Mode::Enforce };
+        Extra { standing, mode, undeclared, suspended, waits, over, held_up, war, moved, refused, overruled, known }
+    })
+}
+
+fn look_with_extra(watched: &mut Watched, extra: &Extra) -> SecurityGroupStatus {
+    let plan = watched.world.plan(&watched.desired).plan;
+    let over = [OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 }];
+    let moved = ["prefix list corp is pl-2 by now".to_owned()];
+    let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);
+    let more = More {
+        pending: extra.waits.then_some(Pending { plan: &plan, hash: HASH, wait: Some(Wait::Required) }),
+        over_quota: if extra.over { &over } else { &[] },
+        held_up: extra.held_up.then_some(HeldUp { removals: 2, per_minute: 1 }),
+        war: extra.war.then_some(SSH),
+        moved: if extra.moved { &moved } else { &[] },
+        pins: Some(&pins),
+        no_account: !extra.known,
+        blind: !extra.known,
+        ..More::default()
+    };
+    watched.look_with(extra.standing.clone(), more)
+}
+
+proptest! {
+    #[test]
+    fn equal_facts_give_an_equal_status(story in story(), extra in extra()) {
+        let (world, desired) = story.play();
+        let mut watched = Watched::new(extra.mode);
+        (watched.world, watched.desired) = (world, desired);
+        watched.policy.undeclared = extra.undeclared;
+        if extra.suspended {
+            watched.suspend(600);
+        }
+        if extra.refused {
+            refused(&mut watched);
+        }
+        if extra.overruled {
+            watched.overruled = vec!["account prod does not allow it".to_owned()];
+        }
+        look_with_extra(&mut watched, &extra);
+        let before = look_with_extra(&mut watched, &extra);
+        prop_assert_eq!(&watched.status, &before);
+        // To kstatus, an object is either done, or going on, or in need of somebody.
+        let on = |kind| watched.says(kind).starts_with("True/");
+        prop_assert!(!(on(RECONCILING) && on(STALLED)), "{:?}", watched.status.conditions);
+        prop_assert!(!(on(READY) && (on(RECONCILING) || on(STALLED))), "{:?}", watched.status.conditions);
+        prop_assert!(watched.status.conditions.is_sorted_by(|a, b| a.type_ < b.type_), "each once, in order");
+    }
+}
