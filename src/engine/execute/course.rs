@@ -40,13 +40,6 @@ impl Course {
         !self.ended && !held_up
     }
 
-    /// A step was left out. What nobody waited for was not seen: it counts as not in force.
-    pub(super) fn skipped(&mut self, step: &Step) {
-        if matches!(step, Step::AwaitVisible { direction: _, atoms: _ }) {
-            self.unfinished.extend(directions(step));
-        }
-    }
-
     /// A step failed.
     pub(super) fn failed(&mut self, step: &Step, failure: &Failure, lasting: bool) {
         self.ended |= match failure {
