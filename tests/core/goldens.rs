@@ -116,8 +116,14 @@ fn steps(plan: &Plan) -> String {
 
 /// The drift record that the status would get.
 fn drift(report: &Report) -> String {
-    let tracking =
-        Tracking { group: "sg", now: jiff::Timestamp::UNIX_EPOCH, policy: &Policy::default(), desired: None, trace_id: "t" };
+    let tracking = Tracking {
+        group: "sg",
+        now: jiff::Timestamp::UNIX_EPOCH,
+        policy: &Policy::default(),
+        desired: None,
+        lost: false,
+        trace_id: "t",
+    };
     let mut text = String::from("drift\n");
     for atom in track(&[], report, tracking).into_iter().flat_map(|record| record.atoms) {
         let part = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
