@@ -282,9 +282,6 @@ fn tags_schema(_: &mut SchemaGenerator) -> Schema {
     schema::tags(MAX_TAGS)
 }
 
-/// The most Regions in a status.
-pub const MAX_REGIONS: usize = 40;
-
 /// How the account stands. Written by sgwarden only.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -301,7 +298,7 @@ pub struct AwsAccountStatus {
     pub drifted: Option<i32>,
     /// Each Region.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_REGIONS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"]))]
+    #[schemars(length(max = 40), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"]))]
     pub regions: Vec<RegionStatus>,
     /// Ready, CredentialsValid, SweepHealthy, ClockSkewed, Reconciling, Stalled, DeletionBlocked.
     #[serde(skip_serializing_if = "Vec::is_empty")]

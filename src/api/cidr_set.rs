@@ -17,9 +17,6 @@ pub const MAX_CIDRS: usize = 1000;
 /// The most users named in a set's status; `count` tells how many there are.
 pub const MAX_USERS: usize = 20;
 
-/// The most characters in the name of a user.
-pub const MAX_USER: usize = 320;
-
 /// The ranges, and who may use them.
 #[allow(clippy::duplicated_attributes, reason = "two columns may be of one type")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -113,6 +110,6 @@ pub struct UsedBy {
     pub count: i32,
     /// The first 20, as namespace/name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_USERS), inner(length(max = MAX_USER)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = MAX_USERS), inner(length(max = 320)), extend("x-kubernetes-list-type" = "atomic"))]
     pub names: Vec<String>,
 }

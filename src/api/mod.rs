@@ -31,9 +31,9 @@ mod status;
 
 pub use account::{
     ACCOUNT_ANNOTATION, AccountDefaults, AccountLimits, AccountNamespaces, AwsAccount, AwsAccountSpec, AwsAccountStatus,
-    DEFAULT_ACCOUNT, DefaultEnforcement, EnforcementCeiling, MAX_ACCOUNT_NAME, MAX_REGIONS, MassChange, RegionStatus,
+    DEFAULT_ACCOUNT, DefaultEnforcement, EnforcementCeiling, MAX_ACCOUNT_NAME, MassChange, RegionStatus,
 };
-pub use cidr_set::{CidrEntry, CidrSet, CidrSetSpec, CidrSetStatus, MAX_CIDRS, MAX_USER, MAX_USERS, UsedBy};
+pub use cidr_set::{CidrEntry, CidrSet, CidrSetSpec, CidrSetStatus, MAX_CIDRS, MAX_USERS, UsedBy};
 pub use enforcement::{Enforcement, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, Suspend, Toleration};
 pub use peer::{ObjectReference, Peer};
 pub use reference::{AllowedNamespaces, GrantFrom, GrantTo, ReferenceGrant, ReferenceGrantSpec};
@@ -48,8 +48,8 @@ pub use security_group::{
 };
 pub use status::{
     Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftKind, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS,
-    MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPIRY, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS, MAX_TEXT,
-    MAX_VOUCHED, MAX_VOUCHED_LINE, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus, Usage,
+    MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS, MAX_TEXT, MAX_VOUCHED,
+    MAX_VOUCHED_LINE, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus, Usage,
 };
 
 /// The API group of every kind.

@@ -21,26 +21,24 @@ use super::scalar::words;
 pub const MAX_VOUCHED: usize = 4000;
 /// The most characters (all ASCII) in a line of [`SecurityGroupStatus::rules`].
 pub const MAX_VOUCHED_LINE: usize = 192;
+/// The most entries in [`SecurityGroupStatus::expiring`]; the soonest are kept.
+pub const MAX_EXPIRING: usize = 50;
+/// The most differences that a drift record knows again beside those it lists: many, and still little beside the rules.
+pub const MAX_DRIFT_UNLISTED: usize = 300;
+/// The characters of a digest in [`DriftRecord::unlisted`].
+pub const DRIFT_DIGEST: usize = 12;
 /// The most entries in [`SecurityGroupStatus::tags`].
 pub const MAX_APPLIED_TAGS: usize = 50;
 /// The most records in [`SecurityGroupStatus::drift`]; the newest are kept.
 pub const MAX_DRIFT: usize = 10;
 /// The most atoms in one drift record; `count` tells how many there were.
 pub const MAX_DRIFT_ATOMS: usize = 20;
-/// The most differences that a drift record knows again beside those it lists: many, and still little beside the rules.
-pub const MAX_DRIFT_UNLISTED: usize = 300;
-/// The characters of a digest in [`DriftRecord::unlisted`].
-pub const DRIFT_DIGEST: usize = 12;
 /// The most steps in [`PlanSummary::steps`]; `count` tells how many there are.
 pub const MAX_PLAN_STEPS: usize = 50;
-/// The most entries in [`SecurityGroupStatus::expired`]: every rule of both directions. Beyond, those that ended last are kept.
+/// The most entries in [`SecurityGroupStatus::expired`]: every rule of both directions.
 pub const MAX_EXPIRED: usize = 512;
 /// The most characters in an entry of [`SecurityGroupStatus::expired`]: a direction, a rule's name and a time.
 pub const MAX_EXPIRED_LINE: usize = 112;
-/// The most entries in [`SecurityGroupStatus::expiring`]; the soonest are kept.
-pub const MAX_EXPIRING: usize = 50;
-/// The most characters in an entry of [`SecurityGroupStatus::expiring`]: a direction, the name of a rule, a time.
-pub const MAX_EXPIRY: usize = 128;
 /// The most entries in [`SecurityGroupStatus::pins`].
 pub const MAX_PINS: usize = 128;
 /// The most characters in an entry of [`SecurityGroupStatus::pins`]: a word, a name of AWS's 255 characters, an id.
@@ -112,6 +110,8 @@ words! {
         Suspended,
         /// Left alone, because the spec says by now what the edit made.
         Declared,
+        /// Nobody can tell: what it was compared with is lost, as after a restore.
+        Unknown,
     }
 }
 
@@ -124,8 +124,8 @@ pub struct SecurityGroupStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Uid of the object that the status was written for. A status that a backup brought back under another uid vouches for no
-    /// rule.
+    /// The metadata.uid of the object this was written for: a status that was restored with an object of another uid vouches for
+    /// nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
@@ -211,11 +211,6 @@ pub struct SecurityGroupStatus {
     #[schemars(length(max = MAX_EXPIRED), inner(length(max = MAX_EXPIRED_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
     pub expired: Vec<String>,
 
-    /// Rules that expire within a day, as in expired; the soonest 50.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_EXPIRING), inner(length(max = MAX_EXPIRY)), extend("x-kubernetes-list-type" = "atomic"))]
-    pub expiring: Vec<String>,
-
     /// Since when reverts are suspended, such as 2026-12-24T18:00:00Z. Survives the end of a suspend for an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 35), extend("format" = "date-time"))]
@@ -225,6 +220,11 @@ pub struct SecurityGroupStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 35), extend("format" = "date-time"))]
     pub suspended_until: Option<String>,
+
+    /// Rules of which something expires within a day, and when, such as "ingress https 2026-12-24T18:00:00Z"; the soonest 50.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_EXPIRING), inner(length(max = MAX_EXPIRED_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub expiring: Vec<String>,
 
     /// The plan that was approved last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -354,7 +354,7 @@ pub struct DriftRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
 
-    /// What was done about it: Pending, Reverted, Reported, Tolerated, Suspended or Declared.
+    /// What was done about it: Pending, Reverted, Reported, Tolerated, Suspended, Declared or Unknown.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub resolution: String,

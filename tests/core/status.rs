@@ -13,7 +13,7 @@ use sgwarden::api::{Approval, Approved, DriftRecord, Mode, SecurityGroupStatus, 
 use sgwarden::core::desired::{Declaration, Desired, Policy, Toleration};
 use sgwarden::core::model::{AccountId, Direction, Region, VpcId};
 use sgwarden::core::status::{
-    Enforcement, Facts, Family, HeldUp, OverQuota, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build,
+    Enforcement, Expiring, Facts, HeldUp, OverQuota, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build,
     is_open, keep_failure, track,
 };
 
@@ -39,20 +39,23 @@ status:
 pub(crate) const GROUP: &str = "sg-0000000000000aaaa";
 pub(crate) const SSH: &str = "ingress tcp 22 from 0.0.0.0/0";
 pub(crate) const HASH: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const OVER: OverQuota = OverQuota { direction: Direction::Ingress, ipv6: false, needed: 75, limit: 60 };
 
 /// What a pass may know beside the group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct More<'a> {
     pub(crate) pending: Option<Pending<'a>>,
-    pub(crate) over_quota: &'a [OverQuota],
+    pub(crate) over_quota: Option<OverQuota>,
     pub(crate) held_up: Option<HeldUp>,
     pub(crate) rules_per_group: Option<u32>,
     pub(crate) war: Option<&'a str>,
     pub(crate) pins: Option<&'a BTreeSet<String>>,
     pub(crate) moved: &'a [String],
     pub(crate) expired: Option<&'a BTreeSet<String>>,
+    pub(crate) expiring: Option<&'a Expiring>,
     pub(crate) approved: Option<Approved>,
     pub(crate) usage: Option<Usage>,
+    pub(crate) uid: Option<&'a str>,
     /// It does not know the account: nor then how far it may go.
     pub(crate) no_account: bool,
     /// It could not look at the group.
@@ -110,7 +113,14 @@ impl Watched {
     }
 
     pub(crate) fn tracking(&self) -> Tracking<'_> {
-        Tracking { group: GROUP, now: self.now(), policy: &self.policy, desired: Some(&self.desired), trace_id: "trace" }
+        Tracking {
+            group: GROUP,
+            now: self.now(),
+            policy: &self.policy,
+            desired: Some(&self.desired),
+            lost: false,
+            trace_id: "trace",
+        }
     }
 
     /// The records a look at the group leads to.
@@ -142,7 +152,7 @@ impl Watched {
             desired: (!more.blind).then_some(&self.desired),
             observed: observed.as_ref().filter(|_| !more.blind),
             remaining: (!more.blind).then_some((&plan, &report)),
-            pending: more.pending.or(observing.then_some(Pending { plan: &plan, hash: HASH, wait: None })),
+            pending: more.pending.or(observing.then_some(Pending { plan: &plan, hash: Some(HASH), wait: None })),
             over_quota: more.over_quota,
             held_up: more.held_up,
             rules_per_group: more.rules_per_group,
@@ -152,8 +162,10 @@ impl Watched {
             pins: more.pins,
             moved: more.moved,
             expired: more.expired,
+            expiring: more.expiring,
             approved: more.approved,
             usage: more.usage,
+            uid: more.uid,
             ..Facts::of(&before, 3, self.now(), standing)
         });
         before
@@ -166,7 +178,10 @@ impl Watched {
 
     pub(crate) fn look_waiting_for(&mut self, hash: &str, wait: Wait<'_>) -> SecurityGroupStatus {
         let plan = self.world.plan(&self.desired).plan;
-        self.look_with(Standing::Done, More { pending: Some(Pending { plan: &plan, hash, wait: Some(wait) }), ..More::default() })
+        self.look_with(
+            Standing::Done,
+            More { pending: Some(Pending { plan: &plan, hash: Some(hash), wait: Some(wait) }), ..More::default() },
+        )
     }
 
     /// Somebody authorizes a rule.
@@ -346,17 +361,13 @@ fn the_plan_stays_in_status_while_it_is_not_known_what_differs() {
 #[test]
 fn rules_that_do_not_fit_are_told_with_the_remedies() {
     let mut watched = Watched::new(Mode::Enforce);
-    let over = [
-        OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 },
-        OverQuota { direction: Direction::Egress, family: Family::Ipv6, need: 61, limit: 60 },
-    ];
-    watched.look_with(Standing::Done, More { over_quota: &over, ..More::default() });
+    watched.look_with(Standing::Done, More { over_quota: Some(OVER), ..More::default() });
     stands(&watched, ["False/QuotaExceeded", "False/QuotaExceeded", "*", "absent", "True/QuotaExceeded", "absent"]);
     assert_eq!(
         watched.message(STALLED),
-        "ingress rules count 75 for IPv4 of 60; egress rules count 61 for IPv6 of 60: nothing is changed but for reverts. Declare fewer \
-         rules, merge ranges into larger ones or a prefix list, split the group, or have AWS raise its quota of rules per security group \
-         and set limits.rulesPerGroup of the AwsAccount"
+        "ingress needs 75 IPv4 rules (a prefix list counts by its size), and EC2 takes 60: nothing is changed but for reverts. Declare \
+         fewer rules, merge ranges into larger ones, split the group, or have AWS raise its quota of rules per security group and set \
+         limits.rulesPerGroup of the AwsAccount"
     );
 }
 
@@ -371,16 +382,15 @@ fn removals_over_the_limit_go_on_by_themselves() {
 
 #[test]
 fn what_calls_for_a_person_is_told_before_what_goes_on_by_itself() {
-    let over = [OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 }];
     let mut watched = Watched::new(Mode::Enforce);
     watched.declare_more();
     held(&mut watched);
     refused(&mut watched);
     let plan = watched.world.plan(&watched.desired).plan;
-    let pending = Pending { plan: &plan, hash: HASH, wait: Some(Wait::Required) };
+    let pending = Pending { plan: &plan, hash: Some(HASH), wait: Some(Wait::Required) };
     let held_up = Some(HeldUp { removals: 1, per_minute: 1 });
     let mut told = Vec::new();
-    watched.look_with(Standing::Done, More { over_quota: &over, pending: Some(pending), held_up, ..More::default() });
+    watched.look_with(Standing::Done, More { over_quota: Some(OVER), pending: Some(pending), held_up, ..More::default() });
     told.push(watched.says(READY));
     watched.look_with(Standing::Done, More { pending: Some(pending), held_up, ..More::default() });
     told.push(watched.says(READY));
@@ -412,9 +422,8 @@ fn in_observe_mode_a_group_that_differs_is_ready_and_not_synced() {
     stands(&watched, ["True/Observing", "False/Observing", "True/Succeeded", "absent", "absent", "absent"]);
     assert_eq!(watched.status.plan.as_ref().and_then(|plan| plan.hash.as_deref()), Some(HASH));
     // Nothing waits for anybody there, and nothing has to fit.
-    let over = [OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 }];
     held(&mut watched);
-    watched.look_with(Standing::Done, More { over_quota: &over, ..More::default() });
+    watched.look_with(Standing::Done, More { over_quota: Some(OVER), ..More::default() });
     stands(&watched, ["True/Observing", "False/Observing", "False/ReferencesNotReady", "absent", "absent", "absent"]);
 }
 

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use sgwarden::api::conditions::ALL;
 use sgwarden::api::{
-    Approved, AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, MAX_DRIFT, MAX_REGIONS, MAX_TEXT, MAX_USERS, Mode,
-    SecurityGroup, SecurityGroupStatus,
+    Approved, AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, MAX_DRIFT, MAX_EXPIRED, MAX_EXPIRING, MAX_PINS, MAX_TEXT,
+    MAX_USERS, Mode, SecurityGroup, SecurityGroupStatus,
 };
 use sgwarden::core::desired::Problem;
 use sgwarden::core::model::{Atom, Direction, Region, Tags};
 use sgwarden::core::status::{
-    AccountFacts, CidrSetFacts, Credentials, HeldUp, Pending, Reason, RegionFacts, Standing, Sweep, Wait, applied_tags,
+    AccountFacts, CidrSetFacts, Credentials, HeldUp, Pending, Reason, RegionFacts, Standing, Sweep, Wait, applied_tags, approval,
     build_account, build_cidr_set,
 };
 
@@ -127,16 +127,9 @@ fn the_largest_group_with_the_longest_texts_stays_within_bounds() {
 fn a_status_with_everything_at_its_limit_stays_within_bounds() {
     let mut watched = Watched::new(Mode::Enforce);
     let long = "x".repeat(3000);
-    let rule = watched.declaration.rules[0].clone();
     let soon = start().checked_add(jiff::SignedDuration::from_hours(3)).unwrap();
-    watched.declaration.rules = (0..300)
-        .map(|number| {
-            let mut rule = rule.clone();
-            rule.name = format!("{}{number:03}", "r".repeat(60)).parse().unwrap();
-            rule.expires_at = Some(soon);
-            rule
-        })
-        .collect();
+    let rule = |number: u32| (Direction::Egress, format!("{}{number:03}", "r".repeat(60)).parse().unwrap());
+    let expiring = (0..300).map(|number| (rule(number), soon)).collect();
     watched.overruled = (0..50).map(|_| long.clone()).collect();
     // More records than are kept, each with more than it lists.
     for batch in 0..15 {
@@ -151,31 +144,36 @@ fn a_status_with_everything_at_its_limit_stays_within_bounds() {
     assert_eq!(watched.status.drift.len(), MAX_DRIFT);
     let lines: BTreeSet<String> = (0..3000).map(|number| format!("{number} {long}")).collect();
     let moved: Vec<String> = (0..50).map(|_| long.clone()).collect();
-    let approved = sgwarden::core::status::approval(Some(&format!("{} {long}", "f".repeat(64))), &watched.status, 3);
+    let approved = approval(Some(("f".repeat(32), long.clone())), &watched.status, 3);
     watched.declare_more();
     let plan = watched.world.plan(&watched.desired).plan;
     let more = More {
-        pending: Some(Pending { plan: &plan, hash: &"f".repeat(80), wait: Some(Wait::MassChange(&long)) }),
+        pending: Some(Pending { plan: &plan, hash: Some(&"f".repeat(80)), wait: Some(Wait::MassChange(&long)) }),
         held_up: Some(HeldUp { removals: usize::MAX, per_minute: u32::MAX }),
         rules_per_group: Some(u32::MAX),
         war: Some(&long),
         pins: Some(&lines),
         moved: &moved,
         expired: Some(&lines),
+        expiring: Some(&expiring),
         approved,
+        uid: Some("0b7d0f3e-6c1c-4d6b-9a55-0e9a3a3f5c11"),
         ..More::default()
     };
     watched.look_with(Standing::Done, more);
     within_bounds(&watched.status);
     let status = &watched.status;
     assert!(status.approved.as_ref().and_then(|approved| approved.by.as_ref()).is_some_and(|by| by.chars().count() == MAX_TEXT));
-    assert!(status.expiring.len() == 50 && status.pins.len() == 512 && status.expired.len() == 1024, "the limits are reached");
+    assert!(
+        status.expiring.len() == MAX_EXPIRING && status.pins.len() == MAX_PINS && status.expired.len() == MAX_EXPIRED,
+        "the limits are reached"
+    );
 }
 
 #[test]
 fn the_status_of_an_account_stays_within_bounds() {
     let long = "x".repeat(3000);
-    let regions: Vec<Region> = (1..=MAX_REGIONS + 5).map(|number| format!("eu-west-{number}").parse().unwrap()).collect();
+    let regions: Vec<Region> = (1..=45).map(|number| format!("eu-west-{number}").parse().unwrap()).collect();
     let facts_of = |region| RegionFacts {
         region,
         since: start(),

@@ -8,7 +8,7 @@ use sgwarden::api::{DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED,
 use sgwarden::core::desired::Toleration;
 use sgwarden::core::model::{Direction, LiveRule};
 use sgwarden::core::plan::{Cause, Difference, Report, What};
-use sgwarden::core::status::{ListChange, Reason, Standing, is_open, note_list_changes, track};
+use sgwarden::core::status::{ListChange, Reason, Standing, Tracking, is_open, note_list_changes, track};
 
 use crate::cloud::rule_id;
 use crate::status::{SSH, Watched, failed, progressing};
@@ -108,6 +108,13 @@ fn a_drift_that_the_manifest_comes_to_tolerate_was_not_put_right() {
     watched.intrude(SSH);
     watched.look(failed(Reason::PermissionDenied));
     let traffic = vec!["tcp 22".parse().unwrap()];
+    // So is one that is kept with all others.
+    let mut keeping = Watched::new(Mode::Enforce);
+    keeping.intrude(SSH);
+    keeping.look(failed(Reason::PermissionDenied));
+    keeping.policy.undeclared = UndeclaredRules::Keep;
+    keeping.look(Standing::Done);
+    assert_eq!(keeping.resolutions(), [("Tolerated", false)]);
     watched.policy.tolerate = vec![Toleration { direction: Direction::Ingress, peer: None, traffic, description_prefix: None }];
     watched.look(Standing::Done);
     assert_eq!(watched.resolutions(), [("Tolerated", false)]);
@@ -174,6 +181,17 @@ fn tags_that_mark_the_group_as_ours_are_put_right_not_declared() {
     watched.repair();
     watched.look(Standing::Done);
     assert_eq!(watched.resolutions(), [("Reverted", false)]);
+}
+
+#[test]
+fn what_became_of_a_drift_whose_baseline_is_lost_nobody_can_tell() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.intrude(SSH);
+    watched.look(progressing());
+    watched.world.vouched = None;
+    let report = watched.world.plan(&watched.desired).report;
+    let records = track(&watched.status.drift, &report, Tracking { lost: true, ..watched.tracking() });
+    assert_eq!((records.len(), records[0].resolution.as_str(), is_open(&records[0])), (1, "Unknown", false));
 }
 
 // More than a record lists --------------------------------------------------------------------------------------------

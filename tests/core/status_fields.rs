@@ -10,10 +10,10 @@ use sgwarden::api::{Approved, Mode, SecurityGroupStatus, UndeclaredRules, Usage}
 use sgwarden::core::desired::DeclaredAdoption;
 use sgwarden::core::model::{Direction, Weight};
 use sgwarden::core::plan::TAG_ORIGIN;
-use sgwarden::core::status::{Family, HeldUp, OverQuota, Pending, Reason, Standing, Wait, next_news};
+use sgwarden::core::status::{Expiring, HeldUp, Pending, Reason, Standing, Wait, inherited, is_written_for, next_news};
 
 use crate::history::story;
-use crate::status::{HASH, More, SSH, Watched, failed, progressing, refused};
+use crate::status::{HASH, More, OVER, SSH, Watched, failed, progressing, refused};
 
 #[test]
 fn quota_counts_prefix_lists_by_weight_against_the_limit_in_effect() {
@@ -47,29 +47,49 @@ fn pins_and_expiries_are_kept_by_a_pass_that_does_not_know_them() {
 fn a_rule_is_announced_a_day_before_its_end() {
     let mut watched = Watched::new(Mode::Enforce);
     let end: Timestamp = "2026-12-25T19:00:00Z".parse().unwrap();
-    watched.declaration.rules[0].expires_at = Some(end);
-    watched.look(Standing::Done);
+    let expiring = Expiring::from([((Direction::Ingress, "https".parse().unwrap()), end)]);
+    let more = || More { expiring: Some(&expiring), ..More::default() };
+    watched.look_with(Standing::Done, more());
     assert_eq!(watched.status.expiring, [""; 0]);
-    let announced = next_news(&watched.status, &watched.declaration, watched.now()).unwrap();
+    let announced = next_news(&watched.status, &expiring, watched.now()).unwrap();
     assert_eq!(announced.to_string(), "2026-12-24T19:00:00Z");
-    watched.wait(59 * 60);
-    watched.look(Standing::Done);
-    assert_eq!(watched.status.expiring, ["ingress https 2026-12-25T19:00:00Z"]);
-    assert_eq!(next_news(&watched.status, &watched.declaration, watched.now()), Some(end));
+    watched.wait(59 * 60 - 60);
+    watched.look_with(Standing::Done, more());
+    assert_eq!(
+        (watched.now(), watched.status.expiring.as_slice()),
+        (announced, ["ingress https 2026-12-25T19:00:00Z".to_owned()].as_slice())
+    );
+    assert_eq!(next_news(&watched.status, &expiring, watched.now()), Some(end));
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.expiring.len(), 1, "a pass that does not know forgets nothing");
     watched.wait(24 * 60 * 60);
-    let expired = BTreeSet::from(["ingress https 2026-12-25T19:00:00Z".to_owned()]);
-    watched.look_with(Standing::Done, More { expired: Some(&expired), ..More::default() });
-    assert_eq!((watched.status.expiring.len(), watched.status.expired.len()), (0, 1));
-    assert_eq!(next_news(&watched.status, &watched.declaration, watched.now()), None);
+    watched.look_with(Standing::Done, more());
+    assert_eq!(watched.status.expiring, [""; 0]);
+    assert_eq!(next_news(&watched.status, &expiring, watched.now()), None);
 }
 
 #[test]
-fn a_rule_that_ended_is_not_announced_again_when_the_clock_is_set_back() {
+fn the_soonest_of_many_ends_are_told() {
     let mut watched = Watched::new(Mode::Enforce);
-    watched.declaration.rules[0].expires_at = Some("2026-12-24T19:00:00Z".parse().unwrap());
-    let expired = BTreeSet::from(["ingress https 2026-12-24T19:00:00Z".to_owned()]);
-    watched.look_with(Standing::Done, More { expired: Some(&expired), ..More::default() });
-    assert_eq!(watched.status.expiring, [""; 0]);
+    let end = |minutes: i64| watched.now().checked_add(jiff::SignedDuration::from_mins(minutes)).unwrap();
+    let rule = |minutes: i64| ((Direction::Egress, format!("rule-{minutes}").parse().unwrap()), end(minutes));
+    let expiring: Expiring = (10..100).rev().map(rule).collect();
+    watched.look_with(Standing::Done, More { expiring: Some(&expiring), ..More::default() });
+    assert_eq!(watched.status.expiring.len(), 50);
+    assert_eq!(watched.status.expiring[0], "egress rule-10 2026-12-24T18:10:00Z");
+}
+
+#[test]
+fn something_is_to_be_said_of_a_suspend_before_its_end_and_at_it() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.suspend(60);
+    watched.look(Standing::Done);
+    let next = |watched: &Watched| next_news(&watched.status, &Expiring::new(), watched.now()).map(|time| time.to_string());
+    assert_eq!(next(&watched).as_deref(), Some("2026-12-24T18:45:00Z"));
+    watched.wait(44 * 60);
+    assert_eq!(next(&watched).as_deref(), Some("2026-12-24T19:00:00Z"));
+    watched.wait(15 * 60);
+    assert_eq!(next(&watched), None);
 }
 
 #[test]
@@ -102,6 +122,31 @@ fn usage_alone_is_no_news() {
     assert_eq!(watched.status.usage, usage(3));
     watched.look(Standing::Done);
     assert_eq!(watched.status.usage, usage(3), "not read again");
+}
+
+#[test]
+fn a_status_says_for_which_object_it_was_written() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.look(Standing::Done);
+    assert!(is_written_for(&watched.status, "u1"), "an older release did not say");
+    let before = watched.look_with(Standing::Done, More { uid: Some("u1"), ..More::default() });
+    assert_eq!(watched.status, before, "alone it is no news");
+    watched.look_with(failed(Reason::Throttled), More { uid: Some("u1"), ..More::default() });
+    assert!(is_written_for(&watched.status, "u1") && !is_written_for(&watched.status, "u2"));
+}
+
+#[test]
+fn a_status_that_was_restored_with_another_object_vouches_for_nothing_and_tells_no_old_news() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.suspend(60);
+    watched.intrude(SSH);
+    let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);
+    watched.look_with(Standing::Done, More { uid: Some("u1"), pins: Some(&pins), ..More::default() });
+    let restored = watched.status.clone();
+    let next = inherited(&restored);
+    assert_eq!((&next.group_id, &next.region, &next.pins), (&restored.group_id, &restored.region, &restored.pins));
+    assert_eq!((next.suspended_until, restored.suspended_until.is_some()), (restored.suspended_until.clone(), true));
+    assert_eq!((next.rules, next.tags, next.drift.len(), next.conditions.len(), next.uid), (None, None, 0, 0, None));
 }
 
 #[test]
@@ -160,12 +205,11 @@ fn extra() -> impl Strategy<Value = Extra> {
 
 fn look_with_extra(watched: &mut Watched, extra: &Extra) -> SecurityGroupStatus {
     let plan = watched.world.plan(&watched.desired).plan;
-    let over = [OverQuota { direction: Direction::Ingress, family: Family::Ipv4, need: 75, limit: 60 }];
     let moved = ["prefix list corp is pl-2 by now".to_owned()];
     let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);
     let more = More {
-        pending: extra.waits.then_some(Pending { plan: &plan, hash: HASH, wait: Some(Wait::Required) }),
-        over_quota: if extra.over { &over } else { &[] },
+        pending: extra.waits.then_some(Pending { plan: &plan, hash: Some(HASH), wait: Some(Wait::Required) }),
+        over_quota: extra.over.then_some(OVER),
         held_up: extra.held_up.then_some(HeldUp { removals: 2, per_minute: 1 }),
         war: extra.war.then_some(SSH),
         moved: if extra.moved { &moved } else { &[] },

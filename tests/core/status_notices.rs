@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sgwarden::api::{Approved, Mode, SecurityGroupStatus, UndeclaredRules};
 use sgwarden::core::model::Direction;
-use sgwarden::core::status::{ListChange, Reason, Standing, Told, Wait, note_list_changes, notices};
+use sgwarden::core::status::{Expiring, ListChange, Reason, Standing, Told, Wait, note_list_changes, notices};
 
 use crate::status::{More, SSH, Watched, failed, progressing};
 
@@ -187,15 +187,17 @@ fn an_approval_is_told_with_who_gave_it() {
 #[test]
 fn an_end_is_told_a_day_before_and_when_it_comes() {
     let mut ear = Ear::new(Mode::Enforce);
-    ear.watched.declaration.rules[0].expires_at = Some("2026-12-24T20:00:00Z".parse().unwrap());
-    ear.look(Standing::Done);
-    ear.look(Standing::Done);
+    let expiring = Expiring::from([((Direction::Ingress, "https".parse().unwrap()), "2026-12-24T20:00:00Z".parse().unwrap())]);
+    for _ in 0..2 {
+        ear.hear(|watched| watched.look_with(Standing::Done, More { expiring: Some(&expiring), ..More::default() }));
+    }
     let line = "ingress https at 2026-12-24T20:00:00Z";
     assert_eq!(ear.sentences(), [format!("ExpiresSoon: Ends within a day, and what it allows is closed then: {line}")]);
     ear.watched.wait(2 * 60 * 60);
     let expired = BTreeSet::from(["ingress https 2026-12-24T20:00:00Z".to_owned()]);
     for _ in 0..2 {
-        ear.hear(|watched| watched.look_with(Standing::Done, More { expired: Some(&expired), ..More::default() }));
+        let more = More { expired: Some(&expired), expiring: Some(&expiring), ..More::default() };
+        ear.hear(|watched| watched.look_with(Standing::Done, more));
     }
     assert_eq!(ear.sentences(), [format!("Expired: Over, what it allowed is closed now: {line}")]);
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::conditions::{CLOCK_SKEWED, CREDENTIALS_VALID, DELETION_BLOCKED, READY, SWEEP_HEALTHY};
-use crate::api::{AwsAccountStatus, MAX_REGIONS, RegionStatus};
+use crate::api::{AwsAccountStatus, RegionStatus};
 use crate::core::desired::Problem;
 use crate::core::model::Region;
 
@@ -14,6 +14,8 @@ use super::conditions::{Draft, draft, finish, not_ready, unseen};
 use super::reason::Reason;
 use super::{problems_message, whole_second};
 
+/// The most Regions a status takes, as its schema says.
+const MAX_REGIONS: usize = 40;
 /// From this difference of the clocks on, EC2's is gone by.
 const SKEWED: Duration = Duration::from_secs(30);
 /// As many sweep intervals without a sweep, and something is wrong.

@@ -19,8 +19,8 @@ const MAX_HASH: usize = 64;
 pub struct Pending<'a> {
     /// The plan.
     pub plan: &'a Plan,
-    /// Its hash: what an approval names.
-    pub hash: &'a str,
+    /// Its hash, which an approval names; `None`: nothing in it needs any.
+    pub hash: Option<&'a str>,
     /// Why it waits; `None`: mode Observe, nobody waits for it.
     pub wait: Option<Wait<'a>>,
 }
@@ -45,16 +45,13 @@ impl Wait<'_> {
     }
 }
 
-/// The approval that the annotation `sgwarden.dev/approve` gives now, `<hash> <who>`; `None`: none, not readable, or spent.
-pub fn approval(annotation: Option<&str>, status: &SecurityGroupStatus, generation: i64) -> Option<Approved> {
-    let (hash, by) = annotation?.trim().split_once(char::is_whitespace)?;
-    let by = by.trim();
-    if hash.len() > MAX_HASH || by.is_empty() || by.starts_with('<') {
-        return None;
-    }
-    let by = Some(cut(by, MAX_TEXT));
-    let spent = spent(status, hash, generation).is_some_and(|approved| approved.by == by);
-    (!spent).then(|| Approved { hash: Some(hash.to_owned()), by, generation: None })
+/// The approval that counts now, of what the annotation says: the hash of a plan, and who approved it. `None`: there is none, or it is
+/// spent.
+pub fn approval(annotated: Option<(String, String)>, status: &SecurityGroupStatus, generation: i64) -> Option<Approved> {
+    let (hash, by) = annotated?;
+    let by = cut(&by, MAX_TEXT);
+    let spent = spent(status, &hash, generation).is_some_and(|approved| approved.by.as_ref() == Some(&by));
+    (!spent).then_some(Approved { hash: Some(hash), by: Some(by), generation: None })
 }
 
 /// The approval of a plan that was carried out already.
@@ -75,11 +72,11 @@ pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, facts: &Facts<'_>) -
     let object =
         facts.declaration.map_or_else(String::new, |object| format!("-n {} {SECURITY_GROUPS} {}", object.namespace, object.name));
     // The same words would be the annotation that is there already.
-    let before = spent(facts.previous, pending.hash, facts.generation).and_then(|approved| approved.by.as_deref());
+    let hash = pending.hash.unwrap_or_default();
+    let before = spent(facts.previous, hash, facts.generation).and_then(|approved| approved.by.as_deref());
     let again = before.map_or_else(String::new, |by| ", again".repeat(1 + by.matches(", again").count()));
     format!(
-        "{changes} for approval ({why}), see status.plan: kubectl annotate --overwrite {object} {APPROVE_ANNOTATION}='{} <you>{again}'",
-        pending.hash
+        "{changes} for approval ({why}), see status.plan: kubectl annotate --overwrite {object} {APPROVE_ANNOTATION}='{hash} <you>{again}'"
     )
 }
 
@@ -87,7 +84,7 @@ pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, facts: &Facts<'_>) -
 pub(super) fn summarise(pending: Pending<'_>) -> PlanSummary {
     let lines = plan::lines(pending.plan);
     PlanSummary {
-        hash: Some(cut(pending.hash, MAX_HASH)),
+        hash: pending.hash.map(|hash| cut(hash, MAX_HASH)),
         count: i32::try_from(lines.len()).ok(),
         steps: lines.iter().take(MAX_PLAN_STEPS).map(|line| cut(line, MAX_TEXT)).collect(),
     }
@@ -99,8 +96,8 @@ mod tests {
 
     const HASH: &str = "0123456789abcdef0123456789abcdef";
 
-    fn given(annotation: &str, status: &SecurityGroupStatus) -> Option<String> {
-        approval(Some(annotation), status, 3)?.by
+    fn given(hash: &str, by: &str, status: &SecurityGroupStatus) -> Option<String> {
+        approval(Some((hash.to_owned(), by.to_owned())), status, 3)?.by
     }
 
     fn status(generation: Option<i64>) -> SecurityGroupStatus {
@@ -109,23 +106,22 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_names_a_plan_and_a_person() {
-        let none = SecurityGroupStatus::default();
-        assert_eq!(given(&format!("{HASH} ada@example.com"), &none).as_deref(), Some("ada@example.com"));
-        assert_eq!(given(&format!("  {HASH}\tAda  Lovelace "), &none).as_deref(), Some("Ada  Lovelace"));
-        for bad in ["", HASH, &format!("{HASH} "), &format!("{HASH} <you>"), &format!("{} ada", "0".repeat(65))] {
-            assert_eq!(given(bad, &none), None, "'{bad}'");
-        }
-        assert_eq!(approval(None, &none, 3), None);
+    fn an_approval_counts_until_its_plan_was_carried_out_and_again_for_another_generation() {
+        assert!(given(HASH, "ada", &SecurityGroupStatus::default()).is_some());
+        assert!(given(HASH, "ada", &status(None)).is_some(), "the plan is being carried out");
+        assert_eq!(given(HASH, "ada", &status(Some(3))), None, "spent");
+        assert!(given(HASH, "ada, again", &status(Some(3))).is_some(), "approved anew");
+        assert!(given(HASH, "ada", &status(Some(2))).is_some());
+        assert!(given(&HASH.replace('0', "f"), "ada", &status(Some(3))).is_some(), "another plan");
+        assert_eq!(approval(None, &status(None), 3), None);
     }
 
     #[test]
-    fn it_counts_until_its_plan_was_carried_out_and_again_for_another_generation() {
-        let annotation = format!("{HASH} ada");
-        assert!(given(&annotation, &status(None)).is_some(), "the plan is being carried out");
-        assert_eq!(given(&annotation, &status(Some(3))), None, "spent");
-        assert!(given(&format!("{annotation}, again"), &status(Some(3))).is_some(), "approved anew");
-        assert!(given(&annotation, &status(Some(2))).is_some());
-        assert!(given(&format!("{} ada", HASH.replace('0', "f")), &status(Some(3))).is_some(), "another plan");
+    fn an_approval_by_a_long_name_is_spent_too() {
+        let long = "x".repeat(1000);
+        let mut status = status(Some(3));
+        let approved = approval(Some((HASH.to_owned(), long.clone())), &SecurityGroupStatus::default(), 3).unwrap();
+        status.approved = Some(Approved { generation: Some(3), ..approved });
+        assert_eq!(given(HASH, &long, &status), None);
     }
 }

@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::api::conditions::READY;
-use crate::api::{CidrSetStatus, MAX_USER, MAX_USERS, UsedBy};
+use crate::api::{CidrSetStatus, MAX_USERS, UsedBy};
 use crate::core::desired::{Problem, Range};
 
 use super::conditions::{draft, finish, not_ready};
 use super::drift::cut;
 use super::problems_message;
 use super::reason::Reason;
+
+/// The most characters in the name of a user, as the schema says: a namespace and a name always fit.
+const MAX_USER: usize = 320;
 
 /// What is known of a set.
 #[derive(Clone, Debug)]

@@ -94,8 +94,7 @@ pub(super) fn set(status: &mut SecurityGroupStatus, facts: &Facts<'_>) {
     } else {
         unjudged.push(LIMITED);
         // Also while nobody can tell what is declared, a suspend ends in time.
-        let lasts = suspend::remembered_suspension(status).is_some_and(|suspended| suspended.in_effect(facts.now));
-        unjudged.extend(lasts.then_some(SUSPENDED));
+        unjudged.extend(suspend::lasts(status, facts.now).then_some(SUSPENDED));
     }
     status.conditions = finish(&drafts, &status.conditions, &unjudged, facts.generation, facts.now);
 }
@@ -134,9 +133,10 @@ fn drifted(records: &[DriftRecord], mode: Option<&str>, war: Option<&str>) -> Dr
         let reason = match Resolution::parse(&newest.resolution) {
             Ok(Resolution::Pending) => Reason::Progressing,
             Ok(Resolution::Suspended) => Reason::Suspended,
-            Ok(Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared) | Err(_) => {
-                Reason::DriftReported
-            }
+            Ok(
+                Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared | Resolution::Unknown,
+            )
+            | Err(_) => Reason::DriftReported,
         };
         let message = format!("{}: {} ({})", doing(newest, mode), describe(newest), newest.id);
         return match fought {
@@ -166,7 +166,8 @@ pub(super) fn doing(record: &DriftRecord, mode: Option<&str>) -> &'static str {
     match Resolution::parse(&record.resolution) {
         Ok(Resolution::Pending) => "being put right",
         Ok(Resolution::Suspended) => "left alone while reverts are suspended",
-        Ok(Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared) | Err(_) => {
+        Ok(Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared | Resolution::Unknown)
+        | Err(_) => {
             if mode == Some(Mode::Observe.as_str()) {
                 "reported, left alone (mode Observe)"
             } else {

@@ -30,6 +30,8 @@ pub struct Tracking<'a> {
     pub policy: &'a Policy,
     /// What is declared, if the manifest could be used: drift that it says by now was not put right.
     pub desired: Option<&'a Desired>,
+    /// The baseline is lost: nobody can tell drift from change, nor what became of it.
+    pub lost: bool,
     /// The pass that saw it.
     pub trace_id: &'a str,
 }
@@ -84,17 +86,16 @@ struct Look {
 impl Look {
     fn of(report: &Report, with: Tracking<'_>) -> Self {
         let mut look = Self { seen: Vec::new(), by_digest: BTreeMap::new(), let_be: BTreeSet::new(), incomplete: false };
-        for difference in report.drifts() {
-            let Some(atom) = atom_of(difference) else { continue };
-            let digest = digest(&atom);
+        for difference in &report.differences {
             let stance = Stance::of(difference);
             if stance.is_let_be() {
-                look.let_be.insert(digest);
-                continue;
+                look.let_be.extend(let_be(difference).as_ref().map(digest));
+            } else if let Some(atom) = atom_of(difference) {
+                let resolution = open_resolution(stance, with.policy.mode);
+                let digest = digest(&atom);
+                look.by_digest.insert(digest.clone(), resolution);
+                look.seen.push(Seen { atom, digest, resolution });
             }
-            let resolution = open_resolution(stance, with.policy.mode);
-            look.by_digest.insert(digest.clone(), resolution);
-            look.seen.push(Seen { atom, digest, resolution });
         }
         let missing = |difference: &Difference| {
             difference.held.is_none() && matches!(difference.what, What::Missing { atom: _, declared: _, last_id: _ })
@@ -124,14 +125,15 @@ impl Look {
             return record;
         }
         record.resolved_at = Some(with.now.to_string());
-        if let Some(resolution) = self.end(&record, with.desired) {
+        if let Some(resolution) = self.end(&record, with) {
             record.resolution = resolution.into();
         }
         record
     }
 
     /// How a drift that is gone ended; `None`: as it was told before, only that it is over.
-    fn end(&self, record: &DriftRecord, desired: Option<&Desired>) -> Option<Resolution> {
+    fn end(&self, record: &DriftRecord, with: Tracking<'_>) -> Option<Resolution> {
+        let desired = with.desired;
         let tolerated = |atom: &DriftAtom| self.let_be.contains(&digest(atom));
         if record.atoms.iter().any(tolerated) && record.atoms.iter().all(|atom| tolerated(atom) || says(desired, atom)) {
             return Some(Resolution::Tolerated);
@@ -139,7 +141,8 @@ impl Look {
         if !record.atoms.is_empty() && record.atoms.iter().all(|atom| says(desired, atom)) {
             return Some(Resolution::Declared);
         }
-        (record.resolution == Resolution::Pending.as_str()).then_some(Resolution::Reverted)
+        let pending = record.resolution == Resolution::Pending.as_str();
+        pending.then_some(if with.lost { Resolution::Unknown } else { Resolution::Reverted })
     }
 }
 
@@ -312,9 +315,18 @@ fn tag(key: &str, value: &str) -> String {
     format!("tag {key}={value}")
 }
 
+/// An undeclared rule that may stay, as the drift it was before that was said.
+fn let_be(difference: &Difference) -> Option<DriftAtom> {
+    let What::Extra { live: _, rule: _, was } = &difference.what else { return None };
+    Some(shown_as(if was.is_some() { api::DriftKind::Modified } else { api::DriftKind::Added }.as_str(), difference))
+}
+
 /// One drift as status shows it; `None` for a difference that is no drift.
 fn atom_of(difference: &Difference) -> Option<DriftAtom> {
-    let kind: &'static str = difference.drift()?.into();
+    difference.drift().map(|kind| shown_as(kind.into(), difference))
+}
+
+fn shown_as(kind: &'static str, difference: &Difference) -> DriftAtom {
     let (before, after, rule_id, rule) = match &difference.what {
         What::GroupMissing { recorded } => (recorded.as_ref().map(ToString::to_string), None, None, None),
         What::Missing { atom, declared, last_id } => (Some(atom.to_string()), None, last_id.clone(), Some(declared.rule.clone())),
@@ -333,13 +345,13 @@ fn atom_of(difference: &Difference) -> Option<DriftAtom> {
             (with(declared), with(live), None, None)
         }
     };
-    Some(DriftAtom {
+    DriftAtom {
         kind: kind.to_owned(),
         before: before.as_deref().map(shown),
         after: after.as_deref().map(shown),
         rule_id: rule_id.map(|id| id.to_string()),
         rule: rule.map(|rule| rule.to_string()),
-    })
+    }
 }
 
 /// At most this many characters, with a sign that there were more.

@@ -1,8 +1,8 @@
 //! What an object's status says after a pass: fields, conditions, drift records, and what people are told as Events.
 //!
 //! Entry points: [`build`] (the status of a group; [`build_account`] and [`build_cidr_set`] those of the other kinds), [`notices`]
-//! (the Events), [`track`] (the drift records), [`Reason`]. What the status remembers is read back by [`suspension`], [`approval`]
-//! and [`baseline`].
+//! (the Events), [`track`] (the drift records), [`Reason`]. What the status remembers is read back by [`approval`], [`baseline`] and
+//! their like.
 //!
 //! Invariant: equal facts give an equal status, but for the times at which something changed: no write without news.
 //! Invariant: conditions follow kstatus: `Reconciling`, `Stalled`, `Drifted`, `Suspended`, `Limited`, `DeletionBlocked` and
@@ -26,18 +26,19 @@ pub use approval::{Pending, Wait, approval};
 pub use cidr_set::{CidrSetFacts, build_cidr_set};
 pub use conditions::{Standing, keep_failure};
 pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track};
-pub use expiry::next_news;
+pub use expiry::{Expiring, next_news};
 pub use notices::{Told, notices};
-pub use outlook::{Family, HeldUp, OverQuota, quota_message, settled_message};
+pub use outlook::{HeldUp, OverQuota, settled_message};
 pub use reason::Reason;
-pub use suspend::{SuspendedUntil, remembered_suspension, suspension};
+pub use suspend::SuspendedUntil;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use crate::api::{
-    Approved, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_EXPIRED, MAX_PINS, Mode, Origin, Quota, SecurityGroupStatus, Usage,
+    Approved, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_PIN, MAX_PINS, Mode, Origin, Quota,
+    SecurityGroupStatus, Usage,
 };
 use crate::core::desired::{Declaration, Desired, Policy, Problem};
 use crate::core::model::{
@@ -63,7 +64,7 @@ pub struct Place<'a> {
 pub struct Enforcement<'a> {
     /// What account, namespace and manifest allow.
     pub policy: &'a Policy,
-    /// The suspend in effect, or over for less than an hour.
+    /// The suspend in effect, or remembered after its end.
     pub suspended: Option<&'a SuspendedUntil>,
     /// Where the account allows less than the manifest asks for: what, and what is in effect instead.
     pub overruled: &'a [String],
@@ -92,8 +93,8 @@ pub struct Facts<'a> {
     pub remaining: Option<(&'a Plan, &'a Report)>,
     /// The plan that is told and not carried out.
     pub pending: Option<Pending<'a>>,
-    /// Declared rules that do not fit.
-    pub over_quota: &'a [OverQuota],
+    /// What is desired does not fit: nothing but reverts was done.
+    pub over_quota: Option<OverQuota>,
     /// Removals that the account's limit holds up.
     pub held_up: Option<HeldUp>,
     /// The most rules the group may have in a direction and family, as far as is known.
@@ -110,10 +111,14 @@ pub struct Facts<'a> {
     pub moved: &'a [String],
     /// Expiries that were acted on, each a line for `status.expired`.
     pub expired: Option<&'a BTreeSet<String>>,
+    /// What is going to expire.
+    pub expiring: Option<&'a Expiring>,
     /// The approval under which the plan is carried out; see [`approval`].
     pub approved: Option<Approved>,
     /// Who uses the group. Alone it is no news, and is not written.
     pub usage: Option<Usage>,
+    /// The object's uid. Alone it is no news either: a status of an older release has none.
+    pub uid: Option<&'a str>,
     /// How the object stands.
     pub standing: Standing,
 }
@@ -133,7 +138,7 @@ impl<'a> Facts<'a> {
             observed: None,
             remaining: None,
             pending: None,
-            over_quota: &[],
+            over_quota: None,
             held_up: None,
             rules_per_group: None,
             vouched: None,
@@ -142,8 +147,10 @@ impl<'a> Facts<'a> {
             pins: None,
             moved: &[],
             expired: None,
+            expiring: None,
             approved: None,
             usage: None,
+            uid: None,
             standing,
         }
     }
@@ -175,21 +182,23 @@ pub fn build(mut facts: Facts<'_>) -> SecurityGroupStatus {
         status.plan = Some(approval::summarise(pending));
     }
     approve(&mut status, &facts);
-    let bounded = |lines: &BTreeSet<String>, most: usize| lines.iter().take(most).cloned().collect();
+    let bounded =
+        |lines: &BTreeSet<String>, most: usize, longest: usize| lines.iter().take(most).map(|line| cut(line, longest)).collect();
     if let Some(pins) = facts.pins {
-        status.pins = bounded(pins, MAX_PINS);
+        status.pins = bounded(pins, MAX_PINS, MAX_PIN);
     }
     if let Some(expired) = facts.expired {
-        status.expired = bounded(expired, MAX_EXPIRED);
+        status.expired = bounded(expired, MAX_EXPIRED, MAX_EXPIRED_LINE);
     }
-    if let Some(declaration) = facts.declaration {
-        status.expiring = expiry::expiring(declaration, &status.expired.iter().cloned().collect(), facts.now);
+    if let Some(expiring) = facts.expiring {
+        status.expiring = expiry::soon(expiring, facts.now);
     }
     status.rules = facts.vouched.as_ref().map(Vouched::to_lines);
     status.drift = std::mem::take(&mut facts.drift);
     conditions::set(&mut status, &facts);
     if status != *facts.previous {
         status.usage = facts.usage.or(status.usage);
+        status.uid = facts.uid.map(str::to_owned).or(status.uid);
     }
     status
 }
@@ -288,6 +297,62 @@ pub fn problems_message(problems: &[Problem]) -> String {
 /// Times in status have whole seconds, as conditions do.
 fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Whether a status was written for this object, and not for an earlier one of its name with which it was restored.
+pub fn is_written_for(status: &SecurityGroupStatus, uid: &str) -> bool {
+    status.uid.as_deref().is_none_or(|written| written == uid)
+}
+
+/// What is still good of a status that was written for an earlier object: where the group is, and what must not be opened again. What
+/// it vouches for, and what it tells of drift, approval and standing, is of that object's time: nothing of it is carried on, put right
+/// or told anew.
+pub fn inherited(status: &SecurityGroupStatus) -> SecurityGroupStatus {
+    let SecurityGroupStatus {
+        observed_generation: _,
+        uid: _,
+        account,
+        region,
+        vpc_id,
+        group_name,
+        description,
+        group_id,
+        arn,
+        owner_id,
+        origin,
+        mode: _,
+        rule_count: _,
+        rules: _,
+        tags: _,
+        quota: _,
+        pins,
+        expired,
+        expiring,
+        suspended_since,
+        suspended_until,
+        approved: _,
+        usage: _,
+        plan: _,
+        drift: _,
+        conditions: _,
+    } = status.clone();
+    SecurityGroupStatus {
+        account,
+        region,
+        vpc_id,
+        group_name,
+        description,
+        group_id,
+        arn,
+        owner_id,
+        origin,
+        pins,
+        expired,
+        suspended_since,
+        suspended_until,
+        expiring,
+        ..SecurityGroupStatus::default()
+    }
 }
 
 /// The set a status vouches for. `None`: no baseline, also when a line of it cannot be read.

@@ -65,9 +65,15 @@ fn drift(before: &SecurityGroupStatus, after: &SecurityGroupStatus, record: &Dri
         }
         Resolution::Tolerated if untold => (Reason::DriftReported, format!("Somebody {what}; tolerated by now. Drift {id}")),
         Resolution::Declared if untold => (Reason::DriftReported, format!("Somebody {what}; declared by now. Drift {id}")),
-        Resolution::Reported | Resolution::Suspended | Resolution::Tolerated | Resolution::Declared | Resolution::Pending => {
-            return None;
+        Resolution::Unknown if untold => {
+            (Reason::DriftReported, format!("Somebody {what}; what became of it is not known. Drift {id}"))
         }
+        Resolution::Reported
+        | Resolution::Suspended
+        | Resolution::Tolerated
+        | Resolution::Declared
+        | Resolution::Unknown
+        | Resolution::Pending => return None,
     };
     Some(Told { warning: true, reason, action: format!("{reason}-{id}"), note })
 }

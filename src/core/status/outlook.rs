@@ -11,27 +11,16 @@ use super::reason::Reason;
 use super::stance::Left;
 use super::{Facts, approval};
 
-/// An address family, as quotas tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
-pub enum Family {
-    /// IPv4.
-    #[strum(serialize = "IPv4")]
-    Ipv4,
-    /// IPv6.
-    #[strum(serialize = "IPv6")]
-    Ipv6,
-}
-
-/// Declared rules that do not fit into the group.
+/// A set of rules that does not fit into the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverQuota {
     /// Which way.
     pub direction: Direction,
-    /// Which addresses.
-    pub family: Family,
-    /// What the declared rules count, prefix lists by their weight.
-    pub need: u32,
-    /// What the group may have.
+    /// Whether it is the IPv6 rules that are too many.
+    pub ipv6: bool,
+    /// Rules there would have to be, at least.
+    pub needed: u32,
+    /// Rules EC2 takes.
     pub limit: u32,
 }
 
@@ -53,15 +42,13 @@ pub fn settled_message(rules: usize) -> String {
 }
 
 /// What is said of rules that do not fit: what is needed, what there is, and what to do.
-pub fn quota_message(over: &[OverQuota]) -> String {
-    let each: Vec<String> = over
-        .iter()
-        .map(|OverQuota { direction, family, need, limit }| format!("{direction} rules count {need} for {family} of {limit}"))
-        .collect();
+fn quota_message(over: OverQuota) -> String {
+    let OverQuota { direction, ipv6, needed, limit } = over;
+    let family = if ipv6 { "IPv6" } else { "IPv4" };
     format!(
-        "{}: nothing is changed but for reverts. Declare fewer rules, merge ranges into larger ones or a prefix list, split the group, \
-         or have AWS raise its quota of rules per security group and set limits.rulesPerGroup of the AwsAccount",
-        each.join("; ")
+        "{direction} needs {needed} {family} rules (a prefix list counts by its size), and EC2 takes {limit}: nothing is changed but for \
+         reverts. Declare fewer rules, merge ranges into larger ones, split the group, or have AWS raise its quota of rules per security \
+         group and set limits.rulesPerGroup of the AwsAccount"
     )
 }
 
@@ -79,8 +66,8 @@ pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Dra
     };
     let compared =
         |reason: Reason, message: &str| vec![draft(READY, "True", reason, message), draft(SYNCED, "False", reason, message)];
-    if !observing && !facts.over_quota.is_empty() {
-        return not_synced(Reason::QuotaExceeded, &quota_message(facts.over_quota));
+    if let Some(over) = facts.over_quota.filter(|_| !observing) {
+        return not_synced(Reason::QuotaExceeded, &quota_message(over));
     }
     if let Some((pending, wait)) = facts.pending.and_then(|pending| Some((pending, pending.wait?))) {
         return not_synced(wait.reason(), &approval::message(pending, wait, facts));
