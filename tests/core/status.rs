@@ -12,8 +12,9 @@ use sgwarden::api::conditions::{
 use sgwarden::api::{Approval, Approved, DriftRecord, Mode, SecurityGroupStatus, UndeclaredRules, Usage};
 use sgwarden::core::desired::{Declaration, Desired, Policy, Toleration};
 use sgwarden::core::model::{AccountId, Direction, Region, VpcId};
+use sgwarden::core::plan::OverQuota;
 use sgwarden::core::status::{
-    Enforcement, Expiring, Facts, HeldUp, OverQuota, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build,
+    Enforcement, Expiring, Facts, HeldUp, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build,
     is_open, keep_failure, track,
 };
 

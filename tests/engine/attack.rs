@@ -216,7 +216,10 @@ async fn stripped_owner_tags_come_back_and_what_was_added_meanwhile_goes() {
         assert_eq!(rig.tags(&group).await, tags, "{stripped:?}");
         assert_eq!(rig.group("web"), group);
         let drift = rig.drift("web");
-        assert!(drift.iter().any(|record| record.starts_with("Reverted") && record.contains("TagRemoved")), "{stripped:?}: {drift:?}");
+        assert!(
+            drift.iter().any(|record| record.starts_with("Reverted") && record.contains("TagRemoved")),
+            "{stripped:?}: {drift:?}"
+        );
         // A second time, without a rule to draw the eye.
         rig.untag(&group, stripped).await;
         rig.pass(Duration::from_secs(120)).await;
@@ -273,7 +276,13 @@ async fn an_edit_that_is_made_again_after_its_revert_is_taken_back_again() {
                 rig.until("the edit is put right", |rig| rig.writes.count() > writes && rig.has("web", &[OFFICE])).await;
                 let took = since.elapsed();
                 // What a row of ours allowed before we altered it may be an old read for a minute; texts for five.
-                let lag = if round > 0 && way == "turn" { 60 } else if round > 0 && way == "describe" { 300 } else { 0 };
+                let lag = if round > 0 && way == "turn" {
+                    60
+                } else if round > 0 && way == "describe" {
+                    300
+                } else {
+                    0
+                };
                 assert!(took <= SEEN_TWICE + Duration::from_secs(lag), "{way} round {round} pause {pause:?}: took {took:?}");
                 let now = rig.rules(&group).await;
                 assert!(now != edited && now[0].description.is_none(), "{way} {now:?}");

@@ -85,7 +85,11 @@ async fn one_edit_of_a_manifest_is_one_call() {
         (told(&https, "Web").replace("443", "8443"), told(&dns, "Names"), "ModifySecurityGroupRules"),
         (told(&https, "Web").replace("443", "8443"), told(&dns, "Names").replace("53", "54"), "ModifySecurityGroupRules"),
         // A range.
-        (told(&https, "Web").replace("443", "8443").replace("0.0.0.0/0", "192.0.2.0/24"), told(&dns, "Names").replace("53", "54"), "ModifySecurityGroupRules"),
+        (
+            told(&https, "Web").replace("443", "8443").replace("0.0.0.0/0", "192.0.2.0/24"),
+            told(&dns, "Names").replace("53", "54"),
+            "ModifySecurityGroupRules",
+        ),
     ];
     for (https, dns, action) in steps {
         rig.sim.clear_calls();
@@ -195,12 +199,7 @@ fn by_hand(sim: &Sim, action: &str, params: &[(&str, &str)], element: &str) -> S
 #[tokio::test(start_paused = true)]
 async fn a_prefix_list_in_use_is_one_more_read_a_sweep_and_its_new_version_is_told_as_drift() {
     let rig = Rig::start().await;
-    let made = [
-        ("PrefixListName", "office"),
-        ("AddressFamily", "IPv4"),
-        ("MaxEntries", "5"),
-        ("Entry.1.Cidr", "198.51.100.0/24"),
-    ];
+    let made = [("PrefixListName", "office"), ("AddressFamily", "IPv4"), ("MaxEntries", "5"), ("Entry.1.Cidr", "198.51.100.0/24")];
     let list = by_hand(&rig.sim, "CreateManagedPrefixList", &made, "prefixListId");
     let rule = format!("{{name: office, protocol: tcp, ports: [443], from: [{{prefixListId: {list}}}]}}");
     rig.store.apply(&manifest("web", &[&rule]));

@@ -348,9 +348,7 @@ fn account(name: &str, id: &str, role: Option<&str>) -> String {
 }
 
 fn in_other(name: &str, port: u16) -> String {
-    manifest(name, &[&tcp("https", port, "0.0.0.0/0")])
-        .replace("spec:\n", "spec:\n  account: other\n")
-        .replace(VPC, OTHER_VPC)
+    manifest(name, &[&tcp("https", port, "0.0.0.0/0")]).replace("spec:\n", "spec:\n  account: other\n").replace(VPC, OTHER_VPC)
 }
 
 /// A stand-in with two accounts; ours is the first, and goes into the other by a role.
@@ -381,7 +379,8 @@ async fn a_role_that_trusts_us_no_more_takes_down_its_own_account_only() {
     rig.intrude(&group, &["ingress tcp 22 from 0.0.0.0/0"]).await;
     rig.until("the edit is taken back", |rig| ports(rig, &group) == [443]).await;
     rig.until("the accounts say so", |rig| {
-        account_condition(rig, "default", "CredentialsValid") == "True" && account_condition(rig, "other", "CredentialsValid") == "False"
+        account_condition(rig, "default", "CredentialsValid") == "True"
+            && account_condition(rig, "other", "CredentialsValid") == "False"
     })
     .await;
     rig.pass(Duration::from_secs(600)).await;

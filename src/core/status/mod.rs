@@ -28,7 +28,7 @@ pub use conditions::{Standing, keep_failure};
 pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track};
 pub use expiry::{Expiring, next_news};
 pub use notices::{Told, notices};
-pub use outlook::{HeldUp, OverQuota, settled_message};
+pub use outlook::{HeldUp, settled_message};
 pub use reason::Reason;
 pub use suspend::SuspendedUntil;
 
@@ -44,7 +44,7 @@ use crate::core::desired::{Declaration, Desired, Policy, Problem};
 use crate::core::model::{
     AccountId, DEFAULT_RULES_PER_GROUP, Direction, Observed, Region, SecurityGroupId, Tags, Vouched, VpcId, Weight,
 };
-use crate::core::plan::{self, Plan, Report};
+use crate::core::plan::{self, OverQuota, Plan, Report};
 
 /// Where a group is, once everything about that was looked up.
 #[derive(Clone, Copy, Debug)]

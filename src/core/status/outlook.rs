@@ -4,25 +4,13 @@ use crate::api::conditions::{READY, REFERENCES_RESOLVED, SYNCED};
 use crate::api::{Mode, SecurityGroupStatus};
 use crate::core::desired::{Desired, Policy};
 use crate::core::model::{Direction, RuleName};
+use crate::core::plan::OverQuota;
 
 use super::conditions::{Draft, draft, not_ready};
 use super::drift::is_open;
 use super::reason::Reason;
 use super::stance::Left;
 use super::{Facts, approval};
-
-/// A set of rules that does not fit into the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OverQuota {
-    /// Which way.
-    pub direction: Direction,
-    /// Whether it is the IPv6 rules that are too many.
-    pub ipv6: bool,
-    /// Rules there would have to be, at least.
-    pub needed: u32,
-    /// Rules EC2 takes.
-    pub limit: u32,
-}
 
 /// Removals that the account's limit holds up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

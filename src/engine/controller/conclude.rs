@@ -8,7 +8,7 @@ use crate::api::{DriftRecord, SecurityGroupStatus};
 use crate::core::desired::{self, Declaration, Desired};
 use crate::core::model::PrefixListFacts;
 use crate::core::plan::{self, Held};
-use crate::core::status::{self, Enforcement, Facts, Family, HeldUp, OverQuota, Pending, Reason, Standing, Tracking, Wait};
+use crate::core::status::{self, Enforcement, Facts, HeldUp, Pending, Reason, Standing, Tracking, Wait};
 use crate::engine::region::ListChange;
 
 use super::pass::{Next, Pass, Seen};
@@ -30,6 +30,8 @@ impl Pass<'_> {
             pins: Some(&self.pins),
             moved: &self.moved,
             expired: Some(&seen.desired.latched),
+            expiring: Some(&seen.desired.expiring),
+            uid: Some(&self.uid),
             war: self.war.as_deref(),
             ..Facts::of(previous, self.generation(), self.context.parts.clock.now(), standing)
         }
@@ -47,14 +49,13 @@ impl Pass<'_> {
         let tracking = self.tracking(seen);
         let noted: Vec<_> = list_changes.iter().map(as_list_change).collect();
         let drift = status::note_list_changes(&tracked, &noted, tracking);
-        let over_quota = over_quota(seen);
         let next = status::build(Facts {
             // Where nothing was created nothing is pinned.
             place: seen.observed.map(|_| seen.site.place(&seen.desired.vpc)),
             desired: Some(seen.desired),
             remaining: Some((seen.plan, seen.report)),
             pending: pending(seen),
-            over_quota: over_quota.as_slice(),
+            over_quota: seen.report.over_quota,
             held_up: held_up(seen),
             vouched,
             drift,
@@ -86,8 +87,8 @@ impl Pass<'_> {
     /// When to look again if nothing changes.
     pub(super) fn next_look(&self, declaration: &Declaration, site: &Site, desired: &Desired, seen: Option<&Seen<'_>>) -> Next {
         let (now, timings) = (self.context.parts.clock.now(), &self.context.parts.timings);
-        let news = status::next_news(&self.status(), declaration, now);
-        let mut times: Vec<Timestamp> = news.into_iter().chain(desired.next_expiry).collect();
+        let news = status::next_news(&self.status(), &desired.expiring, now);
+        let mut times: Vec<Timestamp> = news.into_iter().chain(desired.next_expiry).chain(self.next_suspend).collect();
         let mut after = |pause: Duration| {
             let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
             times.extend(now.checked_add(pause).ok());
@@ -116,6 +117,7 @@ impl Pass<'_> {
             now: self.context.parts.clock.now(),
             policy: &seen.restraint.policy,
             desired: Some(seen.desired),
+            lost: seen.report.baseline_lost,
             trace_id: &self.trace_id,
         }
     }
@@ -151,12 +153,7 @@ fn pending<'f>(seen: &'f Seen<'f>) -> Option<Pending<'f>> {
         (Some(why), false) => Some(Wait::MassChange(why)),
         (None, false) => Some(Wait::Required),
     };
-    Some(Pending { plan: seen.pending, hash: seen.report.approval.as_deref().unwrap_or_default(), wait })
-}
-
-fn over_quota(seen: &Seen<'_>) -> Option<OverQuota> {
-    let plan::OverQuota { direction, ipv6, needed, limit } = seen.report.over_quota?;
-    Some(OverQuota { direction, family: if ipv6 { Family::Ipv6 } else { Family::Ipv4 }, need: needed, limit })
+    Some(Pending { plan: seen.pending, hash: seen.report.approval.as_deref(), wait })
 }
 
 fn held_up(seen: &Seen<'_>) -> Option<HeldUp> {

@@ -79,6 +79,8 @@ pub(super) struct Pass<'a> {
     pub(super) pins: BTreeSet<String>,
     /// The suspend in effect, or over for less than an hour.
     pub(super) suspended: Option<SuspendedUntil>,
+    /// When the suspend changes by itself.
+    pub(super) next_suspend: Option<Timestamp>,
     /// The edit that is made again as often as it is reverted.
     pub(super) war: Option<String>,
     /// Digest of the differences a first read showed, when a second one has to agree.

@@ -47,6 +47,7 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         moved: Vec::new(),
         pins: BTreeSet::new(),
         suspended: None,
+        next_suspend: None,
         war: None,
         unconfirmed: None,
     };

@@ -2,13 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use jiff::SignedDuration;
-
-use crate::api::{APPROVE_ANNOTATION, Approved, Origin, Resolution};
+use crate::api::{Approved, Origin, Resolution};
 use crate::core::desired::{self, Declaration, Desired};
 use crate::core::model::{Observed, Vouched};
 use crate::core::plan::{Cause, Difference, DriftKind, Report, Restraint, What};
-use crate::core::status;
+use crate::core::status::{self, SuspendedUntil};
 
 use super::pass::Pass;
 use super::site::Site;
@@ -21,7 +19,7 @@ impl Pass<'_> {
 
     /// Whether the status was written for this object, and not for an earlier one of its name.
     pub(super) fn status_is_ours(&self) -> bool {
-        self.object.status.as_ref().and_then(|status| status.uid.as_ref()).is_none_or(|uid| *uid == self.uid)
+        self.object.status.as_ref().is_none_or(|status| status::is_written_for(status, &self.uid))
     }
 
     pub(super) fn is_adopted(&self) -> bool {
@@ -41,9 +39,19 @@ impl Pass<'_> {
         if let Some(problem) = problem {
             self.overruled.push(problem.to_string());
         }
-        let longest = SignedDuration::try_from(limits.max_suspend).unwrap_or(SignedDuration::MAX);
+        let written = written.filter(|_| limits.ceiling.suspend);
+        let status = self.status();
+        let at = |time: &Option<String>| time.as_ref().and_then(|time| time.parse().ok());
+        let (since, until) = (at(&status.suspended_since), at(&status.suspended_until));
         let now = self.context.parts.clock.now();
-        self.suspended = status::suspension(&self.status(), written.as_ref().filter(|_| limits.ceiling.suspend), longest, now);
+        let suspended = desired::suspension(written.as_ref(), since, until, limits.max_suspend, now);
+        self.suspended = suspended.since.zip(suspended.until).map(|(since, until)| SuspendedUntil {
+            since,
+            until,
+            capped: written.as_ref().is_some_and(|written| written.until > until),
+            reason: written.map(|written| written.reason).unwrap_or_default(),
+        });
+        self.next_suspend = suspended.next;
     }
 
     pub(super) fn is_suspended(&self) -> bool {
@@ -94,9 +102,7 @@ impl Pass<'_> {
 
     /// The approval that somebody gave and that is not spent.
     pub(super) fn approval(&self) -> Option<Approved> {
-        let annotations = self.object.metadata.annotations.as_ref();
-        let written = annotations.and_then(|all| all.get(APPROVE_ANNOTATION)).map(String::as_str);
-        status::approval(written, &self.status(), self.generation())
+        status::approval(desired::approval_of(&self.object), &self.status(), self.generation())
     }
 
     fn has_suspended_drift(&self) -> bool {

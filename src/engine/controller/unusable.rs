@@ -84,6 +84,7 @@ impl Pass<'_> {
             now: self.context.parts.clock.now(),
             policy: &restraint.policy,
             desired: None,
+            lost: report.baseline_lost,
             trace_id: &self.trace_id,
         };
         let before = self.records(&status);
