@@ -173,7 +173,7 @@ impl Cloud {
     /// Does the first steps of a plan, all of them by default.
     pub(crate) fn apply_prefix(&mut self, plan: &Plan, steps: usize) {
         for step in plan.steps.iter().take(steps) {
-            self.apply(step).unwrap_or_else(|refusal| panic!("EC2 refuses {step:?}: {refusal}"));
+            self.apply(step).unwrap_or_else(|refusal| panic!("EC2 refuses {step:?}: {refusal}\n{plan:#?}"));
         }
     }
 }

@@ -144,7 +144,7 @@ impl World {
     }
 
     /// What a status says after a look at the group.
-    fn look(&mut self, desired: &Desired, settled: bool) {
+    pub(crate) fn look(&mut self, desired: &Desired, settled: bool) {
         let Some(observed) = self.cloud.observe() else { return };
         self.vouched = vouched_after(self.vouched.as_ref(), desired, &observed, settled);
         self.applied = Some(applied_tags(self.applied.as_ref(), &desired.tags, &observed.group.tags));

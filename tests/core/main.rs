@@ -3,6 +3,7 @@
 //! - `goldens`: scenarios as files, each with the plan an operator reads;
 //! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
 //!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;
+//! - `quota`: the same in a group that is full;
 //! - `lives`: whole lives of a group, with crashes and intruders;
 //! - `drift`: who did it, by a table of our own;
 //! - `canonical`: text forms and EC2's fields read back;
@@ -20,9 +21,11 @@ mod cloud;
 mod drift;
 mod goldens;
 mod history;
+mod judge;
 mod lives;
 mod oracle;
 mod properties;
+mod quota;
 mod scenario;
 mod status;
 mod status_bounds;

@@ -3,57 +3,12 @@
 use proptest::prelude::*;
 
 use sgwarden::core::desired::{Declaration, DeclaredRule, Desired};
-use sgwarden::core::model::{Atom, LiveRule, Tags, Vouched};
-use sgwarden::core::plan::{Plan, Report, Step, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID, What, plan, render};
+use sgwarden::core::model::{Atom, Tags, Vouched};
+use sgwarden::core::plan::{Step, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID, plan, render};
 
 use crate::history::{Pass, World, desired, drift, story};
-use crate::oracle::{Oracle, Reach};
+use crate::judge::{behind, held_rows, lag, must, sanctioned, walk};
 use crate::worlds::{ALL, cases, change, few, lookups, manifest, oracle};
-
-/// What must stay allowed: what is now and is desired. Where the desired rule waits for a reference, nothing can be put in
-/// the place of a rule that nobody declared, so there only what we vouch for counts.
-fn must(world: &World, report: &Report, desired: &Desired, oracle: &Oracle) -> Reach {
-    let waits = |atom: &Atom| {
-        report.differences.iter().any(|difference| {
-            difference.held.is_some()
-                && matches!(&difference.what, What::Missing { atom: missing, declared: _, last_id: _ } if missing == atom)
-        })
-    };
-    let all = oracle.reach(desired.rules.iter().map(|(atom, _)| atom));
-    let at_once = oracle.reach(desired.rules.iter().map(|(atom, _)| atom).filter(|atom| !waits(atom)));
-    oracle.reach(world.atoms()).and(&at_once).or(&sanctioned(world, desired, oracle).and(&all))
-}
-
-/// What rules let through that are declared, or were when we last looked.
-fn sanctioned(world: &World, desired: &Desired, oracle: &Oracle) -> Reach {
-    let known = |atom: &&Atom| desired.rules.contains(atom) || world.vouched.as_ref().is_none_or(|set| set.get(atom).is_some());
-    oracle.reach(world.atoms().filter(known))
-}
-
-/// Rows that wait for a reference and must not be touched.
-fn held_rows(report: &Report) -> Vec<LiveRule> {
-    let rows = report.differences.iter().filter_map(|difference| match &difference.what {
-        What::Extra { live, rule: _, was: _ } if difference.held.is_some() => Some(live.clone()),
-        What::GroupMissing { recorded: _ }
-        | What::Missing { atom: _, declared: _, last_id: _ }
-        | What::Extra { live: _, rule: _, was: _ }
-        | What::Moved { live: _, atom: _, declared: _ }
-        | What::Description { live: _, declared: _ }
-        | What::Tag { key: _, live: _, declared: _, ownership: _ } => None,
-    });
-    rows.collect()
-}
-
-/// Walks a plan step by step and judges what gets through after each.
-fn walk(world: &World, plan: &Plan, must: &Reach, oracle: &Oracle) -> Result<(), TestCaseError> {
-    let mut world = world.clone();
-    for (done, step) in plan.steps.iter().enumerate() {
-        world.cloud.apply(step).map_err(|refusal| TestCaseError::fail(format!("EC2 refuses {step:?}: {refusal}")))?;
-        let cut = must.minus(&oracle.reach(world.atoms()));
-        prop_assert!(cut.is_empty(), "after step {done} of {plan:#?}\nthis is cut:\n{}", oracle.say(&cut));
-    }
-    Ok(())
-}
 
 proptest! {
     #![proptest_config(cases())]
@@ -225,29 +180,6 @@ fn shuffle<T>(items: &mut Vec<T>, keys: &[u64]) {
     let mut keyed: Vec<(u64, T)> = keys.iter().copied().cycle().zip(items.drain(..)).collect();
     keyed.sort_by_key(|(key, _)| *key);
     items.extend(keyed.into_iter().map(|(_, item)| item));
-}
-
-/// What is in force of a group whose data plane lags: rows that went are gone, rows that changed have changed, new ones do not
-/// count yet.
-fn behind(in_force: &World, live: &World) -> World {
-    let mut next = in_force.clone();
-    next.cloud.rules.retain(|id, _| live.cloud.rules.contains_key(id));
-    for (id, rule) in &mut next.cloud.rules {
-        rule.clone_from(&live.cloud.rules[id]);
-    }
-    next
-}
-
-/// Walks a plan over a data plane that has caught up only once the plan has settled.
-fn lag(world: &World, in_force: World, plan: &Plan, must: &Reach, oracle: &Oracle) -> Result<(), TestCaseError> {
-    let (mut live, mut in_force) = (world.clone(), in_force);
-    for step in &plan.steps {
-        live.cloud.apply(step).unwrap();
-        in_force = if *step == Step::Settle { live.clone() } else { behind(&in_force, &live) };
-        let cut = must.minus(&oracle.reach(in_force.atoms()));
-        prop_assert!(cut.is_empty(), "{plan:#?}\ncuts, at {step:?}, before it is in force:\n{}", oracle.say(&cut));
-    }
-    Ok(())
 }
 
 fn owner_tags() -> impl Strategy<Value = Tags> {

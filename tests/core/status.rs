@@ -139,6 +139,7 @@ impl Watched {
         self.wait(60);
         self.suspended = self.suspended.take().filter(|suspended| suspended.until > self.now());
         self.policy.suspended = self.suspended.is_some();
+        self.world.restraint.policy = self.policy.clone();
         let Pass { plan, report } = self.world.plan(&self.desired);
         let observed = self.world.cloud.observe();
         let (account, region, vpc): (AccountId, Region, VpcId) =

@@ -30,9 +30,9 @@ pub(crate) const OPAQUE: [&str; 7] = [
     "pl-00000002",
 ];
 
-/// A main property is judged by a thousand cases; `PROPTEST_CASES` asks for more.
+/// A main property is judged by two thousand cases; `PROPTEST_CASES` asks for more.
 pub(crate) fn cases() -> ProptestConfig {
-    ProptestConfig { cases: few().cases.max(1000), ..few() }
+    ProptestConfig { cases: few().cases.max(2000), ..few() }
 }
 
 /// The others by as many as proptest thinks right.
@@ -162,6 +162,11 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
         tags,
         allow_all,
     })
+}
+
+/// A manifest that lets nothing through.
+pub(crate) fn nothing() -> Manifest {
+    Manifest { rules: BTreeMap::new(), tags: Tags::new(), allow_all: false }
 }
 
 impl Manifest {
@@ -320,9 +325,10 @@ pub(crate) fn lookups(known: Known) -> Lookups {
     }
 }
 
-/// What the prefix lists of [`OPAQUE`] count; of one nothing is known.
+/// What the prefix lists of [`OPAQUE`] count.
 pub(crate) fn weights() -> PrefixListWeights {
-    BTreeMap::from([("pl-00000001".parse().unwrap(), Weight { ipv4: 2, ipv6: 0 })])
+    let list = |id: &str, ipv4, ipv6| (id.parse().unwrap(), Weight { ipv4, ipv6 });
+    BTreeMap::from([list("pl-00000001", 2, 0), list("pl-00000002", 0, 3)])
 }
 
 /// Who is a member of what, at random.

@@ -79,6 +79,16 @@ fn create(input: PlanInput<'_>) -> Step {
     })
 }
 
+/// What authorizing first asks of the quota.
+fn demand(waves: &[Wave]) -> Demand<'_> {
+    let modified = waves.iter().flat_map(|wave| wave.set_back.iter().chain(&wave.modify));
+    Demand {
+        freed: waves.iter().flat_map(|wave| &wave.revert).map(|item| &item.live.atom).collect(),
+        authorized: waves.iter().flat_map(|wave| &wave.authorize).map(|item| &item.new.atom).collect(),
+        changed: modified.map(|item| (&item.live.atom, &item.new.atom)).collect(),
+    }
+}
+
 /// What each direction does, one after the other.
 fn courses(
     input: PlanInput<'_>,
@@ -90,13 +100,7 @@ fn courses(
     let unsure = |direction| Space::of_all(fresh.get(&direction).into_iter().flatten().copied());
     let plain: BTreeMap<Direction, Vec<Wave>> =
         rules.iter().map(|(direction, rules)| (*direction, rules.clone().authorize_first(&unsure(*direction)))).collect();
-    let demands = plain.iter().map(|(direction, waves)| {
-        let freed = waves.iter().flat_map(|wave| &wave.revert).map(|item| &item.live.atom).collect();
-        (
-            *direction,
-            Demand { freed, authorized: waves.iter().flat_map(|wave| &wave.authorize).map(|item| &item.new.atom).collect() },
-        )
-    });
+    let demands = plain.iter().map(|(direction, waves)| (*direction, demand(waves)));
     let mut budgets = quota::budgets(input, observed, report.quota.limit, &demands.collect());
     let ours: BTreeSet<&RuleId> = input
         .vouched
@@ -104,12 +108,14 @@ fn courses(
         .flat_map(|set| set.by_id().into_iter())
         .filter_map(|(id, (atom, _))| (observed.rules.get(id).map(|rule| &rule.atom) == Some(atom)).then_some(id))
         .collect();
-    let limited = |direction: Direction| {
-        report.differences.iter().any(|difference| {
-            difference.held == Some(Held::Rate)
-                && matches!(&difference.what, What::Extra { live, rule: _, was: _ } if live.atom.direction == direction)
-        })
-    };
+    // Rows that are held back make room when they go at last.
+    let limited =
+        |direction: Direction| {
+            let waits = |difference: &Difference| difference.held.as_ref().is_some_and(|held| !held.stays());
+            report.differences.iter().filter(|difference| waits(difference)).any(
+                |difference| matches!(&difference.what, What::Extra { live, rule: _, was: _ } if live.atom.direction == direction),
+            )
+        };
     let course = |(direction, rules): (Direction, Rules)| {
         let course = match budgets.remove(&direction) {
             Some(budget) => squeeze::squeeze(rules, budget, &unsure(direction), &ours, limited(direction)),

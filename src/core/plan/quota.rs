@@ -116,6 +116,8 @@ pub(super) struct Demand<'a> {
     pub(super) freed: Vec<&'a Atom>,
     /// Rules to be authorized while all others are there.
     pub(super) authorized: Vec<&'a Atom>,
+    /// Rows to be changed in place, and into what: prefix lists do not weigh alike.
+    pub(super) changed: Vec<(&'a Atom, &'a Atom)>,
 }
 
 /// The room of a direction that has none to authorize first.
@@ -143,17 +145,19 @@ pub(super) fn budgets<'a>(
     let mut budgets = BTreeMap::new();
     let mut guesses = BTreeMap::new();
     for (direction, demand) in demands {
-        if demand.authorized.is_empty() {
-            continue;
-        }
         let seen = live(observed, *direction, lists);
         let used = seen.minus(Usage::of(demand.freed.iter().copied(), lists));
         let peak = used.plus(Usage::of(demand.authorized.iter().copied(), lists));
         // Estimates only warn until EC2 has refused; then all counts have to fit, but for what is live and so did.
         let estimate = if refused { Weight::each(limit).max(seen.estimate) } else { Weight::each(u32::MAX) };
         let limit = Usage { certain: Weight::each(limit), estimate };
-        if !peak.fits(limit) {
+        let (from, to): (Vec<&Atom>, Vec<&Atom>) = demand.changed.iter().copied().unzip();
+        let end = peak.minus(Usage::of(from, lists)).plus(Usage::of(to, lists));
+        if !(peak.fits(limit) && end.fits(limit)) {
             budgets.insert(*direction, Budget { lists, used, limit, guessed: false });
+        }
+        if demand.authorized.is_empty() && demand.changed.is_empty() {
+            continue;
         }
         guesses.insert(*direction, Budget { lists, used, limit: seen, guessed: true });
     }

@@ -24,8 +24,8 @@ pub(super) struct Course {
     pub(super) unfit: Vec<Atom>,
 }
 
-/// `unsure`: live traffic that may not be in force yet. `ours`: rows that are as we vouch for them, by their ids. `limited`: more
-/// will go in a later pass.
+/// `unsure`: live traffic that may not be in force yet. `ours`: rows that are as we vouch for them, by their ids. `limited`: rows
+/// that are held back now will make room.
 pub(super) fn squeeze(rules: Rules, budget: Budget<'_>, unsure: &Space, ours: &BTreeSet<&RuleId>, limited: bool) -> Course {
     let (mut squeeze, first) = Squeeze::new(rules, budget, unsure, ours, limited);
     squeeze.run(first);
@@ -77,7 +77,10 @@ impl<'a> Squeeze<'a> {
         let wanted = squeeze.wanted();
         let (late, set_back): (Vec<_>, Vec<_>) = set_back.into_iter().partition(|item| squeeze.bears(&item.live, &wanted));
         squeeze.set_back = late;
-        squeeze.young.extend(set_back.iter().map(|item| item.new.atom.clone()));
+        for item in &set_back {
+            squeeze.budget.used = squeeze.changed(&item.live.atom, &item.new.atom);
+            squeeze.young.insert(item.new.atom.clone());
+        }
         (squeeze, Wave { revert, set_back, describe, ..Wave::default() })
     }
 
@@ -111,6 +114,14 @@ impl<'a> Squeeze<'a> {
         self.pending.iter().map(|item| item.new.atom.clone()).collect()
     }
 
+    /// Desired traffic that is not in force: no change takes away what carries it now.
+    fn open(&self) -> BTreeSet<Atom> {
+        let mut open = self.wanted();
+        open.extend(self.set_back.iter().map(|item| item.new.atom.clone()));
+        open.extend(self.young.iter().cloned());
+        open
+    }
+
     /// Whether any of these rests on what a row allows.
     fn bears(&self, live: &LiveRule, atoms: &BTreeSet<Atom>) -> bool {
         self.rests.get(&live.id).is_some_and(|rests| !rests.is_disjoint(atoms))
@@ -118,6 +129,11 @@ impl<'a> Squeeze<'a> {
 
     fn weigh(&self, atom: &Atom) -> Usage {
         Usage::one(atom, self.budget.lists)
+    }
+
+    /// How much is used once a row is changed in place. Prefix lists do not weigh alike.
+    fn changed(&self, from: &Atom, to: &Atom) -> Usage {
+        self.budget.used.minus(self.weigh(from)).plus(self.weigh(to))
     }
 
     fn sum<'b>(&self, items: impl IntoIterator<Item = &'b Authorization>) -> Usage {
@@ -131,26 +147,20 @@ impl<'a> Squeeze<'a> {
     /// Pairs rows that go with atoms that come, as many as can be: one call, no room, and no moment without either.
     fn change_in_place(&mut self, wave: &mut Wave) {
         let pairs = self.without_cuts(self.pairs());
-        let mut used = self.budget.used;
         for (id, atom) in pairs {
-            let next = used
-                .minus(self.rows.iter().find(|row| row.live.id == id).map_or(Usage::default(), |row| self.weigh(&row.live.atom)));
-            let next = next.plus(self.weigh(&atom));
-            // Prefix lists do not weigh alike.
-            if next.excess(self.budget.limit) > used.excess(self.budget.limit) {
+            let (row, item) =
+                (self.rows.iter().position(|row| row.live.id == id), self.pending.iter().position(|item| item.new.atom == atom));
+            let (Some(row), Some(item)) = (row, item) else { continue };
+            let used = self.rows.get(row).map_or(self.budget.used, |row| self.changed(&row.live.atom, &atom));
+            if used.excess(self.budget.limit) > self.budget.used.excess(self.budget.limit) {
                 continue;
             }
-            let row = self.rows.iter().position(|row| row.live.id == id).map(|at| self.rows.remove(at));
-            let item = self.pending.iter().position(|item| item.new.atom == atom).map(|at| self.pending.remove(at));
-            if let (Some(Revocation { live, cause: _, rule: _ }), Some(Authorization { new, cause, rule, justification })) =
-                (row, item)
-            {
-                used = next;
-                self.young.insert(new.atom.clone());
-                wave.in_place.push(Modification { live, new, cause, rule, justification });
-            }
+            self.budget.used = used;
+            self.young.insert(atom);
+            let Revocation { live, cause: _, rule: _ } = self.rows.remove(row);
+            let Authorization { new, cause, rule, justification } = self.pending.remove(item);
+            wave.in_place.push(Modification { live, new, cause, rule, justification });
         }
-        self.budget.used = used;
     }
 
     /// The pairs there could be: first as the manifest means them, then a row with the one atom that rests on it, then rows
@@ -194,8 +204,7 @@ impl<'a> Squeeze<'a> {
     fn without_cuts(&self, mut pairs: BTreeMap<RuleId, Atom>) -> BTreeMap<RuleId, Atom> {
         loop {
             let coming: BTreeSet<&Atom> = pairs.values().collect();
-            let mut open: BTreeSet<Atom> = self.wanted().into_iter().filter(|atom| !coming.contains(atom)).collect();
-            open.extend(self.young.iter().cloned());
+            let open: BTreeSet<Atom> = self.open().into_iter().filter(|atom| !coming.contains(atom)).collect();
             let before = pairs.len();
             pairs.retain(|id, _| self.rests.get(id).is_none_or(|rests| rests.is_disjoint(&open)));
             if pairs.len() == before {
@@ -206,8 +215,7 @@ impl<'a> Squeeze<'a> {
 
     /// Rows nothing rests on go early, no more than it takes.
     fn make_room(&mut self, wave: &mut Wave) {
-        let mut open = self.wanted();
-        open.extend(self.young.iter().cloned());
+        let open = self.open();
         let free: Vec<RuleId> =
             self.rows.iter().filter(|row| !self.bears(&row.live, &open)).map(|row| row.live.id.clone()).collect();
         for id in self.fewest(&free) {
@@ -300,21 +308,27 @@ impl<'a> Squeeze<'a> {
     fn release(&mut self, wave: &mut Wave) {
         let wanted = self.wanted();
         let (stay, go): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.resting).into_iter().partition(|row| self.bears(&row.live, &wanted));
+            std::mem::take(&mut self.set_back).into_iter().partition(|item| self.bears(&item.live, &wanted));
+        self.set_back = stay;
+        for item in &go {
+            self.budget.used = self.changed(&item.live.atom, &item.new.atom);
+        }
+        wave.modify.extend(go);
+        let mut open = wanted;
+        open.extend(self.set_back.iter().map(|item| item.new.atom.clone()));
+        let (stay, go): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.resting).into_iter().partition(|row| self.bears(&row.live, &open));
         self.resting = stay;
         for row in &go {
             self.budget.used = self.budget.used.minus(self.weigh(&row.live.atom));
         }
         wave.late.extend(go);
-        let (stay, go): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.set_back).into_iter().partition(|item| self.bears(&item.live, &wanted));
-        self.set_back = stay;
-        wave.modify.extend(go);
     }
 
     /// Nothing can go without a cut. If one makes room for all, the fewest rules go on which desired traffic rests, first those
     /// that nobody declared. Else what fits comes, and the rest waits, or is left for EC2 to judge.
     fn last_resort(&mut self, wave: &mut Wave) {
+        self.set_back_at_once(wave);
         let mut candidates: Vec<RuleId> = self.resting.iter().map(|row| row.live.id.clone()).collect();
         candidates.extend(self.rows.iter().map(|row| row.live.id.clone()));
         let all = self.resting.iter().chain(&self.rows).fold(Usage::default(), |sum, row| sum.plus(self.weigh(&row.live.atom)));
@@ -345,6 +359,21 @@ impl<'a> Squeeze<'a> {
                 continue;
             }
             self.budget.used = next;
+        }
+    }
+
+    /// Changed rows whose own place takes less room are set back now.
+    fn set_back_at_once(&mut self, wave: &mut Wave) {
+        for item in std::mem::take(&mut self.set_back) {
+            let coming = self.sum(&self.pending);
+            let used = self.changed(&item.live.atom, &item.new.atom);
+            if used.plus(coming).excess(self.budget.limit) < self.budget.used.plus(coming).excess(self.budget.limit) {
+                self.budget.used = used;
+                self.course.cuts.push(item.live.atom.clone());
+                wave.set_back.push(item);
+            } else {
+                self.set_back.push(item);
+            }
         }
     }
 

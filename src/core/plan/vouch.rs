@@ -3,7 +3,7 @@
 //! Invariant: an atom leaves only when it is neither desired nor live.
 
 use crate::core::desired::{Desired, egress_policy_rule};
-use crate::core::model::{Atom, DescriptionHash, Direction, Observed, Peer, RuleName, Traffic, Vouched, VouchedRule};
+use crate::core::model::{Atom, DescriptionHash, Direction, LiveRule, Observed, Peer, RuleName, Traffic, Vouched, VouchedRule};
 
 use super::report::What;
 use super::step::{Plan, Purpose, Step};
@@ -43,7 +43,7 @@ pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched>
             }
             Step::Revoke { direction: _, purpose: Purpose::Replace | Purpose::Room, rules } => {
                 for item in rules {
-                    let_go(&mut set, &item.live.atom);
+                    let_go(&mut set, &item.live);
                 }
             }
             Step::CreateGroup(_)
@@ -67,7 +67,7 @@ fn defer(set: &mut Vouched, plan: &Plan) {
             What::Missing { atom, declared, last_id: _ } | What::Moved { live: _, atom, declared } => {
                 intend(set, atom, declared.description.as_deref(), &declared.rule);
             }
-            What::Extra { live, rule: _, was: _ } => let_go(set, &live.atom),
+            What::Extra { live, rule: _, was: _ } => let_go(set, live),
             What::GroupMissing { recorded: _ }
             | What::Description { live: _, declared: _ }
             | What::Tag { key: _, live: _, declared: _, ownership: _ } => {}
@@ -83,10 +83,11 @@ fn intend(set: &mut Vouched, atom: &Atom, description: Option<&str>, rule: &Rule
 }
 
 /// A removal of ours that is cut short by a crash, of a rule that the manifest wants again by then, is no drift: without its id
-/// the line is an intent. Of a rule that still goes, it says that its removal was begun.
-fn let_go(set: &mut Vouched, atom: &Atom) {
-    if let Some(known) = set.get(atom).cloned() {
-        set.insert(atom.clone(), VouchedRule { id: None, ..known });
+/// the line is an intent. Of a rule that still goes, it says that its removal was begun. A line that names another row stays: it
+/// alone tells that somebody made something else of that row.
+fn let_go(set: &mut Vouched, live: &LiveRule) {
+    if let Some(known) = set.get(&live.atom).filter(|known| known.id.as_ref() == Some(&live.id)).cloned() {
+        set.insert(live.atom.clone(), VouchedRule { id: None, ..known });
     }
 }
 
