@@ -189,6 +189,15 @@ impl Regions {
         });
     }
 
+    /// An object is gone: whichever worker knew its group has nothing to wake any more.
+    pub fn forget(&self, key: &Key) {
+        for slot in self.lock().by_route.values() {
+            if let Some(worker) = slot.worker() {
+                worker.forget(key);
+            }
+        }
+    }
+
     /// How fresh each route's picture is, in the order of the routes.
     pub fn freshness(&self) -> Vec<Freshness> {
         let slots: Vec<(Route, Arc<Slot>)> =
