@@ -32,7 +32,7 @@ pub(super) struct LanedRead {
 }
 
 impl LanedRead {
-    /// Makes a call that has a token. `rows` counts what EC2 sends in pages.
+    /// Makes a call once it has its token. What EC2 sends in more pages than one costs more tokens, known only afterwards.
     async fn call<T>(
         &self,
         action: Action,

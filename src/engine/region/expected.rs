@@ -16,6 +16,8 @@ impl Sighting {
         Self { returned, shown: None }
     }
 
+    /// A read that began then has shown it. One that began before the write was answered does not count: it may have gone to the
+    /// one place where the write was made.
     pub(super) fn show(&mut self, began: Instant) {
         if began >= self.returned {
             self.shown = Some(self.shown.map_or(began, |shown| shown.min(began)));
@@ -24,7 +26,7 @@ impl Sighting {
 
     /// Whether a read that contradicts the write is newer than it.
     pub(super) fn is_over(&self, began: Instant) -> bool {
-        began >= self.returned && self.shown.is_some_and(|shown| began >= shown)
+        self.shown.is_some_and(|shown| began >= shown)
     }
 }
 

@@ -203,7 +203,7 @@ impl Ledger {
         let mut inner = self.lock();
         inner.manage(key, view.id());
         inner.noted.remove(key);
-        // What came by another way is as old as may be, which is now: the next sweep to begin counts.
+        // When it was shown, if not by us, is not known: then no sweep that began before now is held against it.
         let began = inner.viewed.get(view.id()).copied().unwrap_or(now);
         if let Some(entry) = inner.managed.get_mut(key) {
             entry.well = Some(Well { print, ids, began });

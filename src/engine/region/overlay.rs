@@ -17,7 +17,7 @@
 //! Invariant: nothing here outlives `Timings::overlay_limit`: EC2 has then had the time that AWS says it needs.
 //! Invariant: a write whose answer is lost leaves no row here, only the time of the write: what became of it is read, not assumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -224,22 +224,21 @@ impl Overlay {
             }
         }
         let mut observed = Observed::new(group, rules);
+        let mut presumed = Vec::new();
         for (id, row) in &mut notes.rows {
             match row {
                 Row::Revoked(_) => drop(observed.rules.remove(id)),
-                Row::Kept(kept) => {
-                    if let Some(live) = observed.rules.get_mut(id) {
-                        kept.correct(live, rules_began);
-                    } else if let Some(rule) = kept.presumed(rules_began) {
-                        // EC2 has no atom twice: what is shown under another id took its place, or had it before. It is live
-                        // either way, and the row that was seen is the one to speak of.
-                        if observed.rules.values().all(|live| live.atom != rule.atom) {
-                            observed.rules.insert(id.clone(), rule);
-                        }
-                    }
-                }
+                Row::Kept(kept) => match observed.rules.get_mut(id) {
+                    Some(live) => kept.correct(live, rules_began),
+                    None => presumed.extend(kept.presumed(rules_began)),
+                },
             }
         }
+        // EC2 has no atom twice: what is shown under another id took the place of ours, or had it before. It is live either way,
+        // and the row that was seen is the one to speak of.
+        let shown: BTreeSet<&Atom> = observed.rules.values().map(|live| &live.atom).collect();
+        presumed.retain(|rule| !shown.contains(&rule.atom));
+        observed.rules.extend(presumed.into_iter().map(|rule| (rule.id.clone(), rule)));
         notes.before = Some(Before { read: now, rows: observed.rules.clone(), tags: observed.group.tags.clone() });
         Some(observed)
     }

@@ -100,6 +100,23 @@ async fn a_slow_read_from_before_a_write_is_not_believed_after_a_fast_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_from_before_the_answer_is_no_proof_that_all_reads_show_the_write() {
+    let rig = Rig::settled(1).await;
+    rig.ec2.delay("AuthorizeSecurityGroupIngress", secs(10));
+    rig.ec2.delay("DescribeSecurityGroupRules", secs(9));
+    let worker = rig.worker.clone();
+    let early = tokio::spawn(async move {
+        pass(secs(2)).await;
+        worker.observe(&id(1)).await.unwrap().unwrap()
+    });
+    let made = rig.authorize(1, "ingress tcp 80 from 10.0.0.0/8").await;
+    assert!(early.await.unwrap().rules.contains_key(&made.id));
+    rig.ec2.delay("DescribeSecurityGroupRules", Duration::ZERO);
+    rig.ec2.lag(secs(30));
+    assert!(rig.observe(1).await.rules.contains_key(&made.id));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_we_altered_is_as_we_made_it_while_reads_show_what_was() {
     let rig = Rig::settled(1).await;
     rig.ec2.lag(secs(30));

@@ -77,7 +77,7 @@ async fn an_edit_wakes_its_object_and_no_other_until_it_is_settled() {
         if let Some(observed) = rig.worker.observe(&id(2)).await.unwrap() {
             rig.worker.settled(&key(2), &observed);
         } else {
-            rig.worker.forget(&key(2));
+            rig.regions.forget(&key(2));
         }
         pass(3 * MINUTE).await;
         assert!(rig.woken().is_empty(), "{name}: settled as it is now");
