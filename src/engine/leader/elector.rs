@@ -244,7 +244,7 @@ impl Elector {
             return true;
         }
         // The holder goes by its own figures, which another release may have changed.
-        self.steady.since(*since) >= record.duration.max(self.timings.lease) / 2
+        self.steady.since(*since) >= record.duration.max(self.timings.lease)
     }
 
     fn is_mine(&self, record: &LeaseRecord) -> bool {
