@@ -265,3 +265,22 @@ impl Timings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_waits_around_the_lease_hold_against_each_other_however_much_they_are_divided() {
+        for factor in [1, 2, 4, 5, 20, 1_000, u32::MAX] {
+            let Timings { lease, lease_renew_deadline, lease_retry, fence_margin, takeover_wait, .. } =
+                Timings::default().divided_by(factor);
+            let writing = lease - fence_margin;
+            assert!(lease >= Duration::from_secs(1), "{factor}: a Lease says how long it holds in whole seconds");
+            assert!(lease_retry * 3 < writing, "{factor}: renewals that miss two of three keep the fence open");
+            assert!(writing <= lease_renew_deadline, "{factor}: nothing is written that long after the last renewal anyway");
+            assert!(lease_renew_deadline < lease, "{factor}: who lost knows before another may lead");
+            assert!(takeover_wait < fence_margin && takeover_wait > lease_retry, "{factor}");
+        }
+    }
+}

@@ -95,7 +95,7 @@ fn spec(record: &LeaseRecord) -> LeaseSpec {
     // The apiserver wants a second at least. Rounded up: a holder that is given longer than it says harms nobody.
     let whole = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0)).max(1);
     LeaseSpec {
-        // Left out where there is none: an empty holder is refused.
+        // Left out where there is none, as client-go does.
         holder_identity: holder.clone(),
         lease_duration_seconds: Some(i32::try_from(whole).unwrap_or(i32::MAX)),
         acquire_time: acquired.map(MicroTime),
@@ -138,7 +138,167 @@ fn failure(error: &kube::Error) -> LeaseError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::Bytes;
+    use axum::http::{Method, StatusCode, Uri};
+    use axum::response::{IntoResponse, Response};
+    use serde_json::{Value, json};
+
     use super::*;
+
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/sgwarden-system/leases";
+
+    /// A Lease behind a stand-in for the apiserver that gives one answer, and what it was asked: method, URI and body. `None`
+    /// keeps the asker waiting for ever.
+    async fn lease(answer: Option<(u16, Value)>) -> (KubeLease, Arc<Mutex<Vec<(String, Value)>>>) {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let handler = async move |method: Method, uri: Uri, body: Bytes| -> Response {
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            log.lock().unwrap().push((format!("{method} {uri}"), body));
+            match answer {
+                Some((code, Value::String(text))) => (StatusCode::from_u16(code).unwrap(), text).into_response(),
+                Some((code, json)) => (StatusCode::from_u16(code).unwrap(), axum::Json(json)).into_response(),
+                None => std::future::pending().await,
+            }
+        };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut config = kube::Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+        config.default_retry = false;
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
+        let lease = KubeLease::new(Client::try_from(config).unwrap(), "sgwarden-system", "sgwarden");
+        (lease.with_limit(Duration::from_millis(400)), asked)
+    }
+
+    fn wire() -> Value {
+        json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {
+                "name": "sgwarden", "namespace": "sgwarden-system", "uid": "u-1", "resourceVersion": "7", "labels": { "a": "b" },
+                "managedFields": [{ "manager": "sgwarden", "operation": "Update" }],
+            },
+            "spec": {
+                "holderIdentity": "pod_1", "leaseDurationSeconds": 20, "leaseTransitions": 3,
+                "acquireTime": "2026-11-22T21:00:00.000001Z", "renewTime": "2026-11-22T21:00:02.500000Z",
+            },
+        })
+    }
+
+    fn record() -> LeaseRecord {
+        LeaseRecord {
+            holder: Some("pod_1".to_owned()),
+            duration: Duration::from_secs(20),
+            acquired: Some("2026-11-22T21:00:00.000001Z".parse().unwrap()),
+            renewed: Some("2026-11-22T21:00:02.5Z".parse().unwrap()),
+            transitions: 3,
+        }
+    }
+
+    fn read() -> StoredLease {
+        stored(serde_json::from_value(wire()).unwrap())
+    }
+
+    fn status_of(code: u16, reason: &str, name: &str) -> Value {
+        json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": format!("it says {reason}"), "reason": reason,
+            "code": code, "details": { "name": name, "group": "coordination.k8s.io", "kind": "leases" },
+        })
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_read_from_the_source() {
+        let (lease, asked) = lease(Some((200, wire()))).await;
+        let found = lease.get().await.unwrap().unwrap();
+        assert_eq!(found.record, record());
+        assert_eq!((found.meta.resource_version.as_deref(), found.meta.managed_fields), (Some("7"), None));
+        let asked = asked.lock().unwrap();
+        let [(line, _)] = asked.as_slice() else { panic!("{asked:?}") };
+        assert_eq!(line, &format!("GET {LEASES}/sgwarden"), "with a version, a cache could answer");
+    }
+
+    #[tokio::test]
+    async fn only_a_404_that_names_the_lease_says_that_there_is_none() {
+        let (there, _) = lease(Some((404, status_of(404, "NotFound", "sgwarden")))).await;
+        assert_eq!(there.get().await.unwrap(), None);
+        for body in [json!("404 page not found"), status_of(404, "NotFound", "")] {
+            let (there, _) = lease(Some((404, body))).await;
+            assert!(matches!(there.get().await, Err(LeaseError::Refused(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_made_without_a_version() {
+        let (lease, asked) = lease(Some((201, wire()))).await;
+        assert_eq!(lease.create(&record()).await.unwrap().meta.resource_version.as_deref(), Some("7"));
+        let asked = asked.lock().unwrap();
+        let [(line, body)] = asked.as_slice() else { panic!("{asked:?}") };
+        assert_eq!(line, &format!("POST {LEASES}?&fieldManager=sgwarden"));
+        assert_eq!((&body["metadata"], &body["spec"]), (&json!({ "name": "sgwarden" }), &wire()["spec"]));
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_replaced_at_its_version_and_uid_and_what_others_wrote_on_it_is_kept() {
+        let (lease, asked) = lease(Some((200, wire()))).await;
+        let released = LeaseRecord { holder: None, duration: Duration::from_secs(1), ..record() };
+        lease.replace(&read(), &released).await.unwrap();
+        let asked = asked.lock().unwrap();
+        let [(line, body)] = asked.as_slice() else { panic!("{asked:?}") };
+        assert_eq!(line, &format!("PUT {LEASES}/sgwarden?&fieldManager=sgwarden"));
+        let mut metadata = wire()["metadata"].clone();
+        metadata.as_object_mut().unwrap().remove("managedFields");
+        assert_eq!(body["metadata"], metadata);
+        assert_eq!((body["spec"].get("holderIdentity"), &body["spec"]["leaseDurationSeconds"]), (None, &json!(1)));
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_was_never_read_is_not_replaced() {
+        let (lease, asked) = lease(Some((200, wire()))).await;
+        for field in ["uid", "resourceVersion"] {
+            let mut wire = wire();
+            wire["metadata"].as_object_mut().unwrap().remove(field);
+            let unread = stored(serde_json::from_value(wire).unwrap());
+            assert!(matches!(lease.replace(&unread, &record()).await, Err(LeaseError::Refused(_))), "{field}");
+        }
+        assert!(asked.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn answers_to_a_write_are_told_apart_and_none_is_asked_for_twice() {
+        for (code, body, expected) in [
+            (409, status_of(409, "Conflict", "sgwarden"), "Conflict"),
+            (403, status_of(403, "Forbidden", "sgwarden"), "Refused: it says Forbidden"),
+            (404, status_of(404, "NotFound", "sgwarden-system"), "Refused: it says NotFound"),
+            (422, status_of(422, "Invalid", "sgwarden"), "Refused: it says Invalid"),
+            (401, status_of(401, "Unauthorized", ""), "Unavailable"),
+            (429, status_of(429, "TooManyRequests", ""), "Unavailable"),
+            (500, status_of(500, "InternalError", ""), "Unavailable"),
+            (503, json!("no healthy upstream"), "Unavailable"),
+            (200, json!("<html>"), "Unavailable"),
+        ] {
+            for creates in [true, false] {
+                let (lease, asked) = lease(Some((code, body.clone()))).await;
+                let answer =
+                    if creates { lease.create(&record()).await } else { lease.replace(&read(), &record()).await };
+                let found = match answer.unwrap_err() {
+                    LeaseError::Conflict => "Conflict".to_owned(),
+                    LeaseError::Refused(why) => format!("Refused: {why}"),
+                    LeaseError::Unavailable(_) => "Unavailable".to_owned(),
+                };
+                assert_eq!((found.as_str(), asked.lock().unwrap().len()), (expected, 1), "{code} {creates}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_apiserver_is_not_waited_for() {
+        let (lease, _) = lease(None).await;
+        let since = tokio::time::Instant::now();
+        assert!(matches!(lease.get().await, Err(LeaseError::Unavailable(_))));
+        assert!(matches!(lease.replace(&read(), &record()).await, Err(LeaseError::Unavailable(_))));
+        assert!(since.elapsed() < Duration::from_secs(5));
+    }
 
     #[test]
     fn an_identity_begins_with_the_host_and_is_never_used_again() {
@@ -155,20 +315,6 @@ mod tests {
             let record = LeaseRecord { duration: Duration::from_millis(millis), ..LeaseRecord::default() };
             assert_eq!(spec(&record).lease_duration_seconds, Some(seconds), "{millis}");
         }
-    }
-
-    #[test]
-    fn what_is_written_is_read_again_the_same() {
-        let record = LeaseRecord {
-            holder: Some("pod_1".to_owned()),
-            duration: Duration::from_secs(20),
-            acquired: Some("2026-11-22T21:00:00.000001Z".parse().unwrap()),
-            renewed: Some("2026-11-22T21:00:02.5Z".parse().unwrap()),
-            transitions: 3,
-        };
-        let wire = serde_json::to_string(&Lease { metadata: ObjectMeta::default(), spec: Some(spec(&record)) }).unwrap();
-        assert!(wire.contains(r#""renewTime":"2026-11-22T21:00:02.500000Z""#), "{wire}");
-        assert_eq!(stored(serde_json::from_str(&wire).unwrap()).record, record);
     }
 
     #[test]

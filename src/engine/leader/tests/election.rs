@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::world::{Pace, World};
 use super::{Apiserver, Line, Replica, Trip, anchored, secs, until};
+use crate::engine::leader::elector::Elector;
 use crate::engine::leader::{Fence, LeaderParts, NotLeader, lead};
 use crate::ports::clock::Timings;
 use crate::ports::metrics::LeaderMetrics;
@@ -279,6 +280,30 @@ async fn a_silent_apiserver_does_not_hang_a_candidate() {
     let one = Replica::start("one", line, &scene.world);
     let waited = until(|| one.writes()).await;
     assert!(waited > secs(12) && waited < secs(12) + RETRY * 2, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_in_the_same_instant_is_written_all_the_same() {
+    let (apiserver, clock, timings) = (Apiserver::default(), anchored(), Timings::default());
+    let line = Line::to(&apiserver);
+    line.next(std::iter::repeat_n(Trip::slow(Duration::ZERO, Duration::ZERO), 8));
+    let parts = LeaderParts {
+        leases: Arc::new(line),
+        identity: "one".to_owned(),
+        clock: clock.clone(),
+        timings: timings.clone(),
+        metrics: LeaderMetrics::default(),
+        fence: Fence::closed(&clock, &timings),
+    };
+    let mut elector = Elector::new(&parts);
+    let mut versions = Vec::new();
+    for _ in 0..4 {
+        elector.stand(&CancellationToken::new()).await.expect("free, or ours");
+        versions.push(apiserver.stored().unwrap().meta.resource_version);
+    }
+    assert_eq!(clock.now(), "2026-11-22T21:00:00Z".parse().unwrap(), "no time has passed");
+    versions.dedup();
+    assert_eq!(versions.len(), 4, "an apiserver does not write what is as it was, and others would see no renewal");
 }
 
 #[tokio::test(start_paused = true)]
