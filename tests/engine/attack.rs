@@ -104,8 +104,9 @@ async fn two_hundred_rules_hide_no_open_port() {
     rig.intrude(&group, &[SSH]).await;
     rig.until_has("web", &[OFFICE]).await;
     // Once more, ssh at the moment when the noise is being taken back.
+    rig.pass(Duration::from_secs(1)).await;
     rig.intrude(&group, &noise).await;
-    rig.until("the noise goes", |rig| !rig.has("web", &[]) && rig.writes.count() > 0 && rig.has("web", &[OFFICE])).await;
+    rig.until("the noise goes", |rig| rig.has("web", &[OFFICE])).await;
     rig.intrude(&group, &[SSH]).await;
     rig.until_has("web", &[OFFICE]).await;
     rig.pass(Duration::from_secs(200)).await;
@@ -272,8 +273,14 @@ async fn an_edit_that_is_made_again_after_its_revert_is_taken_back_again() {
                 let writes = rig.writes.count();
                 rig.until("the edit is put right", |rig| rig.writes.count() > writes && rig.has("web", &[OFFICE])).await;
                 let took = since.elapsed();
-                // What a row of ours allowed before we altered it may be an old read for a minute; texts for five.
-                let lag = if round > 0 && way == "turn" { 60 } else if round > 0 && way == "describe" { 300 } else { 0 };
+                // What a row of ours allowed before we altered it may be an old read for a minute, a text for five, and so may be
+                // that a row is missing which no read has shown yet.
+                let lag = match way {
+                    "turn" if round > 0 => 60,
+                    "describe" if round > 0 => 300,
+                    "cut" if round > 0 && pause.is_zero() => 300,
+                    _ => 0,
+                };
                 assert!(took <= SEEN_TWICE + Duration::from_secs(lag), "{way} round {round} pause {pause:?}: took {took:?}");
                 let now = rig.rules(&group).await;
                 assert!(now != edited && now[0].description.is_none(), "{way} {now:?}");

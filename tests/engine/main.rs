@@ -7,6 +7,8 @@
 mod attack;
 mod basics;
 mod limits;
+mod ownership;
 mod people;
+mod policy;
 mod rig;
 mod store;
