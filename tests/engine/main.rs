@@ -10,5 +10,6 @@ mod limits;
 mod ownership;
 mod people;
 mod policy;
+mod references;
 mod rig;
 mod store;
