@@ -264,6 +264,23 @@ impl Rig {
         }
     }
 
+    /// Another cluster over the same stand-in: a store, an audit and an engine of its own, which does not run yet.
+    pub(crate) fn beside(&self, cluster: &str) -> Self {
+        Self {
+            sim: self.sim.clone(),
+            store: Store::default(),
+            intruder: self.intruder.clone(),
+            audit: Records::default(),
+            timings: self.timings.clone(),
+            cluster: cluster.to_owned(),
+            metrics: Metrics::default(),
+            writes: Writes::default(),
+            engine: None,
+            // The stand-in's clock has its driver already.
+            driver: tokio::spawn(std::future::pending()),
+        }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.sim.now()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{self, SecurityGroup};
+use crate::api::{self, Origin, SecurityGroup};
 use crate::core::model::{Tags, is_ec2_text};
 
 use super::annotations::suspend_of;
@@ -20,10 +20,14 @@ pub fn parse(object: &SecurityGroup) -> Result<Declaration, Vec<Problem>> {
     check_account(spec.account.as_deref(), &mut problems);
     let region = spec.region.as_ref().and_then(|region| problems.keep("spec.region", region.parse()));
     let vpc = parse_vpc(&spec.vpc, &mut problems);
-    let group_name = object.desired_group_name();
-    check_group_name(&group_name, spec.group_name.is_some(), &mut problems);
-    let description = object.desired_description().to_owned();
-    if !is_ec2_text(&description) || description.is_empty() {
+    let (taken_name, taken_description) = taken_over(object);
+    let group_name = taken_name.map_or_else(|| object.desired_group_name(), str::to_owned);
+    // What a group is called that was there before is not ours to judge: the default group is called `default`.
+    if taken_name.is_none() {
+        check_group_name(&group_name, spec.group_name.is_some(), &mut problems);
+    }
+    let description = taken_description.unwrap_or_else(|| object.desired_description()).to_owned();
+    if taken_description.is_none() && (!is_ec2_text(&description) || description.is_empty()) {
         problems.add("spec.description", bad_text("a description"));
     }
     check_tags("spec.tags", &spec.tags, &mut problems);
@@ -55,6 +59,16 @@ pub fn parse(object: &SecurityGroup) -> Result<Declaration, Vec<Problem>> {
         adopt,
         deletion,
     }))
+}
+
+/// Name and description of a group that was taken over, where the manifest leaves them out: then they are as the group has them,
+/// and our defaults for a group that we create do not count.
+fn taken_over(object: &SecurityGroup) -> (Option<&str>, Option<&str>) {
+    let status = object.status.as_ref().filter(|status| status.origin.as_deref() == Some(Origin::Adopted.as_str()));
+    let Some(status) = status else { return (None, None) };
+    let name = status.group_name.as_deref().filter(|_| object.spec.group_name.is_none());
+    let description = status.description.as_deref().filter(|_| object.spec.description.is_none());
+    (name, description)
 }
 
 /// The longest name of an account: `status.account` of every group holds it.

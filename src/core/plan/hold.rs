@@ -24,6 +24,7 @@ pub(super) fn hold(input: PlanInput<'_>, report: &mut Report) {
             difference.held = put_off(input, difference);
         }
     }
+    spare_what_rests_on_an_edit(input, report);
     report.over_quota = quota::over(input, report);
     if report.over_quota.is_some() {
         hold_where(report, &Held::Quota, |difference| {
@@ -83,6 +84,43 @@ fn put_off(input: PlanInput<'_>, difference: &Difference) -> Option<Held> {
         Some(Held::War)
     } else {
         None
+    }
+}
+
+/// An addition may be all that desired traffic has left: somebody replaced a rule by a wider one. To take it back while what it
+/// replaced is put off would be a cut of our own making.
+fn spare_what_rests_on_an_edit(input: PlanInput<'_>, report: &mut Report) {
+    let going = |difference: &Difference| difference.held.is_none() && difference.drift() == Some(DriftKind::Added);
+    for direction in Direction::BOTH {
+        let of = |atoms: Vec<&Atom>| Space::of_all(atoms.into_iter().filter(|atom| atom.direction == direction));
+        // What is fought over comes back together with the revert it would be cut by.
+        let added = of(report.differences.iter().filter(|difference| going(difference)).filter_map(extra).collect());
+        for difference in report.differences.iter_mut().filter(|difference| difference.held == Some(Held::War)) {
+            if brought(difference).is_some_and(|atom| atom.direction == direction && Space::of(atom).overlaps(&added)) {
+                difference.held = None;
+            }
+        }
+        if input.restraint.first_look {
+            let unsure = report.differences.iter().filter(|difference| difference.held == Some(Held::Unconfirmed));
+            let unsure = of(unsure.filter_map(brought).collect());
+            for difference in report.differences.iter_mut().filter(|difference| going(difference)) {
+                if extra(difference).is_some_and(|atom| atom.direction == direction && Space::of(atom).overlaps(&unsure)) {
+                    difference.held = Some(Held::Unconfirmed);
+                }
+            }
+        }
+    }
+}
+
+/// The rule nobody desires that a difference is about.
+fn extra(difference: &Difference) -> Option<&Atom> {
+    match &difference.what {
+        What::Extra { live, rule: _, was: _ } => Some(&live.atom),
+        What::GroupMissing { recorded: _ }
+        | What::Missing { atom: _, declared: _, last_id: _ }
+        | What::Moved { live: _, atom: _, declared: _ }
+        | What::Description { live: _, declared: _ }
+        | What::Tag { key: _, live: _, declared: _, ownership: _ } => None,
     }
 }
 

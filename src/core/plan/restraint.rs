@@ -26,8 +26,11 @@ pub struct Restraint {
     pub suspend_ended: bool,
     /// One read alone shows what is missing or altered: it has to be seen again. Additions are believed at once.
     pub unconfirmed: bool,
+    /// That read was the first of the two. Until the second, an addition stays where desired traffic that is missing by the first
+    /// may rest on it; not longer, or whoever keeps the reads from agreeing would keep his door open.
+    pub first_look: bool,
     /// What is fought over and not restored for now, by [`Difference::subject`](super::Difference::subject). An addition is
-    /// never put off.
+    /// never put off, nor is what would be cut by taking one back.
     pub postponed: BTreeSet<String>,
 }
 
@@ -43,6 +46,7 @@ impl Default for Restraint {
             adopting: false,
             suspend_ended: false,
             unconfirmed: false,
+            first_look: false,
             postponed: BTreeSet::new(),
         }
     }

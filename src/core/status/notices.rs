@@ -1,11 +1,12 @@
 //! What people are told as Kubernetes Events: each thing once, when it becomes true.
 //!
-//! Invariant: everything is read off two statuses, so that what was told before a restart is not told again.
+//! Invariant: everything is read off two statuses, so that what was told before a restart is not told again. Of a war there is
+//! nothing here: a status names one of several, and forgets it in a pass that fails. Who counts the reverts tells it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use strum::IntoEnumIterator;
 
-use crate::api::conditions::{DRIFTED, LIMITED, READY, REFERENCES_RESOLVED, SUSPENDED};
+use crate::api::conditions::{LIMITED, READY, REFERENCES_RESOLVED, SUSPENDED};
 use crate::api::{DriftKind, DriftRecord, Mode, Resolution, SecurityGroupStatus};
 
 use super::drift::describe;
@@ -27,7 +28,6 @@ pub struct Told {
 /// What became true between two statuses.
 pub fn notices(before: &SecurityGroupStatus, after: &SecurityGroupStatus) -> Vec<Told> {
     let mut told: Vec<Told> = after.drift.iter().rev().filter_map(|record| drift(before, after, record)).collect();
-    told.extend(war(before, after));
     told.extend(suspend(before, after));
     told.extend(approval(before, after));
     told.extend(expiry(before, after));
@@ -86,16 +86,6 @@ fn why_left(record: &DriftRecord, after: &SecurityGroupStatus) -> &'static str {
     } else {
         "left alone (undeclaredRules: Report)"
     }
-}
-
-fn war(before: &SecurityGroupStatus, after: &SecurityGroupStatus) -> Option<Told> {
-    let reason_of = |status: &SecurityGroupStatus| condition(status, DRIFTED).map(|condition| condition.reason.clone());
-    let war = Some(Reason::RevertWar.as_str().to_owned());
-    if reason_of(after) != war || reason_of(before) == war {
-        return None;
-    }
-    let note = condition(after, DRIFTED).map(|condition| condition.message.clone())?;
-    Some(Told { warning: true, reason: Reason::RevertWar, action: Reason::RevertWar.to_string(), note })
 }
 
 /// At its start (or when its end is moved), shortly before its end, and at its end.
@@ -196,8 +186,8 @@ fn references(before: &SecurityGroupStatus, after: &SecurityGroupStatus) -> Opti
 fn failure(before: &SecurityGroupStatus, after: &SecurityGroupStatus) -> Option<Told> {
     let now = condition(after, READY).filter(|condition| condition.status == "False")?;
     let reason = known(&now.reason)?;
-    // Told of the references themselves.
-    if matches!(reason, Reason::Progressing | Reason::ReferencesNotReady | Reason::ReferenceNotGranted) {
+    // Told of the references themselves, and by who counts the reverts.
+    if matches!(reason, Reason::Progressing | Reason::ReferencesNotReady | Reason::ReferenceNotGranted | Reason::RevertWar) {
         return None;
     }
     let waits = matches!(reason, Reason::AwaitingApproval | Reason::MassChange);

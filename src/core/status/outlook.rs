@@ -83,6 +83,14 @@ pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Dra
         );
         return not_synced(Reason::RevocationLimit, &message);
     }
+    if left.fought > 0 {
+        let message = format!(
+            "{} waits: somebody undoes it each time, and it is made less and less often. Find who or what does it, or declare what it \
+             wants",
+            if left.fought == 1 { "1 restore" } else { "the restoring of several edits" }
+        );
+        return not_synced(Reason::RevertWar, &message);
+    }
     if left.suspended > 0 {
         let message = format!("{} left alone while reverts are suspended", plural(left.suspended, "edit"));
         return compared(Reason::Suspended, &message);

@@ -48,12 +48,15 @@ pub(super) struct Left {
     pub(super) reported: usize,
     pub(super) tolerated: usize,
     pub(super) kept: usize,
+    /// Of what is open: what is not restored now, because somebody undoes it each time.
+    pub(super) fought: usize,
 }
 
 impl Left {
     pub(super) fn of(report: &Report) -> Self {
         let mut left = Self::default();
         for difference in &report.differences {
+            left.fought += usize::from(difference.held == Some(Held::War));
             match Stance::of(difference) {
                 Stance::Open => left.open += 1,
                 Stance::Suspended => left.suspended += 1,

@@ -165,6 +165,7 @@ impl Pass<'_> {
         let mut next = status::build(Facts {
             declaration,
             drift: self.records(previous),
+            war: self.war.as_deref(),
             ..Facts::of(previous, self.generation(), self.context.parts.clock.now(), standing)
         });
         // What was vouched for stays word for word, also where this version cannot read it.

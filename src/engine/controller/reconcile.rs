@@ -36,6 +36,7 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
     };
     let deleting = object.metadata.deletion_timestamp.is_some();
     let ours_to_finish = object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
+    let war = context.memories.fought_over(&key, &uid, context.parts.clock.instant()).into_iter().next();
     let mut pass = Pass {
         context,
         key,
@@ -48,7 +49,7 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         pins: BTreeSet::new(),
         suspended: None,
         next_suspend: None,
-        war: None,
+        war,
         unconfirmed: None,
     };
     if deleting {
@@ -155,7 +156,7 @@ impl Pass<'_> {
             (plan, plan::pending(input), report, faults)
         };
         let (mut plan, mut pending, mut report, mut faults) = make(&restraint);
-        if self.restrain(&mut restraint, site, &desired, observed.as_ref(), &report) {
+        if self.restrain(&mut restraint, (site, declaration), &desired, observed.as_ref(), &report) {
             (plan, pending, report, faults) = make(&restraint);
         }
         if let Some(claimant) = foreign(&report, observed.as_ref(), recorded.as_ref()) {

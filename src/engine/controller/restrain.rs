@@ -90,13 +90,13 @@ impl Pass<'_> {
     pub(super) fn restrain(
         &mut self,
         restraint: &mut Restraint,
-        site: &Site,
+        (site, declaration): (&Site, &Declaration),
         desired: &Desired,
         observed: Option<&Observed>,
         report: &Report,
     ) -> bool {
-        restraint.wait = self.why_wait(restraint, site, desired, report);
-        restraint.unconfirmed = self.wants_second_look(site, observed, report);
+        restraint.wait = self.why_wait(restraint, site, declaration, desired, report);
+        restraint.unconfirmed = self.wants_second_look(restraint, site, observed, report);
         restraint.wait.is_some() || restraint.unconfirmed
     }
 
@@ -110,7 +110,14 @@ impl Pass<'_> {
     }
 
     /// Why changes wait for a person although the manifest does not ask for it.
-    fn why_wait(&self, restraint: &Restraint, site: &Site, desired: &Desired, report: &Report) -> Option<String> {
+    fn why_wait(
+        &self,
+        restraint: &Restraint,
+        site: &Site,
+        declaration: &Declaration,
+        desired: &Desired,
+        report: &Report,
+    ) -> Option<String> {
         let changes: Vec<&Difference> = report
             .differences
             .iter()
@@ -120,7 +127,7 @@ impl Pass<'_> {
         if restraint.adopting && removals > 0 {
             return Some(format!("the group was taken over, and {removals} of its rules would be revoked"));
         }
-        if let Some(rule) = last_source(&changes, desired) {
+        if let Some(rule) = last_source(&changes, declaration, desired) {
             return Some(format!("rule {rule} would lose its last source, because what it refers to became empty"));
         }
         let now = self.context.parts.clock.instant();
@@ -139,7 +146,7 @@ impl Pass<'_> {
     }
 
     /// Whether what is missing or altered has to be seen twice. An addition never waits: it is revoked by the id just read.
-    fn wants_second_look(&mut self, site: &Site, observed: Option<&Observed>, report: &Report) -> bool {
+    fn wants_second_look(&mut self, restraint: &mut Restraint, site: &Site, observed: Option<&Observed>, report: &Report) -> bool {
         let doubtful: Vec<&Difference> =
             report.drifts().filter(|difference| difference.drift() != Some(DriftKind::Added)).collect();
         let Some(observed) = observed.filter(|_| !doubtful.is_empty()) else {
@@ -155,6 +162,7 @@ impl Pass<'_> {
         let mut hasher = DefaultHasher::new();
         format!("{doubtful:?}").hash(&mut hasher);
         let print = hasher.finish();
+        restraint.first_look = self.unconfirmed.is_none();
         let agreed = self.unconfirmed == Some(print);
         self.unconfirmed = Some(print);
         !agreed
@@ -183,13 +191,15 @@ fn alters(difference: &Difference) -> bool {
     }
 }
 
-/// A rule of which a reference that changed leaves nothing.
-fn last_source(changes: &[&Difference], desired: &Desired) -> Option<String> {
+/// A rule of which a reference that changed leaves nothing. One that the manifest dropped, and that waits for its turn since, has
+/// no source to lose.
+fn last_source(changes: &[&Difference], declaration: &Declaration, desired: &Desired) -> Option<String> {
     changes.iter().filter(|difference| difference.cause == Cause::ReferenceChange).find_map(|difference| match &difference.what {
         What::Extra { live, rule: Some(rule), was: _ } => {
             let direction = live.atom.direction;
             let left = desired.rules.iter().any(|(atom, declared)| atom.direction == direction && declared.rule == *rule);
-            (!left).then(|| rule.to_string())
+            let declared = declaration.rules.iter().any(|known| known.direction == direction && known.name == *rule);
+            (declared && !left).then(|| rule.to_string())
         }
         What::Extra { live: _, rule: None, was: _ }
         | What::Missing { atom: _, declared: _, last_id: _ }

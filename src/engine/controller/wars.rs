@@ -21,8 +21,35 @@ const MOST: usize = 4096;
 /// The reverts of one object's group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wars {
-    reverts: BTreeMap<String, Vec<Instant>>,
-    told: BTreeMap<String, Instant>,
+    reverts: BTreeMap<String, Fight>,
+}
+
+/// The reverts of one thing.
+#[derive(Clone, Debug, Default)]
+struct Fight {
+    /// Those that count.
+    times: Vec<Instant>,
+    /// How many there were since there were enough for a war, that one included; it is over when none counts any more. Those that
+    /// count are no measure: they grow fewer by our own pauses.
+    war: u32,
+    told: bool,
+}
+
+impl Fight {
+    fn reverted(&mut self, now: Instant) {
+        self.times.push(now);
+        if self.war > 0 || self.times.len() >= WAR {
+            self.war = self.war.saturating_add(1);
+        }
+        // A war of a revert a second must not grow without bound.
+        let excess = self.times.len().saturating_sub(WAR);
+        self.times.drain(..excess);
+    }
+
+    /// Whether it is fought over, for as long as a revert counts.
+    fn is_war(&self, now: Instant) -> bool {
+        self.war > 0 && self.times.last().is_some_and(|last| now.duration_since(*last) < WINDOW)
+    }
 }
 
 impl Wars {
@@ -30,49 +57,39 @@ impl Wars {
     pub(super) fn reverted(&mut self, subject: &str, now: Instant) {
         self.forget_the_old(now);
         if self.reverts.len() < MOST || self.reverts.contains_key(subject) {
-            let times = self.reverts.entry(subject.to_owned()).or_default();
-            times.push(now);
-            // What counts is the last few; a war of a revert a second must not grow without bound.
-            let excess = times.len().saturating_sub(WAR.saturating_mul(8));
-            times.drain(..excess);
+            self.reverts.entry(subject.to_owned()).or_default().reverted(now);
         }
     }
 
     /// What is fought over.
     pub(super) fn fought_over(&self, now: Instant) -> BTreeSet<String> {
-        self.reverts.iter().filter(|(_, times)| recent(times, now) >= WAR).map(|(subject, _)| subject.clone()).collect()
+        self.reverts.iter().filter(|(_, fight)| fight.is_war(now)).map(|(subject, _)| subject.clone()).collect()
     }
 
     /// Wars that were not told of yet.
     pub(super) fn to_tell(&mut self, now: Instant) -> BTreeSet<String> {
-        let news: BTreeSet<String> = self.fought_over(now).into_iter().filter(|subject| !self.told.contains_key(subject)).collect();
-        for subject in &news {
-            self.told.insert(subject.clone(), now);
-        }
-        news
+        let news = self.reverts.iter_mut().filter(|(_, fight)| fight.is_war(now) && !fight.told);
+        news.map(|(subject, fight)| {
+            fight.told = true;
+            subject.clone()
+        })
+        .collect()
     }
 
     /// How long the next restore of it has to wait.
     pub(super) fn pause(&self, subject: &str, now: Instant, speed: impl Fn(Duration) -> Duration) -> Duration {
-        let Some(times) = self.reverts.get(subject) else { return Duration::ZERO };
-        let count = recent(times, now);
-        let Some(over) = count.checked_sub(WAR) else { return Duration::ZERO };
-        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(u32::try_from(over).unwrap_or(u32::MAX).min(8)));
-        let last = times.last().map_or(Duration::MAX, |last| now.duration_since(*last));
+        let Some(fight) = self.reverts.get(subject).filter(|fight| fight.is_war(now)) else { return Duration::ZERO };
+        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(fight.war.saturating_sub(1).min(8)));
+        let last = fight.times.last().map_or(Duration::MAX, |last| now.duration_since(*last));
         speed(doubled.min(WINDOW / 2)).saturating_sub(last)
     }
 
     fn forget_the_old(&mut self, now: Instant) {
-        self.reverts.retain(|_, times| {
-            times.retain(|time| now.duration_since(*time) < WINDOW);
-            !times.is_empty()
+        self.reverts.retain(|_, fight| {
+            fight.times.retain(|time| now.duration_since(*time) < WINDOW);
+            !fight.times.is_empty()
         });
-        self.told.retain(|_, time| now.duration_since(*time) < WINDOW);
     }
-}
-
-fn recent(times: &[Instant], now: Instant) -> usize {
-    times.iter().filter(|time| now.duration_since(**time) < WINDOW).count()
 }
 
 #[cfg(test)]
@@ -99,6 +116,23 @@ mod tests {
         wars.reverted("tag team", Instant::now());
         assert_eq!(wars.pause("tag team", Instant::now(), AS_IS), Duration::from_secs(60));
         assert_eq!(wars.pause("tag other", Instant::now(), AS_IS), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_war_lasts_and_is_told_once_as_long_as_somebody_insists_however_long_the_pauses() {
+        let mut wars = Wars::default();
+        let mut pauses = Vec::new();
+        let mut told = 0;
+        for _ in 0..20 {
+            wars.reverted("a", Instant::now());
+            told += wars.to_tell(Instant::now()).len();
+            let pause = wars.pause("a", Instant::now(), AS_IS);
+            pauses.push(pause.as_secs());
+            tokio::time::advance(pause + Duration::from_secs(1)).await;
+        }
+        assert_eq!(pauses[..9], [0, 0, 0, 0, 30, 60, 120, 240, 300]);
+        assert_eq!(pauses[9..], [300; 11]);
+        assert_eq!(told, 1);
     }
 
     #[tokio::test(start_paused = true)]

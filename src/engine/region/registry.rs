@@ -189,10 +189,13 @@ impl Regions {
         });
     }
 
-    /// The object is gone, whichever account it was in.
+    /// An object is gone: whichever worker knew its group has nothing to wake any more.
     pub fn forget(&self, key: &Key) {
-        let workers: Vec<Arc<Worker>> = self.lock().by_route.values().filter_map(|slot| slot.worker()).collect();
-        workers.iter().for_each(|worker| worker.forget(key));
+        for slot in self.lock().by_route.values() {
+            if let Some(worker) = slot.worker() {
+                worker.forget(key);
+            }
+        }
     }
 
     /// How fresh each route's picture is, in the order of the routes.

@@ -68,6 +68,27 @@ fn what_ec2_fixed_at_creation_stays() {
 }
 
 #[test]
+fn what_a_manifest_that_took_a_group_over_leaves_out_is_as_the_group_has_it() {
+    let status = crate::api::SecurityGroupStatus {
+        origin: Some("Adopted".into()),
+        group_name: Some("default".into()),
+        description: Some("default VPC security group".into()),
+        group_id: Some("sg-0a1b2c3d".into()),
+        ..Default::default()
+    };
+    let with = |written: &str, status: &crate::api::SecurityGroupStatus| {
+        let mut object = object(&format!("  vpc: {{id: vpc-0a1b2c3d}}\n  egressPolicy: AllowAll\n  adopt: {{groupId: sg-0a1b2c3d}}{written}"));
+        object.status = Some(status.clone());
+        parse(&object)
+    };
+    let declaration = with("", &status).unwrap();
+    assert_eq!((declaration.group_name.as_str(), declaration.description.as_str()), ("default", "default VPC security group"));
+    assert_eq!(with("\n  description: mine", &status).unwrap_err()[0].path, "spec.description", "what is written counts");
+    let created = crate::api::SecurityGroupStatus { origin: Some("Created".into()), ..status };
+    assert_eq!(with("", &created).unwrap_err().len(), 2, "of a group of our own the default was the name");
+}
+
+#[test]
 fn everything_a_manifest_can_say_is_understood() {
     let declaration = parse(&object(
         "  account: prod
