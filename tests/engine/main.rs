@@ -7,5 +7,7 @@
 mod basics;
 mod calls;
 mod faults;
+mod invent;
 mod rig;
 mod store;
+mod worlds;
