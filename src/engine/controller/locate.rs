@@ -31,6 +31,21 @@ pub(super) struct Wanted<'a> {
     pub(super) vpc: &'a VpcId,
 }
 
+/// Finds the group where a first look will do: as the last sweep showed it, if that kept it, else as [`locate`]. After a start
+/// one sweep so serves every object. What is to be written is read again in any case, and what has changed since the sweep the
+/// next one sees.
+pub(super) async fn locate_at_first(
+    worker: &Worker,
+    owner: &Owner,
+    recorded: Option<&SecurityGroupId>,
+    wanted: Option<Wanted<'_>>,
+) -> Result<Located, CloudError> {
+    match recorded.and_then(|id| worker.snapshot(id)) {
+        Some((group, _)) => Ok(Located::Found(Box::new(group))),
+        None => locate(worker, owner, recorded, wanted).await,
+    }
+}
+
 /// Finds the group. A recorded id is all there is to look for: a second group under our tags would be somebody's forgery.
 pub(super) async fn locate(
     worker: &Worker,

@@ -13,7 +13,7 @@ use crate::ports::objects::Key;
 
 use super::context::Context;
 use super::finalize;
-use super::locate::{Located, Wanted, locate};
+use super::locate::{Located, Wanted, locate, locate_at_first};
 use super::memory::Absence;
 use super::pass::{Next, Pass, Pause, Seen};
 use super::report;
@@ -92,8 +92,8 @@ impl Pass<'_> {
             Err(next) => return next,
         };
         let mut changes = Vec::new();
-        for _ in 0..ROUNDS {
-            if let ControlFlow::Break(next) = self.round(&declaration, &site, &vpc, &mut changes).await {
+        for round in 0..ROUNDS {
+            if let ControlFlow::Break(next) = self.round(&declaration, &site, &vpc, &mut changes, round == 0).await {
                 return next;
             }
         }
@@ -108,8 +108,9 @@ impl Pass<'_> {
         site: &Site,
         vpc: &VpcFacts,
         changes: &mut Vec<String>,
+        first: bool,
     ) -> ControlFlow<Next> {
-        let listed = match self.find(declaration, site, vpc).await {
+        let listed = match self.find(declaration, site, vpc, first).await {
             Ok(listed) => listed,
             Err(next) => return ControlFlow::Break(next),
         };
@@ -213,11 +214,22 @@ impl Pass<'_> {
         }
     }
 
-    /// Finds the group, or says why the pass ends here.
-    async fn find(&mut self, declaration: &Declaration, site: &Site, vpc: &VpcFacts) -> Result<Option<ListedGroup>, Next> {
+    /// Finds the group, or says why the pass ends here. `first`: nothing was done or found wanting in this pass yet.
+    async fn find(
+        &mut self,
+        declaration: &Declaration,
+        site: &Site,
+        vpc: &VpcFacts,
+        first: bool,
+    ) -> Result<Option<ListedGroup>, Next> {
         let recorded = status::recorded_group(&self.status());
-        let wanted = Wanted { declaration, vpc: &vpc.id };
-        let located = match locate(&site.worker, &self.owner, recorded.as_ref(), Some(wanted)).await {
+        let wanted = Some(Wanted { declaration, vpc: &vpc.id });
+        let located = if first {
+            locate_at_first(&site.worker, &self.owner, recorded.as_ref(), wanted).await
+        } else {
+            locate(&site.worker, &self.owner, recorded.as_ref(), wanted).await
+        };
+        let located = match located {
             Ok(located) => located,
             Err(error) => return Err(self.cloud_failed(Some(declaration), site.region(), &error).await),
         };
