@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use sgwarden::api::{
     Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftRecord, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS,
-    MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPIRY, MAX_PAIRS, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS,
+    MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_PAIRS, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS,
     MAX_TAGS, MAX_TEXT, MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, PlanSummary,
     Quota, SecurityGroup, SecurityGroupStatus, Usage, conditions,
 };
@@ -135,7 +135,7 @@ fn fullest() -> SecurityGroupStatus {
         }),
         pins: vec![text(MAX_PIN); MAX_PINS],
         expired: vec![text(MAX_EXPIRED_LINE); MAX_EXPIRED],
-        expiring: vec![text(MAX_EXPIRY); MAX_EXPIRING],
+        expiring: vec![text(MAX_EXPIRED_LINE); MAX_EXPIRING],
         uid: some(64),
         suspended_since: time(),
         suspended_until: time(),
