@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use sgwarden::adapters::sim::Quotas;
-use sgwarden::api::{SecurityGroupStatus, conditions};
+use sgwarden::api::{SecurityGroup, SecurityGroupStatus, conditions};
 use sgwarden::core::model::{Direction, NewRule, Tags};
 
 use super::changes::{object, only};
@@ -49,6 +49,11 @@ impl Scenario for BigEdit {
         let one = [tcp("b", 8443, "10.1.0.0/19")];
         rig.store.apply(&Self::manifest(&halves.chain(kept).chain(one).collect::<Vec<_>>()));
         true
+    }
+
+    /// The account is told of at each start.
+    fn shortest_life(&self) -> usize {
+        3
     }
 
     fn rules(&self) -> BTreeMap<&'static str, Vec<String>> {
@@ -357,9 +362,11 @@ impl Scenario for ReportOnly {
         only("web", &["Reported Added: - > ingress tcp 22 from 10.0.0.0/8"])
     }
 
-    fn done(&self, rig: &Rig) -> bool {
-        let status = rig.store.get("web").and_then(|object| object.status).unwrap_or_default();
-        condition(&status, conditions::DRIFTED).is_some_and(|(status, _)| status == "True")
+    fn is_settled(&self, object: &SecurityGroup) -> bool {
+        let status = object.status.clone().unwrap_or_default();
+        let is = |kind: &str, wanted: &str| condition(&status, kind).is_some_and(|(status, _)| status == wanted);
+        let told = is(conditions::DRIFTED, "True") && condition(&status, conditions::SYNCED).is_some_and(|(_, reason)| reason == "DriftReported");
+        told && is(conditions::READY, "True") && status.observed_generation == object.metadata.generation
     }
 }
 

@@ -56,31 +56,36 @@ fn atom(rule: &Value) -> Atom {
     }
 }
 
-/// The groups that carry our tags, by the name of their object.
-fn ours(sim: &Sim) -> BTreeMap<String, (String, Group)> {
-    let all = groups(sim).into_iter().filter(|(_, group)| group.tags.get("sgwarden.dev/cluster").is_some_and(|id| id == "c1"));
-    let named = all.filter_map(|(id, group)| {
+/// The ids of the groups that carry our tags, by the name of their object.
+fn ours(all: &BTreeMap<String, Group>) -> BTreeMap<String, String> {
+    let ours = all.iter().filter(|(_, group)| group.tags.get("sgwarden.dev/cluster").is_some_and(|id| id == "c1"));
+    let named = ours.filter_map(|(id, group)| {
         let name = group.tags.get("sgwarden.dev/owner")?.strip_prefix("shop/")?.to_owned();
         // The one of `Foreign::plant` that was ours once.
-        (name != "former").then_some((name, (id, group)))
+        (name != "former").then(|| (name, id.clone()))
     });
     named.collect()
 }
 
 /// What is live of each object, sorted.
 pub(super) fn live(sim: &Sim) -> BTreeMap<String, Vec<String>> {
-    let sorted = |group: &Group| {
-        let mut rules: Vec<String> = group.rules.iter().map(ToString::to_string).collect();
+    let all = groups(sim);
+    let sorted = |id: &String| {
+        let mut rules: Vec<String> = all[id].rules.iter().map(ToString::to_string).collect();
         rules.sort();
         rules
     };
-    ours(sim).iter().map(|(name, (_, group))| (name.clone(), sorted(group))).collect()
+    ours(&all).iter().map(|(name, id)| (name.clone(), sorted(id))).collect()
 }
 
-/// Rules with the ids of groups in them.
-pub(super) fn resolved(sim: &Sim, rules: &BTreeMap<&'static str, Vec<String>>) -> BTreeMap<String, Vec<String>> {
-    let ids: Vec<(String, String)> = ours(sim).into_iter().map(|(name, (id, _))| (format!("{{{name}}}"), id)).collect();
-    let fill = |text: &String| ids.iter().fold(text.clone(), |text, (name, id)| text.replace(name, id));
+/// Whether the rules that are live are these, and no group of ours is there besides.
+pub(super) fn is_as(sim: &Sim, wanted: &BTreeMap<&'static str, Vec<String>>) -> bool {
+    live(sim) == resolved(&ours(&groups(sim)), wanted)
+}
+
+/// Rules with the ids of groups in them, sorted.
+fn resolved(ids: &BTreeMap<String, String>, rules: &BTreeMap<&'static str, Vec<String>>) -> BTreeMap<String, Vec<String>> {
+    let fill = |text: &String| ids.iter().fold(text.clone(), |text, (name, id)| text.replace(&format!("{{{name}}}"), id));
     let fill_all = |(name, rules): (&&str, &Vec<String>)| {
         let mut rules: Vec<String> = rules.iter().map(fill).collect();
         rules.sort();
@@ -133,6 +138,8 @@ pub(super) struct Watch(Arc<Mutex<Seen>>);
 
 struct Seen {
     wanted: BTreeMap<&'static str, Vec<String>>,
+    /// The groups that carried our tags when they were last looked at: somebody may have taken the tags away.
+    ids: BTreeMap<String, String>,
     written: Spaces,
     in_force: Spaces,
     broken: Vec<String>,
@@ -141,7 +148,8 @@ struct Seen {
 impl Watch {
     /// From now on.
     pub(super) fn begin(rig: &Rig, wanted: BTreeMap<&'static str, Vec<String>>) -> Self {
-        let seen = Seen { wanted, written: Spaces::new(), in_force: Spaces::new(), broken: Vec::new() };
+        let (ids, broken) = (BTreeMap::new(), Vec::new());
+        let seen = Seen { wanted, ids, written: Spaces::new(), in_force: Spaces::new(), broken };
         let watch = Self(Arc::new(Mutex::new(seen)));
         watch.look(&rig.sim);
         let seen = watch.0.clone();
@@ -153,14 +161,25 @@ impl Watch {
     pub(super) fn look(&self, sim: &Sim) {
         let mut seen = self.0.lock().unwrap();
         seen.write(sim);
-        let in_force = |(name, (id, _)): (String, (String, Group))| {
-            (name, sim.effective_rules(ACCOUNT, REGION, &id).iter().map(atom).collect())
+        let in_force = |(name, id): (&String, &String)| {
+            let rules = sim.effective_rules(ACCOUNT, REGION, id).iter().map(atom).collect();
+            (name.clone(), rules)
         };
-        let now = spaces(ours(sim).into_iter().map(in_force));
-        let desired = seen.desired(sim);
-        let (next, broken) = compare(&seen.in_force, &now, &desired, "in force");
+        let now = spaces(seen.ids.iter().map(in_force));
+        let (next, broken) = compare(&seen.in_force, &now, &seen.desired(), "in force");
         seen.in_force = next;
         seen.broken.extend(broken);
+    }
+
+    /// What people cut themselves does not have to stay allowed.
+    pub(super) fn people_acted(&self, sim: &Sim) {
+        let mut seen = self.0.lock().unwrap();
+        let now = seen.now(sim);
+        let both = |had: &Spaces| {
+            let left = had.iter().filter_map(|(key, space)| Some((key.clone(), space.intersect(now.get(key)?))));
+            left.collect::<Spaces>()
+        };
+        (seen.written, seen.in_force) = (both(&seen.written), both(&seen.in_force));
     }
 
     /// Whether traffic was cut.
@@ -175,16 +194,22 @@ impl Watch {
 }
 
 impl Seen {
-    fn desired(&self, sim: &Sim) -> Spaces {
+    fn desired(&self) -> Spaces {
         // What refers to a group that is not there yet cannot be live either.
         let parsed = |rules: Vec<String>| rules.iter().filter_map(|rule| rule.parse().ok()).collect();
-        spaces(resolved(sim, &self.wanted).into_iter().map(|(name, rules)| (name, parsed(rules))))
+        spaces(resolved(&self.ids, &self.wanted).into_iter().map(|(name, rules)| (name, parsed(rules))))
+    }
+
+    fn now(&mut self, sim: &Sim) -> Spaces {
+        let all = groups(sim);
+        self.ids.retain(|_, id| all.contains_key(id));
+        self.ids.extend(ours(&all));
+        spaces(self.ids.iter().map(|(name, id)| (name.clone(), all[id].rules.clone())))
     }
 
     fn write(&mut self, sim: &Sim) {
-        let now = spaces(ours(sim).into_iter().map(|(name, (_, group))| (name, group.rules)));
-        let desired = self.desired(sim);
-        let (next, broken) = compare(&self.written, &now, &desired, "written");
+        let now = self.now(sim);
+        let (next, broken) = compare(&self.written, &now, &self.desired(), "written");
         self.written = next;
         self.broken.extend(broken);
     }
