@@ -52,7 +52,7 @@ pub(super) struct EngineArgs {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub(super) admin: SocketAddr,
     /// Seconds from one look at all groups of a Region to the next, where its `AwsAccount` does not say otherwise
-    #[arg(long, alias = "reread", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     sweep: u64,
     /// How many objects are worked on at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]

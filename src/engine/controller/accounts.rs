@@ -44,7 +44,7 @@ impl Reached {
 
 /// Keeps the workers of every account that can be used, and no others. Never ends.
 pub(super) async fn keep_warm(context: &Context, reached: &Reached) {
-    context.stores.ready().await;
+    context.ready().await;
     loop {
         let mut wanted = BTreeSet::new();
         let mut attempts = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::api::{ACCOUNT_ANNOTATION, AwsAccount, DEFAULT_ACCOUNT, SecurityGroup};
 use crate::core::desired::{Account, NamespaceRule};
@@ -88,6 +88,7 @@ pub struct Context {
     pub(super) limits: Limits,
     pub(super) accounts_changed: Notify,
     references: Mutex<References>,
+    ready: watch::Sender<bool>,
 }
 
 impl Context {
@@ -101,11 +102,25 @@ impl Context {
             limits: Limits::default(),
             accounts_changed: Notify::new(),
             references: Mutex::default(),
+            ready: watch::Sender::new(false),
         }
     }
 
     pub(super) fn references(&self) -> MutexGuard<'_, References> {
         self.references.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells everybody when every kind was listed once. Only one task may wait for the stores themselves: they wake the last one
+    /// that asked, and no other.
+    pub(super) async fn watch_readiness(&self) {
+        self.stores.ready().await;
+        self.ready.send_replace(true);
+    }
+
+    /// Until every kind was listed once. Before, a reference that is not found may only not have come yet.
+    pub(super) async fn ready(&self) {
+        // The sender lives as long as we do.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
     /// Another object of the store.

@@ -78,7 +78,7 @@ async fn terms(context: &Arc<Context>, reached: &Arc<Reached>, stop: &Cancellati
 async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: CancellationToken) {
     // Until every kind was listed, a reference that is not found may only not have come yet.
     tokio::select! {
-        () = context.stores.ready() => {}
+        () = context.ready() => {}
         () = term.cancelled() => return,
     }
     context.memories.new_term();
@@ -124,7 +124,7 @@ async fn pass_on(context: &Context, mut woken: UnboundedReceiver<Key>) {
 /// Shows that the loop is alive, and what it still waits for. Never ends.
 async fn attend(context: &Context) {
     let ready = async {
-        context.stores.ready().await;
+        context.watch_readiness().await;
         context.parts.health.met(Need::Objects);
     };
     let beat = async {
