@@ -178,6 +178,26 @@ async fn a_group_that_never_was_well_wakes_its_object_once_and_then_when_it_chan
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sweep_older_than_the_look_of_an_object_that_is_not_settled_does_not_wake_it() {
+    let mut rig = Rig::settled(1).await;
+    rig.ec2.edit(|world| {
+        world.groups.insert(id(7), super::fake::group(7, []));
+    });
+    rig.ec2.delay(GROUPS, secs(20));
+    let before = rig.ec2.count(GROUPS);
+    while rig.ec2.count(GROUPS) == before {
+        pass(Duration::from_millis(100)).await;
+    }
+    rig.ec2.delay(GROUPS, Duration::ZERO);
+    rig.worker.managed(&key(7), &id(7));
+    rig.worker.listed(&id(7)).await.unwrap();
+    pass(secs(25)).await;
+    assert!(rig.woken().is_empty());
+    pass(MINUTE).await;
+    assert_eq!(rig.woken(), keys([7]), "the next one does: the look may have ended in an error");
+}
+
+#[tokio::test(start_paused = true)]
 async fn objects_that_wait_for_the_first_sweep_are_not_woken_by_it() {
     let mut rig = Rig::started(5).await;
     for number in 1..=5 {
