@@ -93,7 +93,11 @@ async fn a_set_that_takes_the_last_source_of_a_rule_waits_for_a_person_and_is_ap
     let message = rig.condition("web", "Ready", "False", "MassChange").await;
     let first = hash(&rig, "web");
     assert!(message.contains("rule https would lose its last source"), "{message}");
-    assert!(message.contains(&format!("kubectl annotate --overwrite -n shop securitygroups.sgwarden.dev web {APPROVE}='{first} <you>'")), "{message}");
+    assert!(
+        message
+            .contains(&format!("kubectl annotate --overwrite -n shop securitygroups.sgwarden.dev web {APPROVE}='{first} <you>'")),
+        "{message}"
+    );
     ssh_is_closed_soon(&rig, "web", "a mass change waits").await;
     rig.pass(Duration::from_secs(600)).await;
     assert!(rig.has("web", &both), "nothing but the intruder's rule went");
@@ -183,7 +187,8 @@ async fn changes_wait_for_approval_and_reverts_do_not() {
     let rig = Rig::start().await;
     rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8")]));
     rig.settled("web").await;
-    let asks = with("web", &["enforcement: {approval: Required}"], &[&tcp("https", 443, "10.0.0.0/8"), &tcp("dns", 53, "10.0.0.0/8")]);
+    let asks =
+        with("web", &["enforcement: {approval: Required}"], &[&tcp("https", 443, "10.0.0.0/8"), &tcp("dns", 53, "10.0.0.0/8")]);
     rig.store.apply(&asks);
     let message = rig.condition("web", "Ready", "False", "AwaitingApproval").await;
     let hash = hash(&rig, "web");
@@ -223,14 +228,22 @@ async fn a_revert_war_is_told_with_its_subject_and_what_to_do() {
     rig.settled("web").await;
     // It passes when nothing happens any more.
     rig.pass(Duration::from_secs(1200)).await;
-    assert!(rig.says("web", "Drifted", "False").is_some_and(|text| !text.starts_with("RevertWar")), "{:?}", rig.says("web", "Drifted", "False"));
+    assert!(
+        rig.says("web", "Drifted", "False").is_some_and(|text| !text.starts_with("RevertWar")),
+        "{:?}",
+        rig.says("web", "Drifted", "False")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_suspend_that_the_account_forbids_shields_nobody() {
     let mut rig = Rig::idle().await;
     rig.store.apply_account(&account("limits: {enforcement: {suspend: false}}"));
-    rig.store.apply(&with("web", &["enforcement: {suspend: {until: 2026-11-23T12:00:00Z, reason: mine}}"], &[&tcp("https", 443, "10.0.0.0/8")]));
+    rig.store.apply(&with(
+        "web",
+        &["enforcement: {suspend: {until: 2026-11-23T12:00:00Z, reason: mine}}"],
+        &[&tcp("https", 443, "10.0.0.0/8")],
+    ));
     rig.start_engine();
     rig.settled("web").await;
     rig.store.annotate("web", "sgwarden.dev/suspend", Some("2026-11-23T12:00:00Z mine"));

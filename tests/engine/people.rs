@@ -238,7 +238,10 @@ impl Rig {
     pub(crate) fn drift(&self, name: &str) -> Vec<String> {
         let status = self.store.get(name).and_then(|object| object.status).unwrap_or_default();
         let text = |record: sgwarden::api::DriftRecord| {
-            let first = record.atoms.first().map(|atom| format!("{} {}", atom.kind, atom.after.as_ref().or(atom.before.as_ref()).map_or("", |text| text)));
+            let first = record
+                .atoms
+                .first()
+                .map(|atom| format!("{} {}", atom.kind, atom.after.as_ref().or(atom.before.as_ref()).map_or("", |text| text)));
             format!("{} {} {}", record.resolution, record.count, first.unwrap_or_default())
         };
         status.drift.into_iter().map(text).collect()

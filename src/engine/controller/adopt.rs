@@ -66,7 +66,8 @@ impl Pass<'_> {
         if rest.is_zero() {
             return None;
         }
-        let doing = "the group carries this object's tags now; its rules are touched when nobody else's have taken their place".to_owned();
+        let doing =
+            "the group carries this object's tags now; its rules are touched when nobody else's have taken their place".to_owned();
         Some(self.finish(Some(seen.declaration), Standing::Progressing { doing }, Next::soon(rest)).await)
     }
 }
