@@ -129,6 +129,7 @@ async fn a_rule_that_is_added_again_every_second_goes_with_every_sweep() {
             rig.intrude(&group, &[SSH]).await;
         }
         rig.pass(Duration::from_secs(1)).await;
+        assert!(open.longest() <= SOON, "open for {:?}\n{}", open.longest(), rig.describe());
     }
     rig.until_has("web", &[OFFICE]).await;
     assert!(open.count() >= 8, "{} times", open.count());
@@ -289,7 +290,7 @@ async fn a_group_with_anothers_tags_is_not_written_and_converges_when_they_are_p
 #[tokio::test(start_paused = true)]
 async fn an_edit_that_is_made_again_after_its_revert_is_taken_back_again() {
     for way in ["add", "cut", "turn", "describe"] {
-        for pause in [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(90), AT_REST] {
+        for pause in [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(90)] {
             let rig = Rig::start().await;
             office(&rig, AT_REST).await;
             let group = rig.group("web");

@@ -28,8 +28,8 @@ async fn an_unchanged_region_costs_one_listing_a_sweep_and_no_write() {
     for n in 0..20 {
         rig.settled(&format!("web-{n}")).await;
     }
-    // Until every sweep that began before the last write is through.
-    rig.pass(Duration::from_secs(400)).await;
+    // Until every sweep that began before the last write is through, and the first deep one.
+    rig.pass(Duration::from_secs(500)).await;
     let writes = rig.store.writes();
     rig.sim.clear_calls();
     rig.pass(Duration::from_secs(600)).await;

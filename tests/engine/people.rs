@@ -55,17 +55,22 @@ pub(crate) fn from_set(name: &str, port: u16, set: &str) -> String {
 
 /// The rules of a group as EC2 has them at this moment, as text; looked at past its API, so that no call is counted.
 pub(crate) fn in_force(sim: &Sim, group: &str) -> Vec<String> {
+    rows(sim, group).into_iter().map(|(text, _)| text).collect()
+}
+
+/// The same with the id of each rule.
+fn rows(sim: &Sim, group: &str) -> Vec<(String, String)> {
     let rules = sim.effective_rules(ACCOUNT, REGION, group);
     let text = |rule: &serde_json::Value| {
         let word = |key: &str| rule[key].as_str().unwrap_or_default().to_owned();
         let (way, preposition) = if rule["egress"] == true { ("egress", "to") } else { ("ingress", "from") };
         let (from, to) = (&rule["from"], &rule["to"]);
         let ports = if from == to { from.to_string() } else { format!("{from}-{to}") };
-        format!("{way} {} {ports} {preposition} {}", word("protocol"), word("peer"))
+        (format!("{way} {} {ports} {preposition} {}", word("protocol"), word("peer")), word("id"))
     };
-    let mut texts: Vec<String> = rules.iter().map(text).collect();
-    texts.sort();
-    texts
+    let mut rows: Vec<(String, String)> = rules.iter().map(text).collect();
+    rows.sort();
+    rows
 }
 
 /// For how long something held, each time it did.
@@ -90,43 +95,47 @@ impl Drop for Spans {
     }
 }
 
-/// One look: a span begins, goes on, or ends.
-fn note(spans: &Mutex<Vec<(Instant, Duration)>>, holds: bool, since: &mut Option<Instant>) {
+/// One look: a span begins, goes on, or ends. `held` is what holds, which may be another one from look to look.
+fn note(spans: &Mutex<Vec<(Instant, Duration)>>, held: Option<String>, since: &mut Option<(Instant, String)>) {
     let now = Instant::now();
     let mut spans = spans.lock().unwrap_or_else(PoisonError::into_inner);
-    if let (Some(since), Some(last)) = (*since, spans.last_mut()) {
-        last.1 = now.duration_since(since);
+    if let (Some((since, _)), Some(last)) = (since.as_ref(), spans.last_mut()) {
+        last.1 = now.duration_since(*since);
     }
-    match (holds, *since) {
-        (true, None) => {
-            *since = Some(now);
-            spans.push((now, Duration::ZERO));
-        }
-        (false, _) => *since = None,
-        (true, Some(_)) => {}
+    if held.as_ref() != since.as_ref().map(|(_, held)| held) {
+        spans.extend(held.as_ref().map(|_| (now, Duration::ZERO)));
+        *since = held.map(|held| (now, held));
     }
 }
 
 impl Rig {
     /// Watches for how long something holds of the rules of an object's group.
     pub(crate) fn watch(&self, name: &str, holds: impl Fn(&[String]) -> bool + Send + 'static) -> Spans {
+        self.watch_rows(name, move |rows| {
+            let texts: Vec<String> = rows.iter().map(|(text, _)| text.clone()).collect();
+            holds(&texts).then(String::new)
+        })
+    }
+
+    /// For how long a rule of an object's group was open, each time: one that is authorized again is another one, however short
+    /// the time between.
+    pub(crate) fn watch_open(&self, name: &str, atom: &str) -> Spans {
+        let atom = atom.to_owned();
+        self.watch_rows(name, move |rows| rows.iter().find(|(text, _)| *text == atom).map(|(_, id)| id.clone()))
+    }
+
+    fn watch_rows(&self, name: &str, held: impl Fn(&[(String, String)]) -> Option<String> + Send + 'static) -> Spans {
         let (sim, group) = (self.sim.clone(), self.group(name).to_string());
         let seen: Arc<Mutex<Vec<(Instant, Duration)>>> = Arc::default();
         let spans = seen.clone();
         let watch = tokio::spawn(async move {
             let mut since = None;
             loop {
-                note(&spans, holds(&in_force(&sim, &group)), &mut since);
+                note(&spans, held(&rows(&sim, &group)), &mut since);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
         Spans { seen, watch }
-    }
-
-    /// For how long a rule of an object's group was open, each time.
-    pub(crate) fn watch_open(&self, name: &str, atom: &str) -> Spans {
-        let atom = atom.to_owned();
-        self.watch(name, move |rules| rules.contains(&atom))
     }
 
     /// Whether an object's group has exactly these rules now.

@@ -322,8 +322,12 @@ async fn the_stop_button_stops_a_change_that_is_under_way_for_its_limit() {
     rig.store.apply_account(&account("limits: {revocationsPerMinute: 2}, mode: Observe"));
     rig.pass(Duration::from_secs(1)).await;
     let writes = rig.writes.count();
+    minutes(&rig, 2).await;
+    rig.sim.clear_calls();
     minutes(&rig, 30).await;
     assert_eq!(rig.writes.count(), writes);
+    let calls = rig.calls();
+    assert!(calls.values().sum::<u64>() <= 40, "nobody waits for a turn that does not come: {calls:?}");
     let left = in_force(&rig.sim, rig.group("web").as_str()).len();
     assert!(left > 10, "{left}");
 }

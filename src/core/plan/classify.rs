@@ -136,15 +136,16 @@ impl<'a> Sides<'a> {
         change(self.input, self.vouched.is_some_and(|vouched| vouched.get(atom).is_some()))
     }
 
-    /// Why an atom that a rule of this name declared goes.
-    fn removal(&self, direction: Direction, name: &RuleName) -> Cause {
+    /// Why an atom that a rule of this name declared goes. `begun`: an earlier pass decided it, as with what EC2 puts into a group
+    /// that we create.
+    fn removal(&self, direction: Direction, name: &RuleName, begun: bool) -> Cause {
         let rule = (direction, name.clone());
         if self.input.desired.refused.contains_key(&rule) {
             Cause::GrantWithdrawn
         } else if self.input.desired.expired.contains(&rule) {
             Cause::Expiry
         } else {
-            change(self.input, false)
+            change(self.input, begun)
         }
     }
 
@@ -155,7 +156,7 @@ impl<'a> Sides<'a> {
         let mut differences = Vec::new();
         for rule in extras {
             let Some((atom, known)) = self.by_id.get(&rule.id).copied() else { continue };
-            let goes = self.removal(atom.direction, &known.rule);
+            let goes = self.removal(atom.direction, &known.rule, false);
             // What was to end ends by itself: it waits for nothing that comes.
             if *atom != rule.atom || goes.closes() || self.held(rule, &known.rule, goes).is_some() {
                 continue;
@@ -219,7 +220,9 @@ impl<'a> Sides<'a> {
         let (cause, name, was) = match (self.vouched, known, known_by_id) {
             (None, _, _) => (Cause::Unclassified, None, None),
             // Vouched for by what it allows, whatever its id: somebody may have removed ours and put the same back.
-            (Some(_), Some(known), _) => (self.removal(rule.atom.direction, &known.rule), Some(known.rule.clone()), None),
+            (Some(_), Some(known), _) => {
+                (self.removal(rule.atom.direction, &known.rule, known.id.is_none()), Some(known.rule.clone()), None)
+            }
             (Some(_), None, Some((atom, known))) => (Cause::Drift, Some(known.rule.clone()), Some(atom.clone())),
             (Some(_), None, None) => (Cause::Drift, None, None),
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{DriftRecord, SecurityGroupStatus};
+use crate::api::{DriftRecord, Mode, SecurityGroupStatus};
 use crate::core::desired::{self, Declaration, Desired};
 use crate::core::model::PrefixListFacts;
 use crate::core::plan::{self, Held};
@@ -101,12 +101,18 @@ impl Pass<'_> {
             after(timings.deep_sweep);
         }
         let instant = self.context.parts.clock.instant();
-        if seen.is_some_and(|seen| is_held(seen, &Held::Rate)) {
+        // In mode Observe nothing has its turn, ever.
+        let enforced = |seen: &Seen<'_>| seen.restraint.policy.mode == Mode::Enforce;
+        if seen.is_some_and(|seen| enforced(seen) && is_held(seen, &Held::Rate)) {
             after(self.context.limits.next_removal(&site.account.name, instant).max(timings.visible_poll));
         }
         let postponed = self.context.memories.postponed(&self.key, &self.uid, instant, timings);
         if let Some(pause) = postponed.values().min() {
             after(*pause);
+        }
+        // Only a look tells that a war is over.
+        if let Some(pause) = self.context.memories.next_peace(&self.key, &self.uid, instant) {
+            after(pause.max(timings.visible_poll));
         }
         Next::settled_until(times.into_iter().min(), now)
     }
@@ -142,7 +148,7 @@ fn is_held(seen: &Seen<'_>, by: &Held) -> bool {
 
 /// The plan that is told and not carried out.
 fn pending<'f>(seen: &'f Seen<'f>) -> Option<Pending<'f>> {
-    let observing = seen.restraint.policy.mode == crate::api::Mode::Observe;
+    let observing = seen.restraint.policy.mode == Mode::Observe;
     let waiting = seen.report.waiting().next().is_some();
     if !observing && !waiting || seen.pending.is_empty() {
         return None;

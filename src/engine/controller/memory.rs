@@ -142,6 +142,11 @@ impl Memories {
         self.with(key, uid, |memory| memory.wars.fought_over(now))
     }
 
+    /// Until the first of the wars is over, if nothing more happens.
+    pub(super) fn next_peace(&self, key: &Key, uid: &str, now: Instant) -> Option<Duration> {
+        self.with(key, uid, |memory| memory.wars.next_peace(now))
+    }
+
     /// What is fought over and has to wait before it is restored again, each with how long.
     pub(super) fn postponed(&self, key: &Key, uid: &str, now: Instant, timings: &Timings) -> BTreeMap<String, Duration> {
         self.with(key, uid, |memory| {

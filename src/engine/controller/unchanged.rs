@@ -1,7 +1,9 @@
 //! The pass that ends at its first look: everything is as it was, and nothing is read or written for it.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use crate::api::Mode;
-use crate::api::conditions::{LIMITED, READY, SYNCED};
+use crate::api::conditions::{DRIFTED, LIMITED, READY, SYNCED};
 use crate::core::desired::{Declaration, Desired};
 use crate::core::model::ListedGroup;
 use crate::core::plan::{self, Restraint};
@@ -28,6 +30,7 @@ impl Pass<'_> {
                 condition.type_ == kind && condition.status == "True" && condition.reason == Reason::Succeeded.as_str()
             })
         };
+        let at_war = |condition: &&Condition| condition.type_ == DRIFTED && condition.reason == Reason::RevertWar.as_str();
         let vouched = self.baseline()?;
         let same = status.observed_generation == Some(self.generation())
             && status.uid.as_deref() == Some(self.uid.as_str())
@@ -37,6 +40,7 @@ impl Pass<'_> {
             && status.mode.as_deref() == Some(Mode::Enforce.as_str())
             && !status.drift.iter().any(status::is_open)
             && self.context.memories.unsaved(&self.key, &self.uid).is_empty()
+            && status.conditions.iter().any(|condition| at_war(&condition)) == self.war.is_some()
             && self.suspended.is_none()
             && status.suspended_since.is_none()
             && self.overruled.is_empty()

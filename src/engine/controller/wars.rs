@@ -84,6 +84,12 @@ impl Wars {
         speed(doubled.min(WINDOW / 2)).saturating_sub(last)
     }
 
+    /// Until the first of the wars is over, if nothing more happens.
+    pub(super) fn next_peace(&self, now: Instant) -> Option<Duration> {
+        let wars = self.reverts.values().filter(|fight| fight.is_war(now));
+        wars.filter_map(|fight| fight.times.last()).map(|last| WINDOW.saturating_sub(now.duration_since(*last))).min()
+    }
+
     fn forget_the_old(&mut self, now: Instant) {
         self.reverts.retain(|_, fight| {
             fight.times.retain(|time| now.duration_since(*time) < WINDOW);
