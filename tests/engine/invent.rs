@@ -162,7 +162,12 @@ impl Manifest {
                 }
             }
             let mut seen = Vec::new();
-            rule.peers.retain(|peer| !seen.contains(peer) && { seen.push(*peer); true });
+            rule.peers.retain(|peer| {
+                !seen.contains(peer) && {
+                    seen.push(*peer);
+                    true
+                }
+            });
         }
         manifest
     }
@@ -212,7 +217,13 @@ impl Manifest {
 fn weigh(rules: &[Rule], ipv6: bool) -> usize {
     let weight = |peer: &Peer| match peer {
         Peer::Range(range) => usize::from(range.contains(':') == ipv6),
-        Peer::Office => if ipv6 { 0 } else { OFFICES.len() },
+        Peer::Office => {
+            if ipv6 {
+                0
+            } else {
+                OFFICES.len()
+            }
+        }
         Peer::Group(_) | Peer::Itself => 1,
     };
     rules.iter().map(|rule| rule.traffic().len() * rule.peers.iter().map(weight).sum::<usize>()).sum()
@@ -365,7 +376,10 @@ pub(crate) fn world(kind: Kind) -> impl Strategy<Value = World> {
             if troubled { 3 } else { 0 } => trouble().boxed(),
         ];
         let manifests: Vec<_> = (0..groups).map(|me| manifest(groups, me, quota).boxed()).collect();
-        (offices(), manifests, prop::collection::vec(action, 1..=8))
-            .prop_map(|(office, manifests, script)| World { office, manifests, script })
+        (offices(), manifests, prop::collection::vec(action, 1..=8)).prop_map(|(office, manifests, script)| World {
+            office,
+            manifests,
+            script,
+        })
     })
 }

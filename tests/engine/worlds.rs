@@ -356,9 +356,10 @@ impl Play {
             }
             Action::Delete(group) => {
                 let manifests = &self.version.manifests;
-                let named = manifests.iter().enumerate().any(|(other, manifest)| {
-                    other != group && manifest.as_ref().is_some_and(|manifest| manifest.names(group))
-                });
+                let named = manifests
+                    .iter()
+                    .enumerate()
+                    .any(|(other, manifest)| other != group && manifest.as_ref().is_some_and(|manifest| manifest.names(group)));
                 if !named {
                     self.version.manifests[group] = None;
                     self.declare();
