@@ -51,9 +51,9 @@ pub(super) struct EngineArgs {
     /// Serve /livez, /readyz and /metrics here
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub(super) admin: SocketAddr,
-    /// How often a group is looked at when nothing asks for it, in seconds
-    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
-    reread: u64,
+    /// Seconds from one look at all groups of a Region to the next, where its `AwsAccount` does not say otherwise
+    #[arg(long, alias = "reread", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    sweep: u64,
     /// How many objects are worked on at a time
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) concurrency: u16,
@@ -85,8 +85,9 @@ pub(super) enum LogFormat {
 
 impl EngineArgs {
     pub(super) fn timings(&self) -> Timings {
-        let timings = Timings { reread: Duration::from_secs(self.reread), ..Timings::default() };
-        if self.speedup > 1 { Timings { reread: timings.reread, ..timings.divided_by(self.speedup) } } else { timings }
+        let sweep = Duration::from_secs(self.sweep);
+        let timings = Timings::default().divided_by(self.speedup);
+        Timings { reread: sweep, sweep, ..timings }
     }
 }
 

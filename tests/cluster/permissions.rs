@@ -43,9 +43,12 @@ fn arguments(kubeconfig: &str) -> Vec<String> {
     let given = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap().clone();
     let given =
         given.iter().map(|argument| argument.as_str().unwrap().to_owned()).filter(|argument| !argument.starts_with("--admin"));
-    let quick = ["--admin=127.0.0.1:0", "--reread=1", "--speedup=20"];
+    let quick = ["--admin=127.0.0.1:0", "--sweep=1", "--speedup=20"];
     // Refused Events are told to those who want to know everything.
-    let ours = ["--log=info,sgwarden=debug".to_owned(), format!("--kubeconfig={kubeconfig}")];
+    // A pod is told its namespace by the kubelet.
+    let namespace = deployment["metadata"]["namespace"].as_str().unwrap();
+    let ours =
+        ["--log=info,sgwarden=debug".to_owned(), format!("--kubeconfig={kubeconfig}"), format!("--lease-namespace={namespace}")];
     given.chain(quick.map(str::to_owned)).chain(ours).collect()
 }
 
@@ -152,8 +155,16 @@ async fn the_rights_in_deploy_are_enough_to_say_what_is_wrong_with_the_crd() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let environment = [("AWS_REGION", "eu-west-1")];
     let line = refused(&arguments, &environment).await;
-    assert_eq!(line, "the CRD securitygroups.sgwarden.dev is not installed: kubectl apply --server-side -f crds/");
+    assert_eq!(
+        line,
+        "the CRDs awsaccounts.sgwarden.dev, cidrsets.sgwarden.dev and securitygroups.sgwarden.dev are not installed: kubectl apply --server-side -f crds/"
+    );
 
+    for (file, crd) in crds::render() {
+        if !file.starts_with("securitygroups.") {
+            plane.kubectl(&["apply", "--server-side", "-f", "-"], &crd).await.succeeded();
+        }
+    }
     let (_, crd) = crds::render().into_iter().find(|(file, _)| file.starts_with("securitygroups.")).unwrap();
     plane.kubectl(&["apply", "--server-side", "-f", "-"], &crd.replace("name: v1alpha1", "name: v1alpha0")).await.succeeded();
     let line = refused(&arguments, &environment).await;

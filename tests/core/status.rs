@@ -14,8 +14,8 @@ use sgwarden::core::desired::{Declaration, Desired, Policy, Toleration};
 use sgwarden::core::model::{AccountId, Direction, Region, VpcId};
 use sgwarden::core::plan::OverQuota;
 use sgwarden::core::status::{
-    Enforcement, Expiring, Facts, HeldUp, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build,
-    is_open, keep_failure, track,
+    Enforcement, Expiring, Facts, HeldUp, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build, is_open,
+    keep_failure, track,
 };
 
 use crate::history::{Pass, World};

@@ -203,7 +203,10 @@ async fn in_a_war_restores_are_made_less_and_less_often_and_additions_are_taken_
 async fn in_a_war_over_the_office_the_revert_of_a_wider_rule_brings_the_office_back_with_it() {
     let mut rig = Rig::idle().await;
     rig.store.apply_account(&account("sweepInterval: 10s"));
-    rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8"), &tcp("dns", 53, "10.0.0.0/8"), &tcp("ntp", 123, "10.0.0.0/8")]));
+    rig.store.apply(&manifest(
+        "web",
+        &[&tcp("https", 443, "10.0.0.0/8"), &tcp("dns", 53, "10.0.0.0/8"), &tcp("ntp", 123, "10.0.0.0/8")],
+    ));
     rig.start_engine();
     rig.settled("web").await;
     let group = rig.group("web");
@@ -220,7 +223,8 @@ async fn in_a_war_over_the_office_the_revert_of_a_wider_rule_brings_the_office_b
     assert!(rig.says("web", "Synced", "False").is_some());
     // The office gets in by the world's rule. To take that away must not cut it.
     rig.intrude(&group, &[WORLD]).await;
-    let (open, cut) = (rig.watch_open("web", WORLD), rig.watch("web", |rules| !rules.iter().any(|rule| rule == OFFICE || rule == WORLD)));
+    let (open, cut) =
+        (rig.watch_open("web", WORLD), rig.watch("web", |rules| !rules.iter().any(|rule| rule == OFFICE || rule == WORLD)));
     rig.until("the world is out", |rig| !in_force(&rig.sim, rig.group("web").as_str()).iter().any(|rule| rule == WORLD)).await;
     rig.pass(Duration::from_secs(20)).await;
     assert!(back(&rig) && cut.count() == 0, "cut {} times", cut.count());

@@ -7,6 +7,7 @@
 mod attack;
 mod basics;
 mod calls;
+mod crash;
 mod faults;
 mod invent;
 mod limits;
@@ -15,5 +16,6 @@ mod people;
 mod policy;
 mod references;
 mod rig;
+mod silence;
 mod store;
 mod worlds;

@@ -412,7 +412,10 @@ async fn a_status_from_a_backup_invents_no_drift_and_cuts_nothing() {
         assert_eq!(rig.told("web", "Reclaimed").len(), 1);
         // And once it knows the group again, drift is drift.
         rig.intrude(&group, &[SSH]).await;
-        rig.until("ssh is closed", |rig| rig.writes.count() > 0 && !crate::people::in_force(&rig.sim, group.as_str()).iter().any(|rule| rule == SSH)).await;
+        rig.until("ssh is closed", |rig| {
+            rig.writes.count() > 0 && !crate::people::in_force(&rig.sim, group.as_str()).iter().any(|rule| rule == SSH)
+        })
+        .await;
         rig.until("its record is there", |rig| rig.drift("web").iter().any(|record| record.starts_with("Reverted 1 Added"))).await;
     }
 }

@@ -44,7 +44,11 @@ enum By {
 fn suspend(rig: &Rig, by: By, until: Timestamp, rules: &[&str]) {
     match by {
         By::Spec => {
-            rig.store.apply(&with("web", &[&format!("enforcement: {{suspend: {{until: \"{until}\", reason: incident 4711}}}}")], rules));
+            rig.store.apply(&with(
+                "web",
+                &[&format!("enforcement: {{suspend: {{until: \"{until}\", reason: incident 4711}}}}")],
+                rules,
+            ));
         }
         By::Annotation => {
             rig.store.apply(&manifest("web", rules));
@@ -164,10 +168,9 @@ async fn what_expired_stays_closed_when_the_clock_is_set_back() {
         let mut rig = Rig::start().await;
         let end = in_minutes(&rig, 30);
         let rules = match by {
-            "rule" => [
-                https(),
-                format!("{{name: dns, protocol: tcp, ports: [53], from: [{{cidr: 10.0.0.0/8}}], expiresAt: \"{end}\"}}"),
-            ],
+            "rule" => {
+                [https(), format!("{{name: dns, protocol: tcp, ports: [53], from: [{{cidr: 10.0.0.0/8}}], expiresAt: \"{end}\"}}")]
+            }
             _ => [https(), "{name: dns, protocol: tcp, ports: [53], from: [{cidrSet: {name: guests}}]}".to_owned()],
         };
         rig.store.apply_set(&format!(
@@ -288,7 +291,10 @@ async fn observe_writes_nothing_and_says_what_it_would_do() {
         rig.cut(&group, OFFICE).await;
         rig.untag(&group, &["sgwarden.dev/owner"]).await;
         rig.store.apply(&observing.replace("10.0.0.0/8", "192.0.2.0/24"));
-        rig.until("the drift is reported", |rig| rig.says("web", "Drifted", "True").is_some_and(|text| text.starts_with("DriftReported"))).await;
+        rig.until("the drift is reported", |rig| {
+            rig.says("web", "Drifted", "True").is_some_and(|text| text.starts_with("DriftReported"))
+        })
+        .await;
         minutes(&rig, 30).await;
         assert_eq!(rig.writes.count(), writes, "account {account_wide}");
         assert!(rig.has("web", &[SSH]));

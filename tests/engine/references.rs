@@ -157,7 +157,8 @@ async fn an_edit_of_a_set_that_three_hundred_groups_use_waits_for_a_person_where
     let (rig, users) = crowd("").await;
     rig.store.apply_set(&set("office", &["2001:db8::/32"]));
     rig.pass(Duration::from_secs(1200)).await;
-    let waiting = users.iter().filter(|user| rig.says(user, "Ready", "False").is_some_and(|text| text.starts_with("MassChange"))).count();
+    let waiting =
+        users.iter().filter(|user| rig.says(user, "Ready", "False").is_some_and(|text| text.starts_with("MassChange"))).count();
     let changed = users.iter().filter(|user| rig.has(user, &["ingress tcp 443 from 2001:db8::/32"])).count();
     assert_eq!(waiting + changed, 300);
     // What is under way at the same time is counted when it is done.
@@ -188,7 +189,8 @@ async fn a_prefix_list_that_took_anothers_name_is_not_followed() {
     rig.settled("api").await;
     assert!(lets_in(&rig, "api", &second));
     // Whoever writes the id means it.
-    rig.store.apply(&manifest("web", &[&format!("{{name: https, protocol: tcp, ports: [443], from: [{{prefixListId: {second}}}]}}")]));
+    rig.store
+        .apply(&manifest("web", &[&format!("{{name: https, protocol: tcp, ports: [443], from: [{{prefixListId: {second}}}]}}")]));
     rig.settled("web").await;
     assert!(lets_in(&rig, "web", &second) && !lets_in(&rig, "web", &first));
     assert_eq!(rig.says("web", "ReferencesResolved", "True").unwrap(), "Succeeded: every reference is known");

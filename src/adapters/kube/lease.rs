@@ -279,8 +279,7 @@ mod tests {
         ] {
             for creates in [true, false] {
                 let (lease, asked) = lease(Some((code, body.clone()))).await;
-                let answer =
-                    if creates { lease.create(&record()).await } else { lease.replace(&read(), &record()).await };
+                let answer = if creates { lease.create(&record()).await } else { lease.replace(&read(), &record()).await };
                 let found = match answer.unwrap_err() {
                     LeaseError::Conflict => "Conflict".to_owned(),
                     LeaseError::Refused(why) => format!("Refused: {why}"),

@@ -77,7 +77,8 @@ fn what_a_manifest_that_took_a_group_over_leaves_out_is_as_the_group_has_it() {
         ..Default::default()
     };
     let with = |written: &str, status: &crate::api::SecurityGroupStatus| {
-        let mut object = object(&format!("  vpc: {{id: vpc-0a1b2c3d}}\n  egressPolicy: AllowAll\n  adopt: {{groupId: sg-0a1b2c3d}}{written}"));
+        let mut object =
+            object(&format!("  vpc: {{id: vpc-0a1b2c3d}}\n  egressPolicy: AllowAll\n  adopt: {{groupId: sg-0a1b2c3d}}{written}"));
         object.status = Some(status.clone());
         parse(&object)
     };
