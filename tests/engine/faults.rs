@@ -35,14 +35,21 @@ impl Life {
         self.calls.iter().filter(|call| Self::is_write(call) && call.applied).count()
     }
 
-    /// Calls that EC2 did not answer well: each may be made again once.
+    /// Calls that EC2 did not answer well.
     fn failed(&self) -> usize {
         self.calls.iter().filter(|call| call.error.is_some()).count()
     }
 
+    /// Retries: a read that fails is made again, up to three times in all; a write that fails ends the pass, and the next one
+    /// looks by two calls before it writes.
+    fn retries(&self) -> usize {
+        let failed = self.calls.iter().filter(|call| call.error.is_some());
+        failed.map(|call| if Self::is_write(call) { 3 } else { 1 }).sum()
+    }
+
     /// Calls made for the sake of groups; a sweep is made for the sake of the clock.
     fn for_groups(&self) -> usize {
-        self.calls.iter().filter(|call| !(call.action == "DescribeSecurityGroups" && !filters(call))).count()
+        self.calls.iter().filter(|call| !is_sweep(call)).count()
     }
 
     fn summary(&self) -> String {
@@ -54,9 +61,15 @@ impl Life {
     }
 }
 
-/// Whether a call asks for some groups and not for all.
-fn filters(call: &CallRecord) -> bool {
-    call.params.keys().any(|key| key.starts_with("Filter") || key.starts_with("GroupId"))
+/// Whether a call lists all groups with our tag.
+fn is_sweep(call: &CallRecord) -> bool {
+    let filters: Vec<&str> = call
+        .params
+        .iter()
+        .filter(|(key, _)| key.starts_with("Filter.") && key.ends_with(".Name"))
+        .map(|(_, name)| name.as_str())
+        .collect();
+    call.action == "DescribeSecurityGroups" && filters == ["tag:sgwarden.dev/cluster"]
 }
 
 /// Ten groups are created, edited in their manifests, and edited behind our back, while something goes wrong all the time.
@@ -78,6 +91,9 @@ async fn life(wrong: impl Fn(&Rig)) -> Life {
     nothing_told(&rig);
     rig.pass(Duration::from_secs(400)).await;
     nothing_told(&rig);
+    // Whoever edits by hand has no patience for slow answers.
+    let slow = std::mem::take(&mut rig.sim.faults().latency);
+    rig.sim.set_latency(Vec::new());
     for n in 0..GROUPS {
         let group = rig.group(&name(n));
         if n % 2 == 0 {
@@ -87,6 +103,7 @@ async fn life(wrong: impl Fn(&Rig)) -> Life {
             rig.intruder.write.revoke(&group, sgwarden::core::model::Direction::Ingress, &[ssh]).await.unwrap();
         }
     }
+    rig.sim.set_latency(slow);
     // Long enough for reads of the past to show it, and for a sweep to see it.
     rig.pass(Duration::from_secs(100)).await;
     converged(&rig, 8443).await;
@@ -154,19 +171,20 @@ async fn bounded(what: &str, wrong: impl Fn(&Rig)) {
     let calm = life(|_| ()).await;
     assert_eq!(calm.failed(), 0, "{}", calm.summary());
     let troubled = life(wrong).await;
-    let failed = troubled.failed();
-    let most = |count: usize| (count * 6).div_ceil(5) + failed;
+    let most = |count: usize| (count * 6).div_ceil(5);
     assert!(
-        troubled.applied() <= (calm.applied() * 6).div_ceil(5),
+        troubled.applied() <= most(calm.applied()),
         "{what}: {} writes reached EC2, {} without trouble\n{}",
         troubled.applied(),
         calm.applied(),
         troubled.summary()
     );
     assert!(
-        troubled.for_groups() <= most(calm.for_groups()),
-        "{what}: {} calls, {failed} of them failed, {} without trouble\n{}\n{}",
+        troubled.for_groups() <= most(calm.for_groups()) + troubled.retries(),
+        "{what}: {} calls, {} of them failed, {} retries, {} without trouble\n{}\n{}",
         troubled.for_groups(),
+        troubled.failed(),
+        troubled.retries(),
         calm.for_groups(),
         troubled.summary(),
         calm.summary()
@@ -329,7 +347,7 @@ async fn writes_that_are_not_permitted_are_said_and_nothing_else_is_held_up() {
     rig.settled("web-1").await;
     rig.sim.clear_calls();
     rig.pass(Duration::from_secs(600)).await;
-    assert!(rig.sim.count("ModifySecurityGroupRules") <= 8, "{:?}", rig.calls());
+    assert!(rig.sim.count("ModifySecurityGroupRules") <= 10, "{:?}", rig.calls());
     rig.sim.clear_faults();
     rig.settled("web-0").await;
     assert_eq!(ports(&rig, &denied), [8443]);

@@ -118,10 +118,13 @@ impl Pass<'_> {
         desired: &Desired,
         report: &Report,
     ) -> Option<String> {
+        // What an earlier pass began was decided on then, as was that the egress EC2 gives a new group goes.
+        let vouched = self.baseline();
         let changes: Vec<&Difference> = report
             .differences
             .iter()
             .filter(|difference| difference.cause.is_change() || difference.cause == Cause::Unclassified)
+            .filter(|difference| !is_begun(vouched.as_ref(), difference))
             .collect();
         let removals = changes.iter().filter(|difference| removes(difference)).count();
         if restraint.adopting && removals > 0 {
@@ -172,6 +175,18 @@ impl Pass<'_> {
 /// A figure of a spec as a count.
 fn size(figure: u32) -> usize {
     usize::try_from(figure).unwrap_or(usize::MAX)
+}
+
+/// Whether an earlier pass wrote down that it would do this, and did not get to its end.
+fn is_begun(vouched: Option<&Vouched>, difference: &Difference) -> bool {
+    let atom = match &difference.what {
+        What::Missing { atom, declared: _, last_id: _ } | What::Moved { live: _, atom, declared: _ } => atom,
+        What::Extra { live, rule: _, was: _ } => &live.atom,
+        What::GroupMissing { recorded: _ }
+        | What::Description { live: _, declared: _ }
+        | What::Tag { key: _, live: _, declared: _, ownership: _ } => return false,
+    };
+    vouched.and_then(|vouched| vouched.get(atom)).is_some_and(|known| known.id.is_none())
 }
 
 /// Whether a difference takes a live rule away.
