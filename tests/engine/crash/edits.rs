@@ -227,7 +227,9 @@ struct ApprovalRequired;
 impl ApprovalRequired {
     fn spec(rules: &[String]) -> String {
         let mut spec = "  egressPolicy: DenyAll\n  enforcement: {approval: Required}\n  ingress:\n".to_owned();
-        rules.iter().for_each(|rule| writeln!(spec, "  - {rule}").unwrap());
+        for rule in rules {
+            writeln!(spec, "  - {rule}").unwrap();
+        }
         object("web", &spec)
     }
 
@@ -245,7 +247,7 @@ impl ApprovalRequired {
 impl Scenario for ApprovalRequired {
     async fn before(&self, rig: &mut Rig) {
         rig.store.apply(&Self::spec(&[tcp("web", 80, "0.0.0.0/0"), tcp("app", 8080, "10.0.0.0/8")]));
-        rig.until("the group is created", |rig| Self::approve(rig)).await;
+        rig.until("the group is created", Self::approve).await;
         rig.settled("web").await;
     }
 

@@ -168,7 +168,9 @@ impl Watch {
         let now = spaces(seen.ids.iter().map(in_force));
         let (mut next, broken) = compare(&seen.in_force, &now, &seen.desired(), "in force");
         // What is in force for a moment longer than it is written goes by itself; who took it away is judged by the writes.
-        next.iter_mut().for_each(|(key, space)| *space = space.intersect(&seen.written[key]));
+        for (key, space) in &mut next {
+            *space = space.intersect(&seen.written[key]);
+        }
         seen.in_force = next;
         seen.broken.extend(broken);
     }
