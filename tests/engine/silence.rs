@@ -114,7 +114,11 @@ async fn what_opens_is_taken_back_and_what_closes_waits_for_its_record() {
 
 /// How many writes the creation of the group took.
 fn calls_before(rig: &Rig) -> usize {
-    rig.audit.all().iter().filter(|record| record.phase == Phase::Intent && record.items.iter().all(|item| item.cause != "Drift")).count()
+    rig.audit
+        .all()
+        .iter()
+        .filter(|record| record.phase == Phase::Intent && record.items.iter().all(|item| item.cause != "Drift"))
+        .count()
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +145,8 @@ async fn a_deletion_waits_for_ec2_and_leaves_nothing() {
     rig.gone("web").await;
     assert_eq!(ours(&rig).await, Vec::<String>::new());
     // The group was deleted once, by a call that has its record.
-    let deleted = rig.audit.all().into_iter().filter(|record| record.operation == "DeleteSecurityGroup" && record.outcome.is_some());
+    let deleted =
+        rig.audit.all().into_iter().filter(|record| record.operation == "DeleteSecurityGroup" && record.outcome.is_some());
     assert_eq!(deleted.count(), 1);
 }
 

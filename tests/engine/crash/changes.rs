@@ -66,7 +66,9 @@ struct CreateTwo;
 #[async_trait]
 impl Scenario for CreateTwo {
     async fn act(&self, rig: &Rig, _: usize) -> bool {
-        let from = |name: &str| format!("{{name: from-{name}, protocol: tcp, ports: [8080], from: [{{securityGroup: {{name: {name}}}}}]}}");
+        let from = |name: &str| {
+            format!("{{name: from-{name}, protocol: tcp, ports: [8080], from: [{{securityGroup: {{name: {name}}}}}]}}")
+        };
         rig.store.apply(&manifest("web", &[&from("db"), &tcp("https", 443, "0.0.0.0/0")]));
         rig.store.apply(&manifest("db", &[&from("web")]));
         true

@@ -166,7 +166,11 @@ impl Watch {
             (name.clone(), rules)
         };
         let now = spaces(seen.ids.iter().map(in_force));
-        let (next, broken) = compare(&seen.in_force, &now, &seen.desired(), "in force");
+        let (mut next, broken) = compare(&seen.in_force, &now, &seen.desired(), "in force");
+        // What is in force for a moment longer than it is written goes by itself; who took it away is judged by the writes.
+        for (key, space) in &mut next {
+            *space = space.intersect(&seen.written[key]);
+        }
         seen.in_force = next;
         seen.broken.extend(broken);
     }
@@ -244,7 +248,8 @@ impl Foreign {
             pairs.iter().map(|(key, value)| (format!("sgwarden.dev/{key}"), (*value).to_owned())).collect()
         };
         let web = marks("c2", "shop/web");
-        let all: [(&str, Tags); 3] = [("bystander", Tags::new()), ("c2.shop.web", web), ("shop.former", marks("c1", "shop/former"))];
+        let all: [(&str, Tags); 3] =
+            [("bystander", Tags::new()), ("c2.shop.web", web), ("shop.former", marks("c1", "shop/former"))];
         let mut ids = Vec::new();
         for (name, tags) in all {
             let id = group(rig, name, tags, &["ingress tcp 22 from 0.0.0.0/0", "ingress udp 53 from 10.9.0.0/16"]).await;
