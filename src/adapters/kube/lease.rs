@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{Api, PostParams};
 use kube::Client;
+use kube::api::{Api, PostParams};
 use uuid::Uuid;
 
 use super::{FIELD_MANAGER, words};
@@ -279,8 +279,7 @@ mod tests {
         ] {
             for creates in [true, false] {
                 let (lease, asked) = lease(Some((code, body.clone()))).await;
-                let answer =
-                    if creates { lease.create(&record()).await } else { lease.replace(&read(), &record()).await };
+                let answer = if creates { lease.create(&record()).await } else { lease.replace(&read(), &record()).await };
                 let found = match answer.unwrap_err() {
                     LeaseError::Conflict => "Conflict".to_owned(),
                     LeaseError::Refused(why) => format!("Refused: {why}"),
