@@ -275,7 +275,7 @@ mod tests {
         for factor in [1, 2, 4, 5, 20, 1_000, u32::MAX] {
             let Timings { lease, lease_renew_deadline, lease_retry, fence_margin, takeover_wait, .. } =
                 Timings::default().divided_by(factor);
-            let writing = lease - fence_margin;
+            let writing = lease.saturating_sub(fence_margin);
             assert!(lease >= Duration::from_secs(1), "{factor}: a Lease says how long it holds in whole seconds");
             assert!(lease_retry * 3 < writing, "{factor}: renewals that miss two of three keep the fence open");
             assert!(writing <= lease_renew_deadline, "{factor}: nothing is written that long after the last renewal anyway");

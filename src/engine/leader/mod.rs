@@ -172,18 +172,14 @@ async fn run(
     token: &CancellationToken,
     work: &mut (impl FnMut(CancellationToken) -> BoxFuture<'static, ()> + Send),
 ) -> Option<JoinHandle<()>> {
-    let (LeaderParts { clock, timings, fence, .. }, done) = (parts, async || {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = token.cancelled() => {}
-        }
-    });
     // The fence waits as well; but work that begins with refusals would only report them.
-    let wait = term.taken.map_or(Duration::ZERO, |taken| timings.takeover_wait.saturating_sub(fence.steady().since(taken)));
+    let wait = parts.timings.takeover_wait;
+    let wait = term.taken.map_or(Duration::ZERO, |taken| wait.saturating_sub(parts.fence.steady().since(taken)));
     tokio::select! {
         biased;
-        () = done() => return None,
-        () = clock.sleep(wait) => {}
+        () = stop.cancelled() => return None,
+        () = token.cancelled() => return None,
+        () = parts.clock.sleep(wait) => {}
     }
     // A task of its own: a panic stays in it, and renewing never waits for what the work is busy with.
     let mut task = tokio::spawn(work(token.clone()));
@@ -192,10 +188,10 @@ async fn run(
             told_end(ended);
             return None;
         }
-        () = done() => {}
+        () = stop.cancelled() => token.cancel(),
+        () = token.cancelled() => {}
     }
-    token.cancel();
-    match tokio::time::timeout(timings.wind_down, &mut task).await {
+    match tokio::time::timeout(parts.timings.wind_down, &mut task).await {
         Ok(ended) => {
             told_end(ended);
             None

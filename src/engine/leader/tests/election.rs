@@ -1,16 +1,16 @@
 //! Elections one by one: who leads when, and how long nobody does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::FutureExt;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::world::{Pace, World};
 use super::{Apiserver, Line, Replica, Trip, anchored, secs, until};
 use crate::engine::leader::elector::Elector;
-use crate::engine::leader::{Fence, LeaderParts, NotLeader, lead};
+use crate::engine::leader::{Fence, LeaderParts, NotLeader};
 use crate::ports::clock::Timings;
 use crate::ports::metrics::LeaderMetrics;
 
@@ -48,12 +48,12 @@ impl Scene {
     }
 
     /// The last moment at which somebody began to write.
-    fn last_of(&self, name: &str) -> Duration {
+    fn last_of(&self, name: &str) -> Instant {
         self.world.of(name).last().expect("it wrote").got.unwrap()
     }
 
     /// The first moment at which somebody wrote, sooner or later.
-    async fn first_of(&self, name: &str) -> Duration {
+    async fn first_of(&self, name: &str) -> Instant {
         until(|| !self.world.of(name).is_empty()).await;
         self.world.of(name)[0].got.unwrap()
     }
@@ -79,7 +79,7 @@ async fn the_first_replica_makes_the_lease_and_leads_at_once() {
 async fn a_leader_that_is_healthy_leads_for_hours() {
     let scene = Scene::new();
     let (one, two) = (scene.leader("one").await, scene.standby("two").await);
-    tokio::time::sleep(secs(3 * 3_600)).await;
+    tokio::time::sleep(secs(2 * 3_600)).await;
     assert!(one.writes() && !two.writes());
     assert_eq!(one.begun.load(Ordering::Relaxed), 1);
     assert_eq!(scene.apiserver.holders.lock().unwrap().len(), 1);
@@ -104,19 +104,14 @@ async fn a_rolling_update_has_one_writer_at_a_time_and_hardly_a_pause() {
     let mut old = scene.leader("zero").await;
     for name in ["one", "two", "three"] {
         let new = scene.standby(name).await;
-        let last = scene.world.now();
+        let last = Instant::now();
         old.shut_down().await;
         until(|| new.writes()).await;
-        assert!(scene.world.now() - last < RETRY + secs(1), "{name}");
+        assert!(Instant::now() - last < RETRY + secs(1), "{name}");
         old = new;
     }
     let calls = scene.world.calls();
-    let ended = calls.iter().scan(Duration::ZERO, |ended, call| {
-        let after = call.begun >= *ended;
-        *ended = (*ended).max(call.ended.unwrap_or(Duration::MAX));
-        Some(after)
-    });
-    assert!(ended.into_iter().all(|after| after), "{calls:?}");
+    assert!(calls.iter().zip(&calls[1..]).all(|(call, next)| call.ended.is_some_and(|ended| ended <= next.begun)), "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,10 +119,10 @@ async fn after_a_crash_the_lease_runs_out_and_then_the_next_waits_eight_seconds(
     let scene = Scene::new();
     let (one, two) = (scene.leader("one").await, scene.standby("two").await);
     one.switch.stop();
-    let crashed = scene.world.now();
+    let crashed = Instant::now();
     until(|| scene.apiserver.holder().as_deref() == Some("two")).await;
     until(|| two.says_it_leads()).await;
-    let taken = scene.world.now();
+    let taken = Instant::now();
     assert!(taken - crashed > secs(17) && taken - crashed < secs(20) + RETRY * 2, "{:?}", taken - crashed);
     assert_eq!(two.fence.check(), Err(NotLeader::TakingOver));
     assert_eq!(two.begun.load(Ordering::Relaxed), 0, "the work is not begun with refusals");
@@ -143,7 +138,7 @@ async fn a_leader_stopped_past_its_lease_sends_at_most_the_call_past_its_fence_w
     scene.world.set_pace(Pace { preparing: Duration::ZERO, sending: secs(1), answering: secs(1) });
     until(|| scene.world.calls().last().is_some_and(|call| call.got.is_none())).await;
     one.switch.stop();
-    let stopped = scene.world.now();
+    let stopped = Instant::now();
     tokio::time::sleep(secs(120)).await;
     assert!(two.writes());
     one.switch.go_on();
@@ -160,7 +155,7 @@ async fn a_machine_that_slept_past_its_lease_writes_nothing_when_it_wakes() {
     let (one, two) = (scene.leader("one").await, scene.standby("two").await);
     until(|| scene.world.of("one").last().is_some_and(|call| call.ended.is_some())).await;
     one.switch.stop();
-    let asleep = scene.world.now();
+    let asleep = Instant::now();
     tokio::time::sleep(secs(120)).await;
     one.fence.steady().slept_for(secs(120));
     one.switch.go_on();
@@ -187,16 +182,16 @@ async fn cut_off_a_leader_stops_writing_before_anybody_else_may_begin() {
     let scene = Scene::new();
     let (one, two) = (scene.leader("one").await, scene.standby("two").await);
     one.line.cut(true);
-    let cut = scene.world.now();
+    let cut = Instant::now();
     until(|| !one.writes()).await;
     // 11 s after the last renewal, which was up to 2.4 s before the cut.
     let wrote = scene.last_of("one") - cut;
     assert!(wrote > secs(8) && wrote < secs(12), "{wrote:?}");
     assert!(one.says_it_leads(), "leadership is lost only at the deadline");
     until(|| !one.says_it_leads()).await;
-    assert!(scene.world.now() - cut <= secs(12));
+    assert!(Instant::now() - cut <= secs(12));
     until(|| one.ended.load(Ordering::Relaxed) == 1).await;
-    assert!(scene.first_of("two").await - cut > secs(20) + secs(8) - RETRY);
+    assert!(scene.first_of("two").await - cut > secs(25));
     one.line.cut(false);
     tokio::time::sleep(secs(60)).await;
     assert!(two.writes() && !one.writes());
@@ -224,7 +219,7 @@ async fn our_own_time_counts_from_before_the_request_and_not_from_its_answer() {
     let before = scene.apiserver.stored();
     one.line.next([Trip::slow(Duration::from_millis(1), secs(5))]);
     until(|| scene.apiserver.stored() != before).await;
-    let renewed = scene.world.now();
+    let renewed = Instant::now();
     tokio::time::sleep(secs(1)).await;
     one.line.cut(true);
     until(|| !one.writes()).await;
@@ -250,12 +245,12 @@ async fn a_takeover_whose_answer_is_lost_is_still_a_takeover() {
         let scene = Scene::new();
         let (one, two) = (scene.leader("one").await, scene.standby("two").await);
         one.switch.stop();
-        let crashed = scene.world.now();
+        let crashed = Instant::now();
         // Every other call is a look.
         tokio::time::sleep(secs(10)).await;
         two.line.next(std::iter::repeat_n(Trip::SMOOTH, 20));
         until(|| two.line.trips.lock().unwrap().len() < 20).await;
-        until(|| scene.world.now() - crashed > secs(16)).await;
+        until(|| Instant::now() - crashed > secs(16)).await;
         let mut looks = 0;
         while scene.apiserver.holder().as_deref() == Some("one") {
             // The next look is smooth, and what comes after it, if the Lease is free, is the write.
@@ -266,9 +261,9 @@ async fn a_takeover_whose_answer_is_lost_is_still_a_takeover() {
             looks += 1;
             assert!(looks < 20);
         }
-        let taken = scene.world.now();
+        let taken = Instant::now();
         until(|| two.writes()).await;
-        assert!(scene.world.now() - taken >= secs(8), "{trip:?}: {:?}", scene.world.now() - taken);
+        assert!(Instant::now() - taken >= secs(8), "{trip:?}: {:?}", Instant::now() - taken);
     }
 }
 
@@ -322,13 +317,13 @@ async fn labels_on_the_lease_are_no_attack_and_no_sign_of_life() {
     assert!(one.writes());
     assert_eq!(one.begun.load(Ordering::Relaxed), 1);
     one.switch.stop();
-    let stopped = scene.world.now();
+    let stopped = Instant::now();
     let mut turn = 100;
     while !two.writes() {
         label(turn);
         turn += 1;
         tokio::time::sleep(secs(1)).await;
-        assert!(scene.world.now() - stopped < secs(40), "somebody else's labels keep a dead leader alive");
+        assert!(Instant::now() - stopped < secs(40), "somebody else's labels keep a dead leader alive");
     }
     assert!(scene.apiserver.stored().unwrap().meta.labels.is_some(), "labels are kept");
 }
@@ -383,12 +378,12 @@ async fn who_has_seen_a_holder_waits_for_it_though_the_lease_is_deleted_or_clear
         let scene = Scene::new();
         let (one, two) = (scene.leader("one").await, scene.standby("two").await);
         one.switch.stop();
-        let stopped = scene.world.now();
+        let stopped = Instant::now();
         tokio::time::sleep(secs(5)).await;
         act(&scene.apiserver);
-        let acted = scene.world.now();
+        let acted = Instant::now();
         until(|| two.writes()).await;
-        assert!(acted - stopped == secs(5) && scene.world.now() - acted >= secs(28), "{:?}", scene.world.now() - acted);
+        assert!(acted - stopped == secs(5) && Instant::now() - acted >= secs(28), "{:?}", Instant::now() - acted);
     }
 }
 
@@ -419,175 +414,12 @@ async fn the_lease_is_kept_until_the_last_write_returned_and_released_right_afte
     until(|| scene.world.calls().last().is_some_and(|call| call.ended.is_none())).await;
     tokio::time::sleep(secs(2)).await;
     let begun = scene.world.calls().len();
-    let stopping = scene.world.now();
+    let stopping = Instant::now();
     one.shut_down().await;
     let ended = scene.world.calls()[begun - 1].ended.unwrap();
     assert!(ended - stopping > secs(4), "the write was waited for");
-    assert!(scene.world.now() - ended < secs(1), "and nothing else");
+    assert!(Instant::now() - ended < secs(1), "and nothing else");
     assert!(scene.first_of("two").await > ended);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_write_that_outlives_the_work_is_waited_for_too() {
-    let apiserver = Apiserver::default();
-    let custom = Custom::start(&apiserver, |_, fence, token| {
-        async move {
-            token.cancelled().await;
-            let permit = fence.permit().unwrap();
-            tokio::spawn(async move {
-                tokio::time::sleep(secs(7)).await;
-                permit.ended();
-            });
-        }
-        .boxed()
-    });
-    until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
-    custom.stop.cancel();
-    let waited = until(|| apiserver.holder().is_none()).await;
-    assert!(waited >= secs(7) && waited < secs(8), "{waited:?}");
-    custom.task.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_write_that_never_ends_keeps_the_lease_from_being_released_but_not_the_process_from_ending() {
-    let apiserver = Apiserver::default();
-    let custom = Custom::start(&apiserver, |_, fence, token| {
-        async move {
-            token.cancelled().await;
-            let permit = fence.permit().unwrap();
-            tokio::spawn(async move {
-                std::future::pending::<()>().await;
-                permit.ended();
-            });
-        }
-        .boxed()
-    });
-    until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
-    custom.stop.cancel();
-    custom.task.await.unwrap();
-    assert_eq!(apiserver.holder().as_deref(), Some("custom"), "it runs out by itself");
-}
-
-/// `lead` with work of one's own.
-struct Custom {
-    fence: Fence,
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
-    begun: Arc<AtomicU32>,
-}
-
-impl Custom {
-    fn start(apiserver: &Apiserver, work: impl Fn(u32, Fence, CancellationToken) -> super::Work + Send + 'static) -> Self {
-        let (clock, timings) = (anchored(), Timings::default());
-        let (fence, stop, begun) = (Fence::closed(&clock, &timings), CancellationToken::new(), Arc::<AtomicU32>::default());
-        let parts = LeaderParts {
-            leases: Arc::new(Line::to(apiserver)),
-            identity: "custom".to_owned(),
-            clock,
-            timings,
-            metrics: LeaderMetrics::default(),
-            fence: fence.clone(),
-        };
-        let (gate, turns) = (fence.clone(), begun.clone());
-        let task =
-            tokio::spawn(lead(parts, stop.clone(), move |token| work(turns.fetch_add(1, Ordering::Relaxed), gate.clone(), token)));
-        Self { fence, stop, task, begun }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_that_does_not_end_is_fenced_off_after_a_minute_and_the_lease_released() {
-    let apiserver = Apiserver::default();
-    let release = Arc::new(tokio::sync::Notify::new());
-    let (held, let_go) = (release.clone(), release);
-    let custom = Custom::start(&apiserver, move |_, _, _| {
-        let held = held.clone();
-        async move { held.notified().await }.boxed()
-    });
-    until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
-    custom.stop.cancel();
-    let kept = until(|| custom.fence.check().is_err()).await;
-    assert!(kept > secs(59) && kept < secs(61), "{kept:?}");
-    until(|| apiserver.holder().is_none()).await;
-    tokio::time::sleep(secs(600)).await;
-    assert!(!custom.task.is_finished(), "its work goes on");
-    let_go.notify_one();
-    custom.task.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_is_never_run_twice_at_a_time_however_long_it_takes_to_end() {
-    let apiserver = Apiserver::default();
-    let running = Arc::new(AtomicU32::new(0));
-    let count = running.clone();
-    let custom = Custom::start(&apiserver, move |_, _, token| {
-        let running = count.clone();
-        async move {
-            assert_eq!(running.fetch_add(1, Ordering::Relaxed), 0, "twice at a time");
-            token.cancelled().await;
-            tokio::time::sleep(secs(300)).await;
-            running.fetch_sub(1, Ordering::Relaxed);
-        }
-        .boxed()
-    });
-    until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
-    // Another takes it, by force, and is gone again.
-    apiserver.edit(|lease| lease.record.holder = Some("other".to_owned()));
-    let closed = until(|| custom.fence.check().is_err()).await;
-    assert!(closed < RETRY, "{closed:?}");
-    assert_eq!(running.load(Ordering::Relaxed), 1, "the fence closes before the work has ended");
-    let waited = until(|| custom.begun.load(Ordering::Relaxed) == 2).await;
-    assert!(waited >= secs(300), "{waited:?}");
-    assert_eq!(running.load(Ordering::Relaxed), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_panic_in_the_work_gives_leadership_up_but_not_the_candidacy() {
-    let apiserver = Apiserver::default();
-    let custom = Custom::start(&apiserver, |turn, _, token| {
-        async move {
-            assert!(turn > 0, "the first turn ends in a panic");
-            token.cancelled().await;
-        }
-        .boxed()
-    });
-    until(|| apiserver.holder().is_none() && apiserver.stored().is_some()).await;
-    assert_eq!(custom.fence.check(), Err(NotLeader::Standby));
-    let waited = until(|| custom.begun.load(Ordering::Relaxed) == 2).await;
-    assert!(waited >= secs(1), "others come first: {waited:?}");
-    custom.stop.cancel();
-    custom.task.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_that_ends_by_itself_gives_others_their_turn() {
-    let apiserver = Apiserver::default();
-    let custom = Custom::start(&apiserver, |_, _, _| async {}.boxed());
-    let world = World::new();
-    until(|| custom.begun.load(Ordering::Relaxed) > 0).await;
-    let other = Replica::start("other", Line::to(&apiserver), &world);
-    until(|| other.writes()).await;
-    assert_eq!(apiserver.holder().as_deref(), Some("other"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn dropped_in_office_it_leaves_the_fence_closed_and_tells_the_work() {
-    let apiserver = Apiserver::default();
-    let told = Arc::new(AtomicU32::new(0));
-    let tell = told.clone();
-    let custom = Custom::start(&apiserver, move |_, _, token| {
-        let told = tell.clone();
-        async move {
-            token.cancelled().await;
-            told.fetch_add(1, Ordering::Relaxed);
-        }
-        .boxed()
-    });
-    until(|| custom.begun.load(Ordering::Relaxed) == 1).await;
-    assert_eq!(custom.fence.check(), Ok(()));
-    custom.task.abort();
-    until(|| told.load(Ordering::Relaxed) == 1).await;
-    assert_eq!(custom.fence.check(), Err(NotLeader::Standby));
 }
 
 #[tokio::test(start_paused = true)]
@@ -596,9 +428,9 @@ async fn stopped_while_it_stands_by_it_ends_at_once_and_leaves_the_lease_alone()
     let (one, two) = (scene.leader("one").await, scene.standby("two").await);
     two.line.next([Trip::LOST]);
     tokio::time::sleep(secs(3)).await;
-    let stopping = scene.world.now();
+    let stopping = Instant::now();
     two.shut_down().await;
-    assert!(scene.world.now() - stopping < Duration::from_millis(100));
+    assert!(Instant::now() - stopping < Duration::from_millis(100));
     assert!(one.writes());
 }
 
@@ -618,9 +450,9 @@ async fn a_shutdown_ends_though_the_apiserver_is_silent() {
     let scene = Scene::new();
     let one = scene.leader("one").await;
     one.line.cut(true);
-    let stopping = scene.world.now();
+    let stopping = Instant::now();
     one.shut_down().await;
-    assert!(scene.world.now() - stopping < secs(15), "{:?}", scene.world.now() - stopping);
+    assert!(Instant::now() - stopping < secs(15), "{:?}", Instant::now() - stopping);
     assert_eq!(scene.apiserver.holder().as_deref(), Some("one"), "it runs out by itself");
 }
 

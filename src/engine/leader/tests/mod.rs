@@ -1,6 +1,7 @@
 //! Leadership on tokio's paused time, against an apiserver in memory with every fault a network has.
 //!
-//! Rooms: `fence` (permits), `election` (scenarios with their times), `schedules` (random schedules, and who writes when).
+//! Rooms: `fence` (permits), `election` (scenarios with their times), `work` (what it may do to its leader), `schedules` (random
+//! schedules, and who writes when).
 //!
 //! A replica is [`Replica::start`]: `lead` with work that writes one call after the other through a [`FencedWrite`]. It can be
 //! stopped as by `SIGSTOP` ([`Switch`]): nothing of it is polled, while the apiserver, EC2 and the others go on.
@@ -8,6 +9,7 @@
 mod election;
 mod fence;
 mod schedules;
+mod work;
 mod world;
 
 use std::collections::VecDeque;
@@ -31,9 +33,6 @@ use crate::ports::cloud::Ec2Write;
 use crate::ports::lease::{LeaseError, LeaseRecord, Leases, StoredLease};
 use crate::ports::metrics::LeaderMetrics;
 use world::World;
-
-/// What a replica does while it leads.
-type Work = futures::future::BoxFuture<'static, ()>;
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -110,7 +109,7 @@ impl Apiserver {
 enum Call {
     Get,
     Create(LeaseRecord),
-    Replace(StoredLease, LeaseRecord),
+    Replace(Box<StoredLease>, LeaseRecord),
 }
 
 /// What becomes of one call on its way.
@@ -188,7 +187,7 @@ impl Leases for Line {
     }
 
     async fn replace(&self, lease: &StoredLease, record: &LeaseRecord) -> Result<StoredLease, LeaseError> {
-        Ok(self.send(Call::Replace(lease.clone(), record.clone())).await?.expect("a write answers with what it wrote"))
+        Ok(self.send(Call::Replace(Box::new(lease.clone()), record.clone())).await?.expect("a write answers with what it wrote"))
     }
 }
 
@@ -269,16 +268,16 @@ impl Replica {
         };
         let (begun, ended) = (Arc::<AtomicU32>::default(), Arc::<AtomicU32>::default());
         let write: Arc<dyn Ec2Write> = Arc::new(FencedWrite::new(Arc::new(world.writer(name, &switch)), fence.clone()));
-        let (process, begin, end) = (switch.clone(), begun.clone(), ended.clone());
+        let (process, turns, turned) = (switch.clone(), begun.clone(), ended.clone());
         let work = move |token: CancellationToken| {
-            let (write, process, begin, end) = (write.clone(), process.clone(), begin.clone(), end.clone());
+            let (write, process, turns, turned) = (write.clone(), process.clone(), turns.clone(), turned.clone());
             let writes = async move {
-                begin.fetch_add(1, Ordering::Relaxed);
+                turns.fetch_add(1, Ordering::Relaxed);
                 while !token.is_cancelled() {
                     let _ = write.delete_group(&"sg-0123456789abcdef0".parse().unwrap()).await;
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
-                end.fetch_add(1, Ordering::Relaxed);
+                turned.fetch_add(1, Ordering::Relaxed);
             };
             process.part(writes).boxed()
         };

@@ -10,16 +10,16 @@ use super::Switch;
 use crate::core::model::{Direction, NewRule, RuleId, SecurityGroupId, Tags};
 use crate::ports::cloud::{CloudError, Ec2Write, ErrorClass, NewGroup, Receipt};
 
-/// One call, in time since the world began.
+/// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub(super) by: String,
     /// When the permit was given.
-    pub(super) begun: Duration,
+    pub(super) begun: Instant,
     /// When EC2 got it.
-    pub(super) got: Option<Duration>,
+    pub(super) got: Option<Instant>,
     /// When the caller was done with it: it has an answer, or has given up.
-    pub(super) ended: Option<Duration>,
+    pub(super) ended: Option<Instant>,
 }
 
 /// How long parts of a call take.
@@ -35,7 +35,6 @@ pub(super) struct Pace {
 
 #[derive(Clone)]
 pub(super) struct World {
-    since: Instant,
     calls: Arc<Mutex<Vec<Written>>>,
     pace: Arc<Mutex<Box<dyn FnMut() -> Pace + Send>>>,
 }
@@ -47,7 +46,7 @@ impl World {
     }
 
     pub(super) fn paced(pace: impl FnMut() -> Pace + Send + 'static) -> Self {
-        Self { since: Instant::now(), calls: Arc::default(), pace: Arc::new(Mutex::new(Box::new(pace))) }
+        Self { calls: Arc::default(), pace: Arc::new(Mutex::new(Box::new(pace))) }
     }
 
     pub(super) fn set_pace(&self, pace: Pace) {
@@ -56,10 +55,6 @@ impl World {
 
     pub(super) fn writer(&self, by: &str, switch: &Switch) -> Writer {
         Writer { world: self.clone(), by: by.to_owned(), switch: switch.clone() }
-    }
-
-    pub(super) fn now(&self) -> Duration {
-        self.since.elapsed()
     }
 
     pub(super) fn calls(&self) -> Vec<Written> {
@@ -87,8 +82,7 @@ struct Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        let now = self.world.now();
-        self.world.calls.lock().unwrap()[self.index].ended = Some(now);
+        self.world.calls.lock().unwrap()[self.index].ended = Some(Instant::now());
     }
 }
 
@@ -98,7 +92,7 @@ impl Writer {
         let pace = (world.pace.lock().unwrap())();
         let index = {
             let mut calls = world.calls.lock().unwrap();
-            calls.push(Written { by: self.by.clone(), begun: world.now(), got: None, ended: None });
+            calls.push(Written { by: self.by.clone(), begun: Instant::now(), got: None, ended: None });
             calls.len() - 1
         };
         let _ending = Ending { world: world.clone(), index };
@@ -107,8 +101,7 @@ impl Writer {
         let (handed, wire) = (world.clone(), self.switch.clone());
         let sent = tokio::spawn(wire.part(async move {
             tokio::time::sleep(pace.sending).await;
-            let now = handed.now();
-            handed.calls.lock().unwrap()[index].got = Some(now);
+            handed.calls.lock().unwrap()[index].got = Some(Instant::now());
         }));
         sent.await.unwrap();
         if pace.answering > Duration::from_secs(8) {
