@@ -345,6 +345,11 @@ fn what_waits_for_approval_says_how_much_and_how_to_approve() {
     stands(&watched, ["False/MassChange", "False/MassChange", "*", "True/MassChange", "absent", "absent"]);
     assert!(watched.message(READY).contains("(it changes 300 of the account's 1000 rules)"), "{}", watched.message(READY));
 
+    watched.look_with(progressing(), More { blind: true, ..More::default() });
+    assert_eq!(watched.status.mode.as_deref(), Some("AwaitingApproval"), "an edit is reverted meanwhile");
+    let approved = Approved { hash: Some(HASH.to_owned()), by: Some("ada".to_owned()), generation: None };
+    watched.look_with(progressing(), More { blind: true, approved: Some(approved), ..More::default() });
+    assert_eq!(watched.status.mode.as_deref(), Some("Enforce"));
     watched.repair();
     watched.look(Standing::Done);
     assert_eq!((watched.status.plan.as_ref(), watched.status.mode.as_deref()), (None, Some("Enforce")));

@@ -184,6 +184,24 @@ fn tags_that_mark_the_group_as_ours_are_put_right_not_declared() {
 }
 
 #[test]
+fn a_group_that_was_deleted_is_there_again_when_its_rules_are() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.world.cloud.group = None;
+    watched.world.cloud.rules.clear();
+    watched.look(progressing());
+    assert_eq!(watched.resolutions(), [("Pending", true)]);
+    assert_eq!(watched.status.drift[0].atoms[0].kind, "GroupDeleted");
+    // Created, and no rule is in it yet.
+    let desired = watched.desired.clone();
+    watched.world.crash(&desired, 1);
+    watched.look(progressing());
+    assert_eq!(watched.resolutions(), [("Pending", true)]);
+    watched.repair();
+    watched.look(Standing::Done);
+    assert_eq!(watched.resolutions(), [("Reverted", false)]);
+}
+
+#[test]
 fn what_became_of_a_drift_whose_baseline_is_lost_nobody_can_tell() {
     let mut watched = Watched::new(Mode::Enforce);
     watched.intrude(SSH);

@@ -204,11 +204,17 @@ pub fn build(mut facts: Facts<'_>) -> SecurityGroupStatus {
 }
 
 fn effective_mode(enforcement: &Enforcement<'_>, facts: &Facts<'_>) -> EffectiveMode {
+    // A pass that did not get to its end does not know whether changes still wait.
+    let waited = facts.previous.mode.as_deref() == Some(EffectiveMode::AwaitingApproval.as_str());
+    let waits = match facts.remaining {
+        Some(_) => facts.pending.is_some_and(|pending| pending.wait.is_some()),
+        None => waited && facts.approved.is_none(),
+    };
     if enforcement.policy.mode == Mode::Observe {
         EffectiveMode::Observe
     } else if enforcement.suspended.is_some_and(|suspended| suspended.in_effect(facts.now)) {
         EffectiveMode::Suspended
-    } else if facts.pending.is_some_and(|pending| pending.wait.is_some()) {
+    } else if waits {
         EffectiveMode::AwaitingApproval
     } else {
         EffectiveMode::Enforce
