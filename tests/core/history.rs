@@ -113,10 +113,7 @@ impl World {
         if pass.plan.is_empty() {
             return pass;
         }
-        if pass.report.baseline_lost {
-            self.vouched = None;
-        }
-        self.status_is_ours = true;
+        self.forget(&pass.report);
         if self.cloud.group.is_none() {
             // What the controller writes down before it creates a group.
             self.vouched = Some(vouched_at_birth(&pass.plan));
@@ -131,14 +128,22 @@ impl World {
         pass
     }
 
+    /// What another object left behind is not carried on.
+    fn forget(&mut self, report: &Report) {
+        if report.baseline_lost {
+            self.vouched = None;
+        }
+        if !self.status_is_ours {
+            self.applied = None;
+        }
+        self.status_is_ours = true;
+    }
+
     /// A whole pass, to the status at its end.
     pub(crate) fn pass(&mut self, desired: &Desired) -> Pass {
         let pass = self.crash(desired, usize::MAX);
         let report = self.plan(desired).report;
-        if report.baseline_lost {
-            self.vouched = None;
-        }
-        self.status_is_ours = true;
+        self.forget(&report);
         self.look(desired, report.is_settled() && desired.held.is_empty());
         pass
     }

@@ -4,6 +4,7 @@
 //! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
 //!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;
 //! - `quota`: the same in a group that is full;
+//! - `restraints`: what policy, approval and limits hold back;
 //! - `lives`: whole lives of a group, with crashes and intruders;
 //! - `drift`: who did it, by a table of our own;
 //! - `canonical`: text forms and EC2's fields read back;
@@ -26,6 +27,7 @@ mod lives;
 mod oracle;
 mod properties;
 mod quota;
+mod restraints;
 mod scenario;
 mod status;
 mod status_bounds;

@@ -72,8 +72,10 @@ struct Limits {
     /// Whether the plan of the first pass is approved.
     approved: bool,
     wait: Option<String>,
-    /// The most rules of each direction and family.
+    /// The most rules of each direction and family, as far as is known.
     rules: Option<u32>,
+    /// The most EC2 takes, where that is something else.
+    takes: Option<u32>,
     /// Whether EC2 refused to authorize first.
     refused: bool,
     removals: Option<usize>,
@@ -112,6 +114,8 @@ enum Marks {
     Former,
     /// Ours under an id this cluster went by before.
     FormerCluster,
+    /// Ours, from when the cluster went by another id.
+    Renamed,
     /// None.
     Stripped,
     /// Of another cluster.
@@ -245,7 +249,7 @@ impl Scenario {
         let born: &[&str] =
             if self.ipv6 { &["egress all to 0.0.0.0/0", "egress all to ::/0"] } else { &["egress all to 0.0.0.0/0"] };
         let mut cloud = Cloud::empty(born);
-        cloud.limit = self.restraint.rules;
+        cloud.limit = self.restraint.takes.or(self.restraint.rules);
         cloud.weights = self.weights();
         let adopted = self.status.adopted || self.restraint.adopting;
         let origin = if adopted { "Adopted" } else { "Created" };
@@ -259,6 +263,7 @@ impl Scenario {
                 Marks::Ours => tags.extend(marks("c1", "u1")),
                 Marks::Former => tags.extend(marks("c1", "u0")),
                 Marks::FormerCluster => tags.extend(marks("c0", "u0")),
+                Marks::Renamed => tags.extend(marks("c0", "u1")),
                 Marks::Foreign => tags.extend(marks("c2", "u7")),
                 Marks::Stripped => {}
             }

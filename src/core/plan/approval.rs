@@ -8,7 +8,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::core::desired::Approval;
-use crate::core::model::{DescriptionHash, SecurityGroupId, Vouched};
+use crate::core::model::{DescriptionHash, Vouched};
 
 use super::PlanInput;
 use super::report::{Difference, What};
@@ -54,16 +54,16 @@ fn also_changed(vouched: Option<&Vouched>, difference: &Difference) -> bool {
 
 /// 32 hex digits of SHA-256 over the group and what the changes among `differences` come to: rules that come, that go and
 /// that are described anew, and tags, in canonical order. Whether a rule is changed in place or replaced does not matter, nor
-/// do ids of rules, times, or what else somebody did to the group: so an approval outlives drift. `None`: there is nothing to
-/// approve.
-pub fn approval_hash<'a>(group: Option<&SecurityGroupId>, differences: impl IntoIterator<Item = &'a Difference>) -> Option<String> {
+/// do ids of rules, times, or what else somebody did to the group: so an approval outlives drift. `group` is its id, or says
+/// which one is to be created. `None`: there is nothing to approve.
+pub fn approval_hash<'a>(group: &str, differences: impl IntoIterator<Item = &'a Difference>) -> Option<String> {
     let mut lines: Vec<String> = differences.into_iter().flat_map(|difference| lines(&difference.what)).collect();
     if lines.is_empty() {
         return None;
     }
     lines.sort();
     let mut digest = Sha256::new();
-    digest.update(group.map_or("a new group", SecurityGroupId::as_str));
+    digest.update(group);
     for line in lines {
         digest.update("\n");
         digest.update(line);

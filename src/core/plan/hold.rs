@@ -157,7 +157,9 @@ fn may_revert(input: PlanInput<'_>, difference: &Difference) -> bool {
 fn await_approval(input: PlanInput<'_>, report: &mut Report) {
     let concerned = |difference: &Difference| approval::concerns(input, difference);
     let asked = report.differences.iter().filter(|difference| difference.held.is_none() && concerned(difference));
-    report.approval = approval::approval_hash(input.observed.map(|observed| &observed.group.id), asked);
+    let new = || format!("a new group {:?} in {}", input.desired.group_name, input.desired.vpc);
+    let group = input.observed.map_or_else(new, |observed| observed.group.id.to_string());
+    report.approval = approval::approval_hash(&group, asked);
     let approved = report.approval.is_some() && report.approval == input.restraint.approved;
     if approval::is_asked(input) && !approved {
         hold_where(report, &Held::Approval, concerned);
@@ -189,15 +191,24 @@ pub(super) fn brought(difference: &Difference) -> Option<&Atom> {
     }
 }
 
-/// Only so many removals at a time: first what was to end, then in canonical order.
+/// Only so many removals at a time: first what was to end, then in canonical order. What comes is not held up by it, or rows
+/// that are to become each other's successors would wait for one another for ever.
 fn limit_rate(input: PlanInput<'_>, report: &mut Report) {
     let Some(left) = input.restraint.removals_left else { return };
     let mut removals: Vec<&mut Difference> =
         report.differences.iter_mut().filter(|difference| difference.held.is_none() && removed(difference).is_some()).collect();
     removals.sort_by_cached_key(|difference| (!difference.cause.closes(), removed(difference).map(|live| live.atom.clone())));
+    let mut coming = Vec::new();
     for difference in removals.into_iter().skip(left) {
         difference.held = Some(Held::Rate);
+        let cause = difference.cause;
+        if let What::Moved { live, atom, declared } = &difference.what {
+            let what = What::Missing { atom: atom.clone(), declared: declared.clone(), last_id: None };
+            coming.push(Difference { what, cause, held: None });
+            difference.what = What::Extra { live: live.clone(), rule: Some(declared.rule.clone()), was: None };
+        }
     }
+    report.differences.append(&mut coming);
 }
 
 /// A group that is not created gets no rules either.

@@ -39,7 +39,7 @@ fn notes(text: &mut String, input: PlanInput<'_>, plan: &Plan, report: &Report) 
     if let Some(over) = report.over_quota {
         let _ = writeln!(text, "  quota      {over}: changes wait, drift is reverted");
     } else if let Some(over) = over_by_estimate(report) {
-        let _ = writeln!(text, "  quota      {over}, as far as groups and prefix lists can be counted: EC2 decides");
+        let _ = writeln!(text, "  estimate   {over}; EC2 decides, as it counts groups and prefix lists");
     }
     let early: usize = plan.steps.iter().filter_map(early).sum();
     if early > 0 || !plan.cuts.is_empty() {
@@ -159,6 +159,7 @@ fn line(difference: &Difference) -> (String, String, String) {
             let why = match (live, declared) {
                 (None, Some(value)) => format!("→ \"{value}\""),
                 (Some(old), Some(value)) => format!("\"{old}\" → \"{value}\""),
+                (Some(_), None) if difference.cause == Cause::PolicyChange => "no longer set by the account".to_owned(),
                 (Some(_), None) => "removed from the manifest".to_owned(),
                 (None, None) => String::new(),
             };
@@ -167,7 +168,7 @@ fn line(difference: &Difference) -> (String, String, String) {
         }
     };
     if let Some(held) = &difference.held {
-        why = format!("{why}; {}", why_held(held));
+        why = format!("{why}; {}", why_held(held, difference));
     }
     (what, rule, why)
 }
@@ -187,9 +188,10 @@ fn why_extra(difference: &Difference, was: Option<&Atom>) -> String {
 }
 
 /// Why nothing is done now, in words.
-fn why_held(held: &Held) -> String {
+fn why_held(held: &Held, difference: &Difference) -> String {
     match held {
         Held::Reference(rule) => return format!("waits: a reference of rule {rule} is not known"),
+        Held::Suspended if difference.cause.is_change() => "waits: what suspended reverts would bring back rests on it",
         Held::Tolerated => "stays: the manifest tolerates it",
         Held::Reported => "stays: undeclared rules are only reported",
         Held::Kept => "stays: undeclared rules are kept",

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::model::{Atom, LiveRule, RuleId, Space};
+use crate::core::model::{Atom, LiveRule, PeerKind, RuleId, Space};
 
 use super::quota::{Budget, Usage};
 use super::step::{Authorization, Modification, Revocation};
@@ -170,13 +170,14 @@ impl<'a> Squeeze<'a> {
         let mut free: Vec<&Authorization> = self.pending.iter().filter(|item| !item.cause.is_drift()).collect();
         let mut rows: Vec<(usize, &Revocation)> = Vec::new();
         let wanted = self.wanted();
-        for row in self.rows.iter().filter(|row| self.ours.contains(&row.live.id) && !row.cause.closes()) {
+        for row in self.rows.iter().filter(|row| self.may_become_another(row)) {
             let resting = self.rests.get(&row.live.id).map_or(0, |rests| rests.intersection(&wanted).count());
-            let order = match (self.meant.get(&row.live.id), resting) {
-                (Some(_), _) => 0,
-                (None, 1) => 1,
-                (None, 0) => 2,
-                (None, _) => 3,
+            let meant = self.meant.get(&row.live.id).is_some_and(|meant| wanted.contains(meant));
+            let order = match (meant, resting) {
+                (true, _) => 0,
+                (false, 1) => 1,
+                (false, 0) => 2,
+                (false, _) => 3,
             };
             rows.push((order, row));
         }
@@ -254,8 +255,8 @@ impl<'a> Squeeze<'a> {
         chosen
     }
 
-    /// Atoms that fit now and let most rows go after them; what somebody removed comes along first. Empty: nothing that fits
-    /// lets anything go.
+    /// Atoms that fit now: those that let most rows go after them, and what somebody removed. Where no row goes after what fits,
+    /// as many as fit, first those that no row can be changed into: once few enough are left, one call changes all rows.
     fn batch(&self) -> BTreeSet<Atom> {
         let wanted = self.wanted();
         let mut batch: BTreeSet<Atom> = BTreeSet::new();
@@ -263,28 +264,41 @@ impl<'a> Squeeze<'a> {
             self.rows.iter().chain(&self.resting).filter_map(|row| self.unlocks(row, &wanted)).collect();
         sets.sort_by_key(BTreeSet::len);
         for set in sets {
-            let next: BTreeSet<Atom> = batch.union(&set).cloned().collect();
-            if self.fits(self.pending.iter().filter(|item| next.contains(&item.new.atom))) {
-                batch = next;
-            }
+            self.extend(&mut batch, set);
         }
-        if batch.is_empty() {
-            return batch;
-        }
-        for item in self.pending.iter().filter(|item| item.cause.is_drift()) {
-            let mut next = batch.clone();
-            next.insert(item.new.atom.clone());
-            if self.fits(self.pending.iter().filter(|item| next.contains(&item.new.atom))) {
-                batch = next;
-            }
+        let unlocks = !batch.is_empty();
+        let mut rest: Vec<&Authorization> = self.pending.iter().filter(|item| item.cause.is_drift() || !unlocks).collect();
+        rest.sort_by_key(|item| (!item.cause.is_drift(), self.surplus(item.new.atom.peer.kind()) <= 0));
+        for item in rest {
+            self.extend(&mut batch, BTreeSet::from([item.new.atom.clone()]));
         }
         batch
+    }
+
+    /// Adds atoms to a batch if all of it still fits.
+    fn extend(&self, batch: &mut BTreeSet<Atom>, atoms: BTreeSet<Atom>) {
+        let next: BTreeSet<Atom> = batch.union(&atoms).cloned().collect();
+        if self.fits(self.pending.iter().filter(|item| next.contains(&item.new.atom))) {
+            *batch = next;
+        }
+    }
+
+    /// How many more atoms of a kind come than there are rows to be changed into them.
+    fn surplus(&self, kind: PeerKind) -> i64 {
+        let coming = self.pending.iter().filter(|item| item.new.atom.peer.kind() == kind && !item.cause.is_drift()).count();
+        let rows = self.rows.iter().filter(|row| row.live.atom.peer.kind() == kind && self.may_become_another(row)).count();
+        i64::try_from(coming).unwrap_or(i64::MAX) - i64::try_from(rows).unwrap_or(i64::MAX)
+    }
+
+    /// Whether a row is as we vouch for it, and goes because the manifest changed.
+    fn may_become_another(&self, row: &Revocation) -> bool {
+        self.ours.contains(&row.live.id) && !row.cause.is_drift() && !row.cause.closes()
     }
 
     /// What has to come before a row can go, or be changed into the last of it. Empty sets help nobody.
     fn unlocks(&self, row: &Revocation, wanted: &BTreeSet<Atom>) -> Option<BTreeSet<Atom>> {
         let mut set: BTreeSet<Atom> = self.rests.get(&row.live.id)?.intersection(wanted).cloned().collect();
-        if self.ours.contains(&row.live.id) && !row.cause.is_drift() && !row.cause.closes() {
+        if self.may_become_another(row) {
             let kind = row.live.atom.peer.kind();
             let changes =
                 |item: &&Authorization| !item.cause.is_drift() && item.new.atom.peer.kind() == kind && set.contains(&item.new.atom);

@@ -3,7 +3,9 @@
 //! Invariant: an atom leaves only when it is neither desired nor live.
 
 use crate::core::desired::{Desired, egress_policy_rule};
-use crate::core::model::{Atom, DescriptionHash, Direction, LiveRule, Observed, Peer, RuleName, Traffic, Vouched, VouchedRule};
+use crate::core::model::{
+    Atom, DescriptionHash, Direction, LiveRule, Observed, Peer, RuleId, RuleName, Traffic, Vouched, VouchedRule,
+};
 
 use super::report::What;
 use super::step::{Plan, Purpose, Step};
@@ -135,10 +137,13 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
     };
     let live = observed.by_atom();
     let mut after = Vouched::default();
+    // Somebody made another rule of a row of ours, and nobody vouches for that one: the row's own line is what tells.
+    let lives_on = |atom: &Atom, id: &RuleId| {
+        let row = observed.rules.get(id).filter(|row| row.atom != *atom);
+        row.is_some_and(|row| !desired.rules.contains(&row.atom) && before.get(&row.atom).is_none())
+    };
     for (atom, known) in before.iter() {
-        // Somebody made another rule of our row, and nobody vouches for that one: the row's own line is what tells.
-        let row = known.id.as_ref().and_then(|id| observed.rules.get(id));
-        let row_lives_on = row.is_some_and(|row| !desired.rules.contains(&row.atom) && before.get(&row.atom).is_none());
+        let row_lives_on = known.id.as_ref().is_some_and(|id| lives_on(atom, id));
         // What a rule that waits for a reference declares is not known in full: its lines stay until it is.
         let waits = desired.holds(atom.direction, &known.rule).is_some();
         if desired.rules.contains(atom) || live.contains_key(atom) || row_lives_on || waits {
@@ -147,16 +152,19 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
     }
     for (atom, rule) in live {
         let seen = DescriptionHash::of(rule.description.as_deref());
-        let entry = match (desired.rules.get(atom), before.get(atom)) {
+        let known = before.get(atom);
+        let known_id = known.and_then(|known| known.id.clone());
+        let id = known_id.filter(|id| lives_on(atom, id)).or_else(|| Some(rule.id.clone()));
+        let entry = match (desired.rules.get(atom), known) {
             (Some(declared), known) => {
                 // A description that differs stays known as we left it, or its drift would be forgotten.
                 let as_declared = rule.description == declared.description;
                 let description = known.filter(|_| !as_declared).map_or(seen, |known| known.description);
-                VouchedRule { id: Some(rule.id.clone()), rule: declared.rule.clone(), description }
+                VouchedRule { id, rule: declared.rule.clone(), description }
             }
             // A removal that was begun stays so, or what was approved would have to be approved again.
             (None, Some(known)) if known.id.is_none() => known.clone(),
-            (None, Some(known)) => VouchedRule { id: Some(rule.id.clone()), ..known.clone() },
+            (None, Some(known)) => VouchedRule { id, ..known.clone() },
             (None, None) => continue,
         };
         after.insert(atom.clone(), entry);
