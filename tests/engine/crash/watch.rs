@@ -187,9 +187,10 @@ impl Watch {
         let seen = self.0.lock().unwrap();
         assert!(seen.broken.is_empty(), "{:#?}\n{context}", seen.broken);
         // Otherwise nothing was looked at.
-        let anything = seen.written.values().any(|space| !space.is_empty());
         let wanted = seen.wanted.values().any(|rules| !rules.is_empty());
-        assert_eq!(anything, wanted, "{context}");
+        for seen in [&seen.written, &seen.in_force] {
+            assert_eq!(seen.values().any(|space| !space.is_empty()), wanted, "{context}");
+        }
     }
 }
 
