@@ -57,7 +57,7 @@ impl Scenario for Adopt {
         }
         let legacy = groups(&rig.sim).remove(&Self::legacy(rig)).unwrap();
         for text in ["ingress tcp 3306 from 10.0.0.0/8", "ingress tcp 22 from 0.0.0.0/0"] {
-            assert!(legacy.rules.iter().any(|rule| rule.to_string() == text), "revoked before anybody approved");
+            assert!(legacy.rules.values().any(|rule| rule.to_string() == text), "revoked before anybody approved");
         }
         Self::approve(rig)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
@@ -152,6 +153,88 @@ impl Scenario for SeveralAtOnce {
 #[tokio::test(start_paused = true)]
 async fn an_edit_of_ports_texts_and_tags_is_made_whatever_write_is_the_last() {
     at_every_write(&SeveralAtOnce).await;
+}
+
+/// An edit that somebody takes back while no process is there: what was done of it is taken back too, and nobody is blamed.
+#[derive(Default)]
+struct ChangesItsMind {
+    taken_back: AtomicBool,
+}
+
+impl ChangesItsMind {
+    fn first() -> String {
+        let spec = "  tags: {team: shop, old: yes}
+  ingress:
+  - {name: web, description: The site, protocol: tcp, ports: [443], from: [{cidr: 0.0.0.0/0}]}
+  - {name: app, protocol: tcp, ports: [8080], from: [{cidr: 10.0.0.0/8}]}
+  - {name: ssh, protocol: tcp, ports: [22], from: [{cidr: 10.4.0.0/16}]}
+  egress:
+  - {name: dns, protocol: udp, ports: [53], to: [{cidr: 10.0.0.2/32}]}
+";
+        object("web", spec)
+    }
+
+    fn second() -> String {
+        let spec = "  tags: {team: store, new: yes}
+  egressPolicy: DenyAll
+  ingress:
+  - {name: web, description: The shop, protocol: tcp, ports: [443], from: [{cidr: 0.0.0.0/0}]}
+  - {name: app, protocol: tcp, ports: [8081], from: [{cidr: 10.0.0.0/8}]}
+  - {name: db, protocol: tcp, ports: [5432], from: [{cidr: 10.5.0.0/16}]}
+";
+        object("web", spec)
+    }
+}
+
+#[async_trait]
+impl Scenario for ChangesItsMind {
+    async fn before(&self, rig: &mut Rig) {
+        self.taken_back.store(false, Ordering::Relaxed);
+        rig.store.apply(&Self::first());
+        rig.settled("web").await;
+    }
+
+    async fn act(&self, rig: &Rig, _: usize) -> bool {
+        rig.store.apply(&Self::second());
+        true
+    }
+
+    fn meanwhile(&self, rig: &Rig) {
+        let back = !self.taken_back.fetch_not(Ordering::Relaxed);
+        rig.store.apply(&if back { Self::first() } else { Self::second() });
+    }
+
+    fn kept(&self) -> BTreeMap<&'static str, Vec<String>> {
+        only("web", &["ingress tcp 443 from 0.0.0.0/0"])
+    }
+
+    fn rules(&self) -> BTreeMap<&'static str, Vec<String>> {
+        let first = [
+            "ingress tcp 443 from 0.0.0.0/0",
+            "ingress tcp 8080 from 10.0.0.0/8",
+            "ingress tcp 22 from 10.4.0.0/16",
+            "egress udp 53 to 10.0.0.2/32",
+        ];
+        let second = ["ingress tcp 443 from 0.0.0.0/0", "ingress tcp 8081 from 10.0.0.0/8", "ingress tcp 5432 from 10.5.0.0/16"];
+        if self.taken_back.load(Ordering::Relaxed) { only("web", &first) } else { only("web", &second) }
+    }
+
+    fn check(&self, rig: &Rig) {
+        let group = &super::groups(&rig.sim)[rig.group("web").as_str()];
+        let tag = |key: &str| group.tags.get(key).map(String::as_str);
+        let text = group.described()["ingress tcp 443 from 0.0.0.0/0"].clone();
+        let found = ([tag("team"), tag("new"), tag("old")], text.as_deref());
+        if self.taken_back.load(Ordering::Relaxed) {
+            assert_eq!(found, ([Some("shop"), None, Some("yes")], Some("The site")));
+        } else {
+            assert_eq!(found, ([Some("store"), Some("yes"), None], Some("The shop")));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_is_taken_back_after_any_write_is_nobodys_drift() {
+    at_every_write(&ChangesItsMind::default()).await;
 }
 
 struct DriftOfEveryKind;

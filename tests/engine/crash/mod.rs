@@ -52,6 +52,14 @@ pub(crate) trait Scenario: Sync {
     /// group of the object `name`.
     fn rules(&self) -> BTreeMap<&'static str, Vec<String>>;
 
+    /// The rules that are desired all the time.
+    fn kept(&self) -> BTreeMap<&'static str, Vec<String>> {
+        self.rules()
+    }
+
+    /// What people do after the process ended and before another begins.
+    fn meanwhile(&self, _rig: &Rig) {}
+
     /// The drift that is told in the end, by object: kind, what was before and what was found.
     fn drift(&self) -> BTreeMap<&'static str, Vec<String>> {
         BTreeMap::new()
@@ -143,7 +151,7 @@ async fn run(scenario: &dyn Scenario, end: End) -> usize {
     // Until the past that is shown as in force is the present.
     rig.pass(Duration::from_millis(LAG_MS)).await;
     rig.sim.clear_calls();
-    let watch = Watch::begin(&rig, scenario.rules());
+    let watch = Watch::begin(&rig, scenario.kept());
     let mut lives: Vec<Range<usize>> = Vec::new();
     let (mut step, first) = (0, rig.audit.all().len());
     let mut began = first;
@@ -162,6 +170,8 @@ async fn run(scenario: &dyn Scenario, end: End) -> usize {
         rig.kill_engine().await;
         began = rig.audit.all().len();
         assert_eq!(began, records, "nothing goes on after the end of the process");
+        scenario.meanwhile(&rig);
+        watch.people_acted(&rig.sim);
         rig.start_engine();
     }
     let context = format!("{end:?}\n{}", rig.describe());

@@ -18,7 +18,8 @@ const ACCOUNT: &str = "111122223333";
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) tags: BTreeMap<String, String>,
-    pub(super) rules: Vec<Atom>,
+    /// By their ids.
+    pub(super) rules: BTreeMap<String, Atom>,
     /// All of it.
     whole: Value,
 }
@@ -27,7 +28,7 @@ impl Group {
     /// Descriptions by rule.
     pub(super) fn described(&self) -> BTreeMap<String, Option<String>> {
         let rules = self.whole["rules"].as_array().into_iter().flatten();
-        rules.map(|rule| (atom(rule).to_string(), rule["description"].as_str().map(str::to_owned))).collect()
+        rules.map(|rule| (atom(rule).1.to_string(), rule["description"].as_str().map(str::to_owned))).collect()
     }
 }
 
@@ -47,13 +48,15 @@ pub(super) fn groups(sim: &Sim) -> BTreeMap<String, Group> {
     all
 }
 
-fn atom(rule: &Value) -> Atom {
+/// A rule with its id.
+fn atom(rule: &Value) -> (String, Atom) {
     let number = |key: &str| rule[key].as_i64().and_then(|number| i32::try_from(number).ok());
-    Atom {
+    let atom = Atom {
         direction: if rule["egress"] == true { Direction::Egress } else { Direction::Ingress },
         traffic: Traffic::from_ec2(rule["protocol"].as_str().unwrap(), number("from"), number("to")).unwrap(),
         peer: rule["peer"].as_str().unwrap().parse::<Peer>().unwrap(),
-    }
+    };
+    (rule["id"].as_str().unwrap().to_owned(), atom)
 }
 
 /// The ids of the groups that carry our tags, by the name of their object.
@@ -71,7 +74,7 @@ fn ours(all: &BTreeMap<String, Group>) -> BTreeMap<String, String> {
 pub(super) fn live(sim: &Sim) -> BTreeMap<String, Vec<String>> {
     let all = groups(sim);
     let sorted = |id: &String| {
-        let mut rules: Vec<String> = all[id].rules.iter().map(ToString::to_string).collect();
+        let mut rules: Vec<String> = all[id].rules.values().map(ToString::to_string).collect();
         rules.sort();
         rules
     };
@@ -121,19 +124,25 @@ pub(super) fn in_store(rig: &Rig) -> Vec<SecurityGroupStatus> {
 /// Traffic by the name of an object and direction.
 type Spaces = BTreeMap<(String, Direction), Space>;
 
-fn spaces(rules: impl Iterator<Item = (String, Vec<Atom>)>) -> Spaces {
+fn spaces<'a>(rules: impl IntoIterator<Item = (&'a String, Vec<&'a Atom>)>) -> Spaces {
     let mut spaces = Spaces::new();
     for (name, rules) in rules {
         for direction in Direction::BOTH {
-            let of = Space::of_all(rules.iter().filter(|atom| atom.direction == direction));
+            let of = Space::of_all(rules.iter().copied().filter(|atom| atom.direction == direction));
             spaces.insert((name.clone(), direction), of);
         }
     }
     spaces
 }
 
-/// Looks on as traffic is allowed and cut: what was allowed once, and is desired in the end, stays allowed. Told twice: of the
-/// rules as EC2 has them after every write of ours, and of those in force, which lag behind.
+/// What is surely in force, where new rules come into force late, and rules that go or are changed in place do so at once.
+fn surely_in_force(sim: &Sim, id: &str, now: &Group) -> Vec<Atom> {
+    let before: BTreeMap<String, Atom> = sim.effective_rules(ACCOUNT, REGION, id).iter().map(atom).collect();
+    now.rules.iter().filter(|(rule, _)| before.contains_key(*rule)).map(|(_, atom)| atom.clone()).collect()
+}
+
+/// Looks on as traffic is allowed and cut: what was allowed once, and is desired in the end, stays allowed. Asked twice: of the
+/// rules as EC2 has them after every write of ours, and of what is surely in force then.
 pub(super) struct Watch(Arc<Mutex<Seen>>);
 
 struct Seen {
@@ -153,32 +162,19 @@ impl Watch {
         let watch = Self(Arc::new(Mutex::new(seen)));
         watch.look(&rig.sim);
         let seen = watch.0.clone();
-        rig.writes.witness(Arc::new(move |sim: &Sim| seen.lock().unwrap().write(sim)));
+        rig.writes.witness(Arc::new(move |sim: &Sim| seen.lock().unwrap().look(sim)));
         watch
     }
 
-    /// Looks at what is in force now.
+    /// Looks at what is allowed now.
     pub(super) fn look(&self, sim: &Sim) {
-        let mut seen = self.0.lock().unwrap();
-        seen.write(sim);
-        let in_force = |(name, id): (&String, &String)| {
-            let rules = sim.effective_rules(ACCOUNT, REGION, id).iter().map(atom).collect();
-            (name.clone(), rules)
-        };
-        let now = spaces(seen.ids.iter().map(in_force));
-        let (mut next, broken) = compare(&seen.in_force, &now, &seen.desired(), "in force");
-        // What is in force for a moment longer than it is written goes by itself; who took it away is judged by the writes.
-        for (key, space) in &mut next {
-            *space = space.intersect(&seen.written[key]);
-        }
-        seen.in_force = next;
-        seen.broken.extend(broken);
+        self.0.lock().unwrap().look(sim);
     }
 
     /// What people cut themselves does not have to stay allowed.
     pub(super) fn people_acted(&self, sim: &Sim) {
         let mut seen = self.0.lock().unwrap();
-        let now = seen.now(sim);
+        let now = seen.now(sim).0;
         let both = |had: &Spaces| {
             let left = had.iter().filter_map(|(key, space)| Some((key.clone(), space.intersect(now.get(key)?))));
             left.collect::<Spaces>()
@@ -191,30 +187,40 @@ impl Watch {
         let seen = self.0.lock().unwrap();
         assert!(seen.broken.is_empty(), "{:#?}\n{context}", seen.broken);
         // Otherwise nothing was looked at.
-        let anything = seen.written.values().any(|space| !space.is_empty());
         let wanted = seen.wanted.values().any(|rules| !rules.is_empty());
-        assert_eq!(anything, wanted, "{context}");
+        for seen in [&seen.written, &seen.in_force] {
+            assert_eq!(seen.values().any(|space| !space.is_empty()), wanted, "{context}");
+        }
     }
 }
 
 impl Seen {
     fn desired(&self) -> Spaces {
+        let wanted = resolved(&self.ids, &self.wanted);
         // What refers to a group that is not there yet cannot be live either.
-        let parsed = |rules: Vec<String>| rules.iter().filter_map(|rule| rule.parse().ok()).collect();
-        spaces(resolved(&self.ids, &self.wanted).into_iter().map(|(name, rules)| (name, parsed(rules))))
+        let parsed = |rules: &Vec<String>| rules.iter().filter_map(|rule| rule.parse().ok()).collect::<Vec<Atom>>();
+        let wanted: BTreeMap<&String, Vec<Atom>> = wanted.iter().map(|(name, rules)| (name, parsed(rules))).collect();
+        spaces(wanted.iter().map(|(name, rules)| (*name, rules.iter().collect())))
     }
 
-    fn now(&mut self, sim: &Sim) -> Spaces {
+    /// What is written, and what is surely in force.
+    fn now(&mut self, sim: &Sim) -> (Spaces, Spaces) {
         let all = groups(sim);
         self.ids.retain(|_, id| all.contains_key(id));
         self.ids.extend(ours(&all));
-        spaces(self.ids.iter().map(|(name, id)| (name.clone(), all[id].rules.clone())))
+        let written = spaces(self.ids.iter().map(|(name, id)| (name, all[id].rules.values().collect())));
+        let in_force: BTreeMap<&String, Vec<Atom>> =
+            self.ids.iter().map(|(name, id)| (name, surely_in_force(sim, id, &all[id]))).collect();
+        (written, spaces(in_force.iter().map(|(name, rules)| (*name, rules.iter().collect()))))
     }
 
-    fn write(&mut self, sim: &Sim) {
-        let now = self.now(sim);
-        let (next, broken) = compare(&self.written, &now, &self.desired(), "written");
+    fn look(&mut self, sim: &Sim) {
+        let ((written, in_force), desired) = (self.now(sim), self.desired());
+        let (next, broken) = compare(&self.written, &written, &desired, "written");
         self.written = next;
+        self.broken.extend(broken);
+        let (next, broken) = compare(&self.in_force, &in_force, &desired, "in force");
+        self.in_force = next;
         self.broken.extend(broken);
     }
 }
