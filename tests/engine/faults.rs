@@ -44,12 +44,13 @@ impl Life {
     /// looks by two calls before it writes.
     fn retries(&self) -> usize {
         let failed = self.calls.iter().filter(|call| call.error.is_some());
-        failed.map(|call| if Self::is_write(call) { 3 } else { 1 }).sum()
+        failed.map(|call| if Self::is_write(call) { 3 } else { asked_for(call) }).sum()
     }
 
-    /// Calls made for the sake of groups; a sweep is made for the sake of the clock.
+    /// Calls made for the sake of groups, each as often as it has groups: how many share a call is up to chance. A sweep is made
+    /// for the sake of the clock.
     fn for_groups(&self) -> usize {
-        self.calls.iter().filter(|call| !is_sweep(call)).count()
+        self.calls.iter().filter(|call| !is_sweep(call)).map(asked_for).sum()
     }
 
     fn summary(&self) -> String {
@@ -70,6 +71,11 @@ fn is_sweep(call: &CallRecord) -> bool {
         .map(|(_, name)| name.as_str())
         .collect();
     call.action == "DescribeSecurityGroups" && filters == ["tag:sgwarden.dev/cluster"]
+}
+
+/// How many groups a call asks for.
+fn asked_for(call: &CallRecord) -> usize {
+    call.params.keys().filter(|key| key.starts_with("Filter.1.Value.")).count().max(1)
 }
 
 /// Ten groups are created, edited in their manifests, and edited behind our back, while something goes wrong all the time.

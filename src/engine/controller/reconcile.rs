@@ -131,8 +131,11 @@ impl Pass<'_> {
         let observed = match self.observe(site, listed.as_ref()).await {
             Ok(observed) => observed,
             Err(Some(error)) => return ControlFlow::Break(self.cloud_failed(Some(declaration), site.region(), &error).await),
-            // Listed a moment ago and gone now: the next look counts it as missing.
-            Err(None) => return ControlFlow::Continue(()),
+            // Listed a moment ago and gone now, which the next look counts as missing, or too new for EC2 to show it whole.
+            Err(None) => {
+                self.context.parts.clock.sleep(self.context.parts.timings.visible_poll).await;
+                return ControlFlow::Continue(());
+            }
         };
         let status = self.status();
         let (recorded, vouched) = (status::recorded_group(&status), self.baseline());

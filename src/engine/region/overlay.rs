@@ -195,6 +195,17 @@ impl Overlay {
         created.is_some_and(|sighting| sighting.shown.is_none() && now.duration_since(sighting.returned) < self.limit)
     }
 
+    /// Whether all that is known of a group's rules is what EC2 gave it when it was created: a few minutes ago, and we have
+    /// written none since. Right after a start that is so of any group.
+    pub(super) fn is_newborn(&self, group: &SecurityGroupId) -> bool {
+        let now = self.clock.instant();
+        let fresh = |then: Instant| now.duration_since(then) < self.limit;
+        let groups = self.lock();
+        let notes = groups.get(group);
+        let created = notes.and_then(|notes| notes.created).is_some_and(|sighting| fresh(sighting.returned));
+        (created || fresh(self.started)) && notes.is_none_or(|notes| notes.rows.is_empty())
+    }
+
     /// A read that began then has shown a group.
     pub(super) fn shown(&self, group: &SecurityGroupId, began: Instant) {
         if let Some(sighting) = self.lock().get_mut(group).and_then(|notes| notes.created.as_mut()) {

@@ -180,14 +180,20 @@ impl Worker {
     }
 
     /// A group with its rules by id, read by calls that begin now and that others share, with our own writes laid over it.
-    /// `None`: EC2 does not show it, which may be its own lag ([`Worker::is_awaited`]), or we deleted it.
+    /// `None`: EC2 does not show it whole, which may be its own lag ([`Worker::is_awaited`]), or we deleted it.
     pub async fn observe(&self, id: &SecurityGroupId) -> Result<Option<Observed>, CloudError> {
         let (listed, rules) = tokio::join!(self.groups.load(id.clone()), self.rules.load(id.clone()));
         let (Some(listed), group_began) = listed? else { return Ok(None) };
         let (rules, rules_began) = rules?;
+        let rules = rules.unwrap_or_default();
+        // Two servers may answer the two calls, and one of them not know yet what the group was born with. Taken for true, its
+        // rules would be forgotten, and be somebody's addition when they show.
+        if rules.is_empty() && !listed.rules.is_empty() && self.common.overlay.is_newborn(id) {
+            return Ok(None);
+        }
         self.ledger.viewed(id, group_began.min(rules_began));
         self.common.overlay.shown(id, group_began);
-        Ok(self.common.overlay.apply((listed.group, group_began), (rules.unwrap_or_default(), rules_began)))
+        Ok(self.common.overlay.apply((listed.group, group_began), (rules, rules_began)))
     }
 
     /// Groups that carry all of these tags.
