@@ -41,7 +41,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     wiring::start_logs(&args.engine.logs)?;
     let clock = Clock::system();
     let own = args.aws.own_account()?;
-    let aws = aws_connector(&clock)?;
+    let aws = aws_connector(&args.aws, &clock)?;
     let options = ClusterOptions { kubeconfig: args.kubeconfig, context: args.context };
     let cluster = connect(&options).await.map_err(CliError::from_error)?;
     cluster.check_crd().await.map_err(CliError::from_error)?;
@@ -64,13 +64,18 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
 
 /// The connector of real AWS credentials.
 #[cfg(feature = "aws")]
-pub(super) fn aws_connector(clock: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
+pub(super) fn aws_connector(args: &AwsArgs, clock: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
     use crate::adapters::aws::{AwsConnector, AwsOptions};
-    Ok(Arc::new(AwsConnector::new(AwsOptions::default().clock(clock.clone()))))
+    let options = AwsOptions::default().clock(clock.clone());
+    let options = match &args.role_session_name {
+        Some(name) => options.session_name(name),
+        None => options,
+    };
+    Ok(Arc::new(AwsConnector::new(options)))
 }
 
 /// There is no AWS in this build.
 #[cfg(not(feature = "aws"))]
-pub(super) fn aws_connector(_: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
+pub(super) fn aws_connector(_: &AwsArgs, _: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
     Err(CliError::new("this build has no AWS adapter: build it with feature aws"))
 }

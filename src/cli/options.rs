@@ -22,6 +22,9 @@ pub(super) struct AwsArgs {
     /// Touch nothing with credentials of any other AWS account
     #[arg(long, value_name = "12 DIGITS")]
     account_id: Option<String>,
+    /// What the sessions of assumed roles are called, by which `CloudTrail` tells our calls
+    #[arg(long, env = "AWS_ROLE_SESSION_NAME", value_name = "NAME")]
+    pub(super) role_session_name: Option<String>,
     /// Namespaces that may have groups while there is no `AwsAccount`; default: all
     #[arg(long, value_delimiter = ',', value_name = "NAMESPACE")]
     default_namespaces: Option<Vec<String>>,

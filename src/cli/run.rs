@@ -37,7 +37,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     wiring::start_logs(&args.engine.logs)?;
     let clock = Clock::system();
     let own = args.aws.own_account()?;
-    let aws = aws_connector(&clock)?;
+    let aws = aws_connector(&args.aws, &clock)?;
     if !args.manifests.is_dir() {
         return Err(CliError::new(format!("-f {}: there is no such directory", args.manifests.display())));
     }

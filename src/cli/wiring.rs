@@ -104,4 +104,8 @@ impl Connect for MeteredConnect {
         let ec2 = self.inner.connect(route).await?;
         Ok(meter(ec2, &self.metrics.ec2, &self.clock))
     }
+
+    fn forget(&self, route: &Route) {
+        self.inner.forget(route);
+    }
 }

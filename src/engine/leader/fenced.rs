@@ -132,4 +132,8 @@ impl Connect for FencedConnect {
         let Ec2 { account, region, read, write } = self.inner.connect(route).await?;
         Ok(Ec2 { account, region, read, write: Arc::new(FencedWrite::new(write, self.fence.clone())) })
     }
+
+    fn forget(&self, route: &Route) {
+        self.inner.forget(route);
+    }
 }
