@@ -180,7 +180,7 @@ impl Scenario {
             prefix_lists: BTreeMap::new(),
             weights: self.weights(),
             default_tags: Tags::new(),
-            now: Timestamp::UNIX_EPOCH,
+            now: "2026-01-01T00:00:00Z".parse().unwrap(),
             latched: BTreeSet::new(),
         }
     }
