@@ -29,4 +29,6 @@ mod properties;
 mod quota;
 mod restraints;
 mod scenario;
+mod status;
+mod status_bounds;
 mod worlds;
