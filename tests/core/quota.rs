@@ -8,9 +8,9 @@ use sgwarden::core::model::{Atom, Direction, Weight};
 use sgwarden::core::plan::{Cause, Held, Plan, Purpose, Step};
 
 use crate::cloud::Cloud;
-use crate::history::{Pass, Story, World, desired, story};
+use crate::history::{Pass, Story, World, desired, drift, story};
 use crate::judge::{behind, lag, must, sanctioned, walk};
-use crate::worlds::{ALL, cases, few, oracle, weights};
+use crate::worlds::{ALL, cases, few, manifest, nothing, oracle, rule_edit, weights};
 
 /// How many rules a manifest takes of the fullest direction and family.
 fn needed(desired: &Desired) -> u32 {
@@ -22,12 +22,17 @@ fn needed(desired: &Desired) -> u32 {
     full.fullest()
 }
 
+/// What was desired at the story's beginning.
+fn at_first(story: &Story) -> Desired {
+    desired(&story.first, ALL)
+}
+
 /// The story's end in a group with hardly any room, if any.
 fn crowded(story: &Story, slack: u32) -> (World, Desired) {
     let (mut world, desired) = story.play();
     world.cloud.weights = weights();
     // What was live before somebody edited it did fit.
-    let before = needed(&crate::history::desired(&story.first, ALL));
+    let before = needed(&at_first(&story));
     let limit = world.cloud.fullest().max(needed(&desired)).max(before) + slack;
     world.cloud.limit = Some(limit);
     world.restraint.rules_per_group = limit;
@@ -119,8 +124,8 @@ proptest! {
         in_force.cloud.apply_prefix(&Plan { steps: planned, ..Plan::default() }, settled);
         let in_force = behind(&in_force, &world);
         let Pass { plan, report } = world.plan(&desired);
-        let known: Vec<String> = crate::history::drift(&before.report);
-        let invented: Vec<String> = crate::history::drift(&report).into_iter().filter(|drift| !known.contains(drift)).collect();
+        let known: Vec<String> = drift(&before.report);
+        let invented: Vec<String> = drift(&report).into_iter().filter(|drift| !known.contains(drift)).collect();
         prop_assert!(invented.is_empty(), "{invented:?} after {steps} steps; now {plan:#?}");
         lag(&world, in_force, &plan, &must, &oracle)?;
     }
@@ -146,9 +151,14 @@ proptest! {
     #![proptest_config(few())]
 
     #[test]
-    fn a_set_that_cannot_fit_gets_its_reverts_and_nothing_else(story in story(), missing in 1_u32..3) {
-        let (mut world, desired) = story.play();
-        world.cloud.weights = weights();
+    fn a_set_that_cannot_fit_gets_its_reverts_and_nothing_else(
+        next in manifest(),
+        edits in prop::collection::vec(rule_edit(), 0..=2),
+        missing in 1_u32..3,
+    ) {
+        let mut world = World::settled(&nothing());
+        world.edit_all(&edits);
+        let desired = desired(&next, ALL);
         let certain = |direction| {
             let atoms = desired.rules.iter().map(|(atom, _)| atom).filter(|atom: &&Atom| atom.direction == direction);
             atoms.fold(Weight::default(), |sum, atom| sum + Weight::certain(atom, &desired.weights))
@@ -187,7 +197,7 @@ fn thirty_of_sixty_rules_are_replaced_in_one_call() {
 
 /// What is desired when a manifest lists just these.
 fn listed(atoms: &[String]) -> Desired {
-    let mut desired = desired(&crate::worlds::nothing(), ALL);
+    let mut desired = desired(&nothing(), ALL);
     for atom in atoms {
         let declared = sgwarden::core::model::Declared {
             rule: "all".parse().unwrap(),

@@ -559,8 +559,7 @@ fn undeclared_rules_that_may_stay_are_counted_and_are_no_drift() {
     watched.look(Standing::Done);
     assert_eq!(
         watched.message(READY),
-        "1 rule is as declared; 1 undeclared rule is left alone (enforcement.tolerate); 2 undeclared rules are left alone \
-         (undeclaredRules: Keep)"
+        "1 rule is as declared; 3 undeclared rules are left alone (undeclaredRules: Keep)"
     );
     assert_eq!(watched.status.drift, []);
 }

@@ -204,6 +204,7 @@ fn extra() -> impl Strategy<Value = Extra> {
 }
 
 fn look_with_extra(watched: &mut Watched, extra: &Extra) -> SecurityGroupStatus {
+    watched.world.restraint.policy = watched.policy.clone();
     let plan = watched.world.plan(&watched.desired).plan;
     let moved = ["prefix list corp is pl-2 by now".to_owned()];
     let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);

@@ -42,7 +42,7 @@ fn notes(text: &mut String, input: PlanInput<'_>, plan: &Plan, report: &Report) 
         let _ = writeln!(text, "  estimate   {over}; EC2 decides, as it counts groups and prefix lists");
     }
     let early: usize = plan.steps.iter().filter_map(early).sum();
-    if early > 0 || !plan.cuts.is_empty() {
+    if early > 0 {
         let plural = if early == 1 { "rule goes" } else { "rules go" };
         let _ = writeln!(text, "  at quota   {early} {plural} before what comes has room");
     }
@@ -259,6 +259,7 @@ fn step_lines(plan: &Plan) -> Vec<Line> {
 
 fn lines_of(plan: &Plan, step: &Step) -> Vec<Line> {
     let line = |what: String, cause: Cause| Line { what, cause: Some(cause), of_group: false };
+    let cut = |atom: &Atom| if plan.cuts.contains(atom) { ", cutting desired traffic until the next call" } else { "" };
     let of_group = |what: String| vec![Line { what, cause: None, of_group: true }];
     match step {
         Step::CreateGroup(group) => of_group(format!("create group {} in {}", group.name, group.vpc)),
@@ -268,7 +269,6 @@ fn lines_of(plan: &Plan, step: &Step) -> Vec<Line> {
         }
         Step::RemoveTags { tags, cause } => tags.keys().map(|key| line(format!("remove tag {key}"), *cause)).collect(),
         Step::Revoke { direction: _, purpose: _, rules } => {
-            let cut = |atom: &Atom| if plan.cuts.contains(atom) { ", cutting desired traffic until the next call" } else { "" };
             rules.iter().map(|item| line(format!("revoke {}{}", item.live.atom, cut(&item.live.atom)), item.cause)).collect()
         }
         Step::Authorize { direction: _, rules } => {
@@ -276,7 +276,10 @@ fn lines_of(plan: &Plan, step: &Step) -> Vec<Line> {
         }
         Step::Modify { direction: _, rules } => rules
             .iter()
-            .map(|item| line(format!("modify {} to {}", item.live.atom, item.new.atom.within_direction()), item.cause))
+            .map(|item| {
+                let (from, to) = (&item.live.atom, item.new.atom.within_direction());
+                line(format!("modify {from} to {to}{}", cut(from)), item.cause)
+            })
             .collect(),
         Step::Describe { direction: _, rules } => rules
             .iter()

@@ -147,6 +147,10 @@ impl<'a> Squeeze<'a> {
     /// Pairs rows that go with atoms that come, as many as can be: one call, no room, and no moment without either.
     fn change_in_place(&mut self, wave: &mut Wave) {
         let pairs = self.without_cuts(self.pairs());
+        self.change(pairs, wave);
+    }
+
+    fn change(&mut self, pairs: BTreeMap<RuleId, Atom>, wave: &mut Wave) {
         for (id, atom) in pairs {
             let (row, item) =
                 (self.rows.iter().position(|row| row.live.id == id), self.pending.iter().position(|item| item.new.atom == atom));
@@ -339,8 +343,9 @@ impl<'a> Squeeze<'a> {
         wave.late.extend(go);
     }
 
-    /// Nothing can go without a cut. If one makes room for all, the fewest rules go on which desired traffic rests, first those
-    /// that nobody declared. Else what fits comes, and the rest waits, or is left for EC2 to judge.
+    /// Nothing can go without a cut. If one makes room for all, what can be is changed in place all the same, and the fewest
+    /// other rules go on which desired traffic rests, first those that nobody declared. Else what fits comes, and the rest waits,
+    /// or is left for EC2 to judge.
     fn last_resort(&mut self, wave: &mut Wave) {
         self.set_back_at_once(wave);
         let mut candidates: Vec<RuleId> = self.resting.iter().map(|row| row.live.id.clone()).collect();
@@ -348,6 +353,12 @@ impl<'a> Squeeze<'a> {
         let all = self.resting.iter().chain(&self.rows).fold(Usage::default(), |sum, row| sum.plus(self.weigh(&row.live.atom)));
         let enough = self.budget.used.minus(all).plus(self.sum(&self.pending)).fits(self.budget.limit);
         if enough {
+            let done = wave.in_place.len();
+            self.change(self.pairs(), wave);
+            let mut open = self.wanted();
+            open.extend(self.set_back.iter().map(|item| item.new.atom.clone()));
+            let cut = wave.in_place.iter().skip(done).filter(|item| self.bears(&item.live, &open));
+            self.course.cuts.extend(cut.map(|item| item.live.atom.clone()).collect::<Vec<_>>());
             for id in self.fewest(&candidates) {
                 if let Some(at) = self.resting.iter().position(|row| row.live.id == id) {
                     let row = self.resting.remove(at);
