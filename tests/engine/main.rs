@@ -8,7 +8,6 @@ mod attack;
 mod basics;
 mod calls;
 mod crash;
-mod faults;
 mod invent;
 mod limits;
 mod ownership;

@@ -160,9 +160,6 @@ impl Store {
         self.lock().sets.remove(&Key { namespace: namespace.into(), name: name.into() });
     }
 
-    pub(crate) fn delete_account(&self, name: &str) {
-        self.lock().accounts.remove(&Key { namespace: String::new(), name: name.into() });
-    }
 
     /// Deletes an object as kubectl does: it goes when nobody's finalizer holds it.
     pub(crate) fn delete(&self, name: &str) {
@@ -206,9 +203,6 @@ impl Store {
         self.lock().groups.objects.values().cloned().collect()
     }
 
-    pub(crate) fn set(&self, name: &str) -> Option<CidrSet> {
-        self.lock().sets.objects.get(&key(name)).cloned()
-    }
 
     pub(crate) fn account(&self, name: &str) -> Option<AwsAccount> {
         self.lock().accounts.objects.get(&Key { namespace: String::new(), name: name.into() }).cloned()
