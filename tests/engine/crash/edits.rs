@@ -387,7 +387,9 @@ impl Scenario for Suspended {
                 true
             }
             2 => {
-                let over = status.suspended_until.and_then(|until| until.parse().ok()).is_some_and(|until| rig.now() > until);
+                // The stand-in's clock moves in steps, and may be behind the engine's by one.
+                let now = rig.now().checked_add(SignedDuration::from_secs(1)).unwrap();
+                let over = status.suspended_until.and_then(|until| until.parse().ok()).is_some_and(|until| now > until);
                 let edited = ["ingress tcp 3306 from 10.0.0.0/8", "ingress tcp 443 from 0.0.0.0/0"];
                 assert!(over || rig.live("web").await == edited, "nothing is reverted before its end");
                 over
