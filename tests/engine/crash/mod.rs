@@ -17,10 +17,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use sgwarden::adapters::sim::{Config, VpcSeed};
 use sgwarden::api::SecurityGroup;
 use sgwarden::core::audit::{ChangeRecord, OutcomeResult, Phase};
 
-use crate::rig::{OURS, Rig, is_settled};
+use crate::rig::{OURS, Rig, VPC, is_settled};
 use watch::{Foreign, Watch, groups, in_store};
 
 /// How often the test looks.
@@ -141,7 +142,8 @@ pub(crate) async fn at_every_write(scenario: &dyn Scenario) {
 
 /// One run; how often the process ended before its time.
 async fn run(scenario: &dyn Scenario, end: End) -> usize {
-    let mut rig = Rig::idle().await;
+    // A coarse clock: hundreds of runs of minutes each.
+    let mut rig = Rig::ticking(Config { vpcs: vec![VpcSeed::new(VPC)], ..Config::default() }, LOOK).await;
     let foreign = Foreign::plant(&rig).await;
     rig.start_engine();
     scenario.before(&mut rig).await;
