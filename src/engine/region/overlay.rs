@@ -265,6 +265,12 @@ impl Overlay {
         }
     }
 
+    /// How many groups anything is remembered of.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Drops what is over.
     pub(super) fn tidy(&self) {
         let now = self.clock.instant();

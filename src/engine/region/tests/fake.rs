@@ -387,6 +387,7 @@ pub(super) struct Ways {
 impl Connect for Ways {
     async fn connect(&self, route: &Route) -> Result<Ec2, CloudError> {
         self.connections.lock().unwrap().push(route.clone());
+        sleep(Duration::from_millis(10)).await;
         if self.hanging.contains(route.region.as_str()) {
             std::future::pending::<()>().await;
         }

@@ -67,6 +67,15 @@ async fn together_they_do_not_use_more_than_the_bucket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reverts_do_not_use_up_the_share_of_changes() {
+    let lanes = lanes(0.5);
+    for _ in 0..25 {
+        lanes.enter(REVOKE, revert(1)).await;
+    }
+    assert_eq!(pace(&lanes, REVOKE, CHANGE).await, (25, 25));
+}
+
+#[tokio::test(start_paused = true)]
 async fn actions_do_not_wait_for_each_other() {
     let lanes = lanes(0.5);
     pace(&lanes, REVOKE, CHANGE).await;

@@ -306,6 +306,24 @@ async fn a_group_being_written_is_not_swept_against() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_remembered_of_groups_at_rest() {
+    let rig = Rig::settled(3).await;
+    let overlay = &rig.worker.common.overlay;
+    assert_eq!(overlay.remembered(), 0);
+    let observed = rig.observe(1).await;
+    rig.observe(2).await;
+    assert_eq!(overlay.remembered(), 2, "they may be about to be written");
+    rig.worker.settled(&key(1), &observed);
+    assert_eq!(overlay.remembered(), 1);
+    rig.authorize(3, "ingress tcp 80 from 10.0.0.0/8").await;
+    let observed = rig.observe(3).await;
+    rig.worker.settled(&key(3), &observed);
+    assert_eq!(overlay.remembered(), 2, "its write is remembered for a while");
+    pass(secs(400)).await;
+    assert_eq!(overlay.remembered(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn right_after_a_start_everything_may_have_been_written() {
     let rig = Rig::started(1).await;
     assert!(rig.worker.wrote_recently(&id(1)) && rig.worker.wrote_recently(&id(99)));

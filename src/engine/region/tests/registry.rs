@@ -100,6 +100,9 @@ async fn what_was_written_is_known_by_another_route_into_the_same_account() {
 #[tokio::test(start_paused = true)]
 async fn other_settings_hold_at_once() {
     let rig = Rig::settled(1).await;
+    let slow = RegionSettings { sweep_interval: 10 * MINUTE, ..settings() };
+    rig.regions.worker(&route("eu-west-1"), &slow).await.unwrap();
+    pass(2 * MINUTE).await;
     let fast = RegionSettings { account_name: "production".into(), sweep_interval: secs(5), ..settings() };
     rig.regions.worker(&route("eu-west-1"), &fast).await.unwrap();
     let before = rig.ec2.count(GROUPS);
