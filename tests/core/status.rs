@@ -557,10 +557,7 @@ fn undeclared_rules_that_may_stay_are_counted_and_are_no_drift() {
     watched.intrude("ingress tcp 23 from 0.0.0.0/0");
     watched.intrude("ingress tcp 24 from 0.0.0.0/0");
     watched.look(Standing::Done);
-    assert_eq!(
-        watched.message(READY),
-        "1 rule is as declared; 3 undeclared rules are left alone (undeclaredRules: Keep)"
-    );
+    assert_eq!(watched.message(READY), "1 rule is as declared; 3 undeclared rules are left alone (undeclaredRules: Keep)");
     assert_eq!(watched.status.drift, []);
 }
 

@@ -160,7 +160,6 @@ impl Store {
         self.lock().sets.remove(&Key { namespace: namespace.into(), name: name.into() });
     }
 
-
     /// Deletes an object as kubectl does: it goes when nobody's finalizer holds it.
     pub(crate) fn delete(&self, name: &str) {
         let mut state = self.lock();
@@ -202,7 +201,6 @@ impl Store {
     pub(crate) fn all(&self) -> Vec<SecurityGroup> {
         self.lock().groups.objects.values().cloned().collect()
     }
-
 
     pub(crate) fn account(&self, name: &str) -> Option<AwsAccount> {
         self.lock().accounts.objects.get(&Key { namespace: String::new(), name: name.into() }).cloned()
