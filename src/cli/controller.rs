@@ -59,11 +59,12 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         former_clusters: args.former_cluster_ids,
         clock,
     };
-    wiring::run_engine(&args.engine, world, shutdown::on_signal()).await
+    Box::pin(wiring::run_engine(&args.engine, world, shutdown::on_signal())).await
 }
 
 /// The connector of real AWS credentials.
 #[cfg(feature = "aws")]
+#[allow(clippy::unnecessary_wraps, reason = "a build without AWS has nothing to give")]
 pub(super) fn aws_connector(args: &AwsArgs, clock: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
     use crate::adapters::aws::{AwsConnector, AwsOptions};
     let options = AwsOptions::default().clock(clock.clone());

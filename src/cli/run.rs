@@ -45,5 +45,5 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     let objects = Arc::new(DirectoryObjects::open(options).map_err(CliError::from_error)?);
     // The lock on the state directory keeps a second process away: no lease is needed.
     let world = World { objects, connect: aws, own, cluster: args.cluster_id, former_clusters: Vec::new(), leases: None, clock };
-    wiring::run_engine(&args.engine, world, shutdown::on_signal()).await
+    Box::pin(wiring::run_engine(&args.engine, world, shutdown::on_signal())).await
 }

@@ -84,7 +84,7 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
     // The admin server outlives the loop, so that the end is seen as "not ready" and not as "no answer".
     let done = CancellationToken::new();
     let served = tokio::spawn(admin::serve(listener, admin, done.clone()));
-    run(parts, stop).await;
+    Box::pin(run(parts, stop)).await;
     done.cancel();
     let _ = served.await;
     tracing::info!("sgwarden has stopped");

@@ -21,7 +21,7 @@ pub fn is_as_listed(
     let has = |(key, value): (&String, &String)| group.tags.get(key) == Some(value);
     let wanted: BTreeMap<_, _> = desired.rules.iter().map(|(atom, declared)| (atom, declared.description.as_deref())).collect();
     let live: BTreeMap<_, _> = rules.iter().map(|(atom, description)| (atom, description.as_deref())).collect();
-    let vouches = desired.rules.iter().all(|(atom, declared)| {
+    let all_known = desired.rules.iter().all(|(atom, declared)| {
         vouched.get(atom).is_some_and(|known| {
             let described = known.description == DescriptionHash::of(declared.description.as_deref());
             known.id.is_some() && known.rule == declared.rule && described
@@ -31,6 +31,6 @@ pub fn is_as_listed(
         && desired.tags.iter().all(has)
         && applied_tags == Some(&desired.tags)
         && wanted == live
-        && vouches
+        && all_known
         && vouched.len() == wanted.len()
 }

@@ -7,6 +7,7 @@ use crate::core::model::DEFAULT_RULES_PER_GROUP;
 
 /// What may be done at all, and how much of it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing of its own, and none excludes another")]
 pub struct Restraint {
     /// What account, namespace and manifest allow.
     pub policy: Policy,

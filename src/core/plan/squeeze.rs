@@ -89,7 +89,7 @@ impl<'a> Squeeze<'a> {
             self.change_in_place(&mut wave);
             self.make_room(&mut wave);
             if self.fits(&self.pending) {
-                wave.authorize.extend(self.pending.drain(..));
+                wave.authorize.append(&mut self.pending);
                 break;
             }
             let batch = self.batch();
@@ -280,6 +280,7 @@ impl<'a> Squeeze<'a> {
     }
 
     /// Adds atoms to a batch if all of it still fits.
+    #[allow(clippy::needless_pass_by_value, reason = "whoever calls has no more use for it")]
     fn extend(&self, batch: &mut BTreeSet<Atom>, atoms: BTreeSet<Atom>) {
         let next: BTreeSet<Atom> = batch.union(&atoms).cloned().collect();
         if self.fits(self.pending.iter().filter(|item| next.contains(&item.new.atom))) {
@@ -370,7 +371,7 @@ impl<'a> Squeeze<'a> {
                     wave.room.push(row);
                 }
             }
-            wave.authorize.extend(self.pending.drain(..));
+            wave.authorize.append(&mut self.pending);
             return;
         }
         for item in std::mem::take(&mut self.pending) {

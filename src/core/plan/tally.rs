@@ -24,13 +24,19 @@ pub fn tally(plan: &Plan, done: &BTreeSet<usize>) -> Tally {
     for (_, step) in plan.steps.iter().enumerate().filter(|(index, _)| done.contains(index)) {
         match step {
             Step::Revoke { direction: _, purpose: _, rules } => {
-                rules.iter().for_each(|item| tally.add(item.cause, true, rule(&item.live.atom)));
+                for item in rules {
+                    tally.add(item.cause, true, rule(&item.live.atom));
+                }
             }
             Step::Authorize { direction: _, rules } => {
-                rules.iter().for_each(|item| tally.add(item.cause, false, rule(&item.new.atom)));
+                for item in rules {
+                    tally.add(item.cause, false, rule(&item.new.atom));
+                }
             }
             Step::Modify { direction: _, rules } => {
-                rules.iter().for_each(|item| tally.add(item.cause, true, rule(&item.new.atom)));
+                for item in rules {
+                    tally.add(item.cause, true, rule(&item.new.atom));
+                }
             }
             Step::Describe { direction: _, rules } => {
                 for item in rules.iter().filter(|item| item.cause.is_drift()) {

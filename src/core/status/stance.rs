@@ -23,14 +23,13 @@ impl Stance {
     /// What becomes of one difference. Mode Observe is not judged here: it acts on nothing, and says what it would do.
     pub(super) fn of(difference: &Difference) -> Self {
         match &difference.held {
-            None => Self::Open,
             Some(Held::Reference(_)) => Self::Waits,
             Some(Held::Suspended) => Self::Suspended,
             Some(Held::Reported) => Self::Reported,
             Some(Held::Tolerated) => Self::Tolerated,
             Some(Held::Kept) => Self::Kept,
             // It is put right in its turn.
-            Some(Held::Approval | Held::Quota | Held::Rate | Held::Unconfirmed | Held::War) => Self::Open,
+            None | Some(Held::Approval | Held::Quota | Held::Rate | Held::Unconfirmed | Held::War) => Self::Open,
         }
     }
 

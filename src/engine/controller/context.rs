@@ -132,7 +132,7 @@ impl Context {
     /// An account by its name; `Some(Err)`: there is one, but it cannot be read.
     pub(super) fn account(&self, name: &str) -> Option<Result<AwsAccount, String>> {
         let found = self.stores.accounts.get(&ObjectRef::new(name))?;
-        Some(found.0.as_ref().map(Clone::clone).map_err(ToString::to_string))
+        Some(found.0.clone().map_err(|error| error.to_string()))
     }
 
     /// Labels of a namespace; `None` when it is not known: a selector may ask for a label to be absent, so that no labels are not

@@ -132,8 +132,10 @@ impl Memories {
     /// Things were put right; those over which there is a war by now, and nobody was told of.
     pub(super) fn reverted(&self, key: &Key, uid: &str, subjects: &BTreeSet<String>, now: Instant) -> BTreeSet<String> {
         self.with(key, uid, |memory| {
-            subjects.iter().for_each(|subject| memory.wars.reverted(subject, now));
-            memory.wars.to_tell(now)
+            for subject in subjects {
+                memory.wars.reverted(subject, now);
+            }
+            memory.wars.news(now)
         })
     }
 

@@ -118,7 +118,7 @@ async fn pass_on(context: &Context, mut woken: UnboundedReceiver<Key>) {
         context.wakes.wake(&key);
     }
     // The workers hold the other end for as long as the process lives.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Shows that the loop is alive, and what it still waits for. Never ends.
@@ -161,7 +161,7 @@ async fn guarded(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, 
         trace_id
     );
     let work = attempt(&object, &context, key.clone(), trace_id);
-    let next = work.instrument(span).await;
+    let next = Box::pin(work.instrument(span)).await;
     Ok(action(&context, &key, &uid, next))
 }
 
@@ -176,7 +176,7 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
         }
     };
     let pass = AssertUnwindSafe(reconcile(context, key, seen, trace_id)).catch_unwind();
-    let next = match tokio::time::timeout(context.parts.timings.reconcile_limit, pass).await {
+    let next = match tokio::time::timeout(context.parts.timings.reconcile_limit, Box::pin(pass)).await {
         Ok(Ok(next)) => next,
         Ok(Err(_)) => {
             context.parts.metrics.reconcile.panicked();

@@ -222,16 +222,13 @@ fn key_of<K: Resource>(object: &DeserializeGuard<K>) -> Option<Key> {
 impl Context {
     fn group_changed(&self, change: &Change<SecurityGroup>) {
         let Change { key, object, own, public } = change;
-        match object {
-            Some(object) => {
-                if let Ok(object) = &object.0 {
-                    self.references().put(key, object);
-                }
+        if let Some(object) = object {
+            if let Ok(object) = &object.0 {
+                self.references().put(key, object);
             }
-            None => {
-                self.references().remove(key);
-                self.forget(key);
-            }
+        } else {
+            self.references().remove(key);
+            self.forget(key);
         }
         if *own && object.is_some() {
             self.wakes.wake(key);
@@ -244,7 +241,9 @@ impl Context {
     fn wake_users(&self, kind: ReferentKind, key: &Key) {
         let referent = Referent { kind, namespace: key.namespace.clone(), name: key.name.clone() };
         let users = self.references().users_of(&referent);
-        users.iter().for_each(|user| self.wakes.wake(user));
+        for user in &users {
+            self.wakes.wake(user);
+        }
     }
 
     /// Which objects an account is the one of depends on their namespaces too: all are looked at, which costs no call where
@@ -268,7 +267,9 @@ impl Context {
 
     fn grants_changed(&self) {
         let users = self.references().across_namespaces();
-        users.iter().for_each(|user| self.wakes.wake(user));
+        for user in &users {
+            self.wakes.wake(user);
+        }
     }
 
     /// Every object has to be looked at.

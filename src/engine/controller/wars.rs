@@ -67,7 +67,7 @@ impl Wars {
     }
 
     /// Wars that were not told of yet.
-    pub(super) fn to_tell(&mut self, now: Instant) -> BTreeSet<String> {
+    pub(super) fn news(&mut self, now: Instant) -> BTreeSet<String> {
         let news = self.reverts.iter_mut().filter(|(_, fight)| fight.is_war(now) && !fight.told);
         news.map(|(subject, fight)| {
             fight.told = true;
@@ -114,8 +114,8 @@ mod tests {
         assert!(wars.fought_over(Instant::now()).is_empty());
         assert_eq!(wars.pause("tag team", Instant::now(), AS_IS), Duration::ZERO);
         wars.reverted("tag team", Instant::now());
-        assert_eq!(wars.to_tell(Instant::now()).len(), 1);
-        assert!(wars.to_tell(Instant::now()).is_empty(), "told once");
+        assert_eq!(wars.news(Instant::now()).len(), 1);
+        assert!(wars.news(Instant::now()).is_empty(), "told once");
         assert_eq!(wars.pause("tag team", Instant::now(), AS_IS), Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(wars.pause("tag team", Instant::now(), AS_IS), Duration::ZERO);
@@ -131,7 +131,7 @@ mod tests {
         let mut told = 0;
         for _ in 0..20 {
             wars.reverted("a", Instant::now());
-            told += wars.to_tell(Instant::now()).len();
+            told += wars.news(Instant::now()).len();
             let pause = wars.pause("a", Instant::now(), AS_IS);
             pauses.push(pause.as_secs());
             tokio::time::advance(pause + Duration::from_secs(1)).await;

@@ -90,6 +90,7 @@ fn what_a_manifest_that_took_a_group_over_leaves_out_is_as_the_group_has_it() {
 }
 
 #[test]
+#[allow(clippy::format_collect, reason = "a test says what it sees")]
 fn everything_a_manifest_can_say_is_understood() {
     let declaration = parse(&object(
         "  account: prod
