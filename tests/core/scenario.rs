@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use sgwarden::api::{SecurityGroup, SecurityGroupSpec};

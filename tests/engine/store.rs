@@ -202,10 +202,6 @@ impl Store {
         self.lock().groups.objects.values().cloned().collect()
     }
 
-    pub(crate) fn account(&self, name: &str) -> Option<AwsAccount> {
-        self.lock().accounts.objects.get(&Key { namespace: String::new(), name: name.into() }).cloned()
-    }
-
     /// Every Event recorded, oldest first.
     pub(crate) fn events(&self) -> Vec<(Key, Notice)> {
         self.lock().events.clone()
