@@ -3,6 +3,7 @@
 //! - `goldens`: scenarios as files, each with the plan an operator reads;
 //! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
 //!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;
+//! - `faults`: plans spoilt on purpose, and what the last look says of them;
 //! - `quota`: the same in a group that is full;
 //! - `restraints`: what policy, approval and limits hold back;
 //! - `lives`: whole lives of a group, with crashes and intruders;
@@ -20,6 +21,7 @@
 mod canonical;
 mod cloud;
 mod drift;
+mod faults;
 mod goldens;
 mod history;
 mod judge;

@@ -32,7 +32,7 @@ fn crowded(story: &Story, slack: u32) -> (World, Desired) {
     let (mut world, desired) = story.play();
     world.cloud.weights = weights();
     // What was live before somebody edited it did fit.
-    let before = needed(&at_first(&story));
+    let before = needed(&at_first(story));
     let limit = world.cloud.fullest().max(needed(&desired)).max(before) + slack;
     world.cloud.limit = Some(limit);
     world.restraint.rules_per_group = limit;

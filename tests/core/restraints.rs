@@ -123,7 +123,7 @@ proptest! {
 
     #[test]
     fn a_suspended_plan_never_touches_drift_and_afterwards_it_is_drift_still(story in story()) {
-        prop_assume!(story.baseline == Baseline::Kept);
+        let story = Story { baseline: Baseline::Kept, ..story };
         let (mut world, desired) = play(&story, &Restraint::default());
         let before = drift(&world.plan(&desired).report);
         world.restraint = suspended();
@@ -167,11 +167,10 @@ proptest! {
     #[test]
     fn an_approved_plan_that_died_needs_no_second_approval(story in story(), at in any::<Index>()) {
         // A removal of what somebody put back under another id has to be asked for again: its line tells of the other row.
-        let story = Story { edits: Vec::new(), ..story };
+        let story = Story { edits: Vec::new(), baseline: Baseline::Kept, ..story };
         let (mut world, desired) = play(&story, &waiting());
         world.restraint.approved = world.plan(&desired).report.approval;
         let steps = at.index(world.plan(&desired).plan.steps.len() + 1);
-        prop_assume!(story.baseline == Baseline::Kept && steps > 0);
         world.crash(&desired, steps);
         world.restraint.approved = None;
         let report = world.plan(&desired).report;

@@ -64,12 +64,9 @@ pub(crate) struct Scenario {
 struct Limits {
     undeclared: Option<String>,
     tolerate: Vec<Tolerated>,
-    suspended: bool,
-    suspend_ended: bool,
-    /// Whether changes need approval.
-    approval: bool,
-    /// Whether the plan of the first pass is approved.
-    approved: bool,
+    suspend: Option<Suspend>,
+    /// Absent: changes need none.
+    approval: Option<Approved>,
     wait: Option<String>,
     /// The most rules of each direction and family, as far as is known.
     rules: Option<u32>,
@@ -79,6 +76,22 @@ struct Limits {
     refused: bool,
     removals: Option<usize>,
     adopting: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+enum Suspend {
+    Lasts,
+    Ended,
+}
+
+/// Approval of the changes, where the manifest asks for it.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+enum Approved {
+    Missing,
+    /// Of the plan of the first pass.
+    Given,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -209,7 +222,7 @@ impl Scenario {
 
     /// Whether the plan of the first pass is approved.
     pub(crate) fn is_approved(&self) -> bool {
-        self.restraint.approved
+        self.restraint.approval == Some(Approved::Given)
     }
 
     fn restraint(&self) -> Restraint {
@@ -223,8 +236,8 @@ impl Scenario {
         let policy = Policy {
             undeclared: limits.undeclared.map_or(UndeclaredRules::Revoke, |word| UndeclaredRules::parse(&word).unwrap()),
             tolerate: limits.tolerate.iter().map(toleration).collect(),
-            suspended: limits.suspended,
-            approval: if limits.approval { Approval::Required } else { Approval::Automatic },
+            suspended: limits.suspend == Some(Suspend::Lasts),
+            approval: if limits.approval.is_some() { Approval::Required } else { Approval::Automatic },
             ..Policy::default()
         };
         let default = Restraint::default();
@@ -236,7 +249,7 @@ impl Scenario {
             wait: limits.wait,
             approved: None,
             adopting: limits.adopting,
-            suspend_ended: limits.suspend_ended,
+            suspend_ended: limits.suspend == Some(Suspend::Ended),
             ..Restraint::default()
         }
     }

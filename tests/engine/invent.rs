@@ -98,8 +98,10 @@ pub(crate) enum Trouble {
     Drops,
     /// Throttles.
     Throttles,
-    /// Reads that lag behind by up to as many seconds.
+    /// Reads that lag behind by as many seconds.
     StaleReads(u64),
+    /// Each read by up to as many, so that one may be older than the one before it.
+    ErraticReads(u64),
     /// Writes also meet servers that lag behind.
     StaleWrites(u64),
 }
@@ -121,6 +123,43 @@ pub(crate) struct Kind {
     pub(crate) intruders: bool,
     /// EC2 fails, and processes end.
     pub(crate) trouble: bool,
+}
+
+impl World {
+    /// Whether nobody can take our own work for somebody's edit: nobody edits, and reads are not so far from the truth that an
+    /// edit looks the same. A process that was told of a write knows which reads are too old to show it; one that was not told,
+    /// or did not live to know, cannot, nor can anybody once reads go back in time after they have shown the write. A tag that
+    /// was taken away, and is declared again while that pass is not through, is not told from one that somebody took away.
+    pub(crate) fn is_plain(&self) -> bool {
+        let edited = |at: usize, manifest: &Manifest| {
+            self.manifests.get(at).is_some_and(|first| first.team.is_some() != manifest.team.is_some())
+        };
+        let (mut lag, mut lost, mut erratic) = (0, false, false);
+        for action in &self.script {
+            match action {
+                Action::Trouble(Trouble::StaleReads(_) | Trouble::StaleWrites(_)) => lag += 1,
+                Action::Trouble(Trouble::ErraticReads(_)) => erratic = true,
+                Action::Trouble(Trouble::ErrorsAfter | Trouble::Drops)
+                | Action::Crash
+                | Action::CrashAtWrite(_)
+                | Action::CrashAtStatus(_) => lost = true,
+                Action::Edit(group, manifest) if edited(*group, manifest) => return false,
+                Action::Trouble(Trouble::Errors | Trouble::Throttles)
+                | Action::Edit(..)
+                | Action::EditOffice(_)
+                | Action::Delete(_)
+                | Action::Calm
+                | Action::Wait(_) => {}
+                Action::Add(..)
+                | Action::Remove(..)
+                | Action::Alter(..)
+                | Action::Describe(..)
+                | Action::Tag(..)
+                | Action::Destroy(_) => return false,
+            }
+        }
+        !erratic && (lag == 0 || lag == 1 && !lost)
+    }
 }
 
 impl Manifest {
@@ -345,6 +384,7 @@ fn trouble() -> impl Strategy<Value = Action> {
         Just(Trouble::Drops),
         Just(Trouble::Throttles),
         (1_u64..=30).prop_map(Trouble::StaleReads),
+        (1_u64..=30).prop_map(Trouble::ErraticReads),
         (1_u64..=10).prop_map(Trouble::StaleWrites),
     ];
     prop_oneof![

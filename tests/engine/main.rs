@@ -8,6 +8,8 @@ mod attack;
 mod basics;
 mod calls;
 mod crash;
+mod faults;
+mod found;
 mod invent;
 mod limits;
 mod ownership;

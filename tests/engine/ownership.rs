@@ -287,9 +287,9 @@ async fn a_vpc_that_the_account_does_not_list_gets_no_group() {
 /// How a reference across namespaces is allowed.
 #[derive(Clone, Copy, Debug)]
 enum Leave {
-    ByName,
-    ByLabels,
-    ByGrant,
+    Name,
+    Labels,
+    Grant,
 }
 
 fn grant(to: &str) -> String {
@@ -311,7 +311,7 @@ fn platform(rig: &Rig, leave: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_reference_across_namespaces_is_refused_until_it_is_allowed_and_closes_what_it_opened_when_it_is_withdrawn() {
-    for leave in [Leave::ByName, Leave::ByLabels, Leave::ByGrant] {
+    for leave in [Leave::Name, Leave::Labels, Leave::Grant] {
         let rig = Rig::start().await;
         rig.store.apply_namespace("shop", &[("team", "shop")], &[]);
         platform(&rig, "");
@@ -337,9 +337,9 @@ async fn a_reference_across_namespaces_is_refused_until_it_is_allowed_and_closes
         assert_eq!(rig.writes.count(), writes, "{leave:?}: nothing is written");
         assert_eq!(rig.told("web", "ReferenceNotGranted").len(), 1);
         match leave {
-            Leave::ByName => platform(&rig, ", allowedNamespaces: {from: All}"),
-            Leave::ByLabels => platform(&rig, ", allowedNamespaces: {from: Selector, selector: {matchLabels: {team: shop}}}"),
-            Leave::ByGrant => {
+            Leave::Name => platform(&rig, ", allowedNamespaces: {from: All}"),
+            Leave::Labels => platform(&rig, ", allowedNamespaces: {from: Selector, selector: {matchLabels: {team: shop}}}"),
+            Leave::Grant => {
                 rig.store.apply_grant(&grant("CidrSet"));
                 rig.pass(Duration::from_secs(10)).await;
                 assert_eq!(rig.live("web").await.len(), 2, "the grant is for sets alone");
@@ -353,9 +353,9 @@ async fn a_reference_across_namespaces_is_refused_until_it_is_allowed_and_closes
         assert_eq!(rig.live("web").await, expected, "{leave:?}");
         // Withdrawn: closed as a change, and nobody is accused of an edit.
         match leave {
-            Leave::ByName => platform(&rig, ""),
-            Leave::ByLabels => rig.store.apply_namespace("shop", &[("team", "other")], &[]),
-            Leave::ByGrant => {
+            Leave::Name => platform(&rig, ""),
+            Leave::Labels => rig.store.apply_namespace("shop", &[("team", "other")], &[]),
+            Leave::Grant => {
                 rig.store.delete_grant("platform", "to-shop");
                 rig.store.delete_grant("platform", "too");
             }
@@ -364,7 +364,7 @@ async fn a_reference_across_namespaces_is_refused_until_it_is_allowed_and_closes
         rig.condition("web", "ReferencesResolved", "False", "ReferenceNotGranted").await;
         let mut closed: Vec<String> = rig.done_because("GrantWithdrawn").into_iter().filter_map(|item| item.before).collect();
         closed.sort();
-        assert_eq!(closed, [format!("ingress tcp 80 from 192.0.2.0/24"), format!("ingress tcp 80 from {lb}")], "{leave:?}");
+        assert_eq!(closed, ["ingress tcp 80 from 192.0.2.0/24".to_owned(), format!("ingress tcp 80 from {lb}")], "{leave:?}");
         assert!(rig.drift("web").is_empty(), "{leave:?}: {:?}", rig.drift("web"));
         assert!(rig.done_because("Drift").is_empty());
     }

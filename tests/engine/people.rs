@@ -30,7 +30,7 @@ pub(crate) fn account(fields: &str) -> String {
 
 /// A manifest with fields besides (YAML, in flow style, one a line).
 pub(crate) fn with(name: &str, fields: &[&str], ingress: &[&str]) -> String {
-    let fields: String = fields.iter().map(|field| format!("  {field}\n")).collect();
+    let fields: String = fields.iter().fold(String::new(), |text, field| text + "  " + field + "\n");
     format!("{}{fields}", manifest(name, ingress).trim_end_matches('\n').to_owned() + "\n")
 }
 

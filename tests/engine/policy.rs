@@ -265,10 +265,8 @@ async fn what_is_reported_stays_reported_and_is_told_once() {
 async fn observe_writes_nothing_and_says_what_it_would_do() {
     for account_wide in [false, true] {
         let mut rig = Rig::idle().await;
-        let (on, off) = match account_wide {
-            true => (account("mode: Observe"), account("mode: Enforce")),
-            false => (account(""), account("")),
-        };
+        let (on, off) =
+            if account_wide { (account("mode: Observe"), account("mode: Enforce")) } else { (account(""), account("")) };
         let observing = enforced(if account_wide { "mode: Enforce" } else { "mode: Observe" });
         rig.store.apply_account(&on);
         rig.store.apply(&observing);

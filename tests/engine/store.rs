@@ -37,8 +37,8 @@ impl<K> Default for Table<K> {
 
 impl<K: Clone + Resource<DynamicType = ()> + Send + 'static> Table<K> {
     fn put(&mut self, key: &Key, object: K) {
-        self.objects.insert(key.clone(), object.clone());
         self.watchers.retain(|watcher| watcher.send(Event::Apply(DeserializeGuard(Ok(object.clone())))).is_ok());
+        self.objects.insert(key.clone(), object);
     }
 
     fn remove(&mut self, key: &Key) {
@@ -174,6 +174,18 @@ impl Store {
         state.groups.put(&key, object);
     }
 
+    /// Gives an object the status it would have, were it looked after for long.
+    pub(crate) fn look_after(&self, name: &str, status: SecurityGroupStatus) {
+        let mut state = self.lock();
+        let key = key(name);
+        let mut object = state.groups.objects.get(&key).cloned().expect("the object exists");
+        let meta = object.metadata.clone();
+        object.metadata = state.next(Some(meta.clone()), false, meta);
+        object.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+        object.status = Some(status);
+        state.groups.put(&key, object);
+    }
+
     /// Sets or removes an annotation of an object.
     pub(crate) fn annotate(&self, name: &str, annotation: &str, value: Option<&str>) {
         let mut state = self.lock();
@@ -200,6 +212,20 @@ impl Store {
 
     pub(crate) fn all(&self) -> Vec<SecurityGroup> {
         self.lock().groups.objects.values().cloned().collect()
+    }
+
+    /// Whether something holds of all objects.
+    pub(crate) fn all_are(&self, so: fn(&SecurityGroup) -> bool) -> bool {
+        self.lock().groups.objects.values().all(so)
+    }
+
+    /// The id that the status of an object of namespace `shop` has for its group.
+    pub(crate) fn group_id(&self, name: &str) -> Option<String> {
+        self.lock().groups.objects.get(&key(name))?.status.as_ref()?.group_id.clone()
+    }
+
+    pub(crate) fn account(&self, name: &str) -> Option<AwsAccount> {
+        self.lock().accounts.objects.get(&Key { namespace: String::new(), name: name.into() }).cloned()
     }
 
     /// Every Event recorded, oldest first.
@@ -286,19 +312,16 @@ impl State {
     fn next(&mut self, known: Option<ObjectMeta>, spec_changed: bool, wanted: ObjectMeta) -> ObjectMeta {
         self.version += 1;
         let mut meta = wanted;
-        match known {
-            Some(known) => {
-                meta.uid = known.uid;
-                meta.finalizers = known.finalizers;
-                meta.deletion_timestamp = known.deletion_timestamp;
-                meta.annotations = meta.annotations.or(known.annotations);
-                meta.generation = known.generation.map(|generation| generation + i64::from(spec_changed));
-            }
-            None => {
-                self.uids += 1;
-                meta.uid = Some(format!("uid-{}", self.uids));
-                meta.generation = Some(1);
-            }
+        if let Some(known) = known {
+            meta.uid = known.uid;
+            meta.finalizers = known.finalizers;
+            meta.deletion_timestamp = known.deletion_timestamp;
+            meta.annotations = meta.annotations.or(known.annotations);
+            meta.generation = known.generation.map(|generation| generation + i64::from(spec_changed));
+        } else {
+            self.uids += 1;
+            meta.uid = Some(format!("uid-{}", self.uids));
+            meta.generation = Some(1);
         }
         meta.resource_version = Some(self.version.to_string());
         meta
@@ -385,11 +408,11 @@ impl Objects for Store {
     }
 
     async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError> {
-        let hold = |account: &mut AwsAccount| {
+        let mark = |account: &mut AwsAccount| {
             account.metadata.finalizers = held.then(|| vec![FINALIZER.to_owned()]);
             held || account.metadata.deletion_timestamp.is_none()
         };
-        self.write(&account.metadata, |state| &mut state.accounts, cluster_scoped, hold, |_| ()).await
+        self.write(&account.metadata, |state| &mut state.accounts, cluster_scoped, mark, |_| ()).await
     }
 
     async fn record_event(&self, object: &SecurityGroup, notice: &Notice) {

@@ -181,7 +181,7 @@ fn removed(difference: &Difference) -> Option<&LiveRule> {
 }
 
 /// What a difference brings about when it is put right.
-pub(super) fn brought(difference: &Difference) -> Option<&Atom> {
+fn brought(difference: &Difference) -> Option<&Atom> {
     match &difference.what {
         What::Missing { atom, declared: _, last_id: _ } | What::Moved { live: _, atom, declared: _ } => Some(atom),
         What::GroupMissing { recorded: _ }

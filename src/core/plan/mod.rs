@@ -43,7 +43,7 @@ pub use restraint::Restraint;
 pub use revert::plan_reverts;
 pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};
 pub use tally::{Tally, tally, widest_opening};
-pub use vouch::{born_egress, recognised, vouched_after, vouched_at_birth, vouched_before, vouched_before_reverts};
+pub use vouch::{applied_before, born_egress, recognised, vouched_after, vouched_at_birth, vouched_before, vouched_before_reverts};
 
 use super::desired::{Approval, Desired, Policy};
 use super::model::{Observed, SecurityGroupId, Tags, Vouched};

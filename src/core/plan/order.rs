@@ -42,8 +42,8 @@ pub(super) fn order(input: PlanInput<'_>, report: &mut Report) -> Plan {
     let courses = courses(input, observed, report, work.rules, &fresh);
     let unfit: Vec<Atom> = courses.values().flat_map(|course| course.unfit.iter().cloned()).collect();
     let cuts = courses.values().flat_map(|course| course.cuts.iter().cloned()).collect();
-    let unsure = fresh.into_iter().filter(|(_, atoms)| !atoms.is_empty()).map(|(direction, _)| direction).collect();
-    Walk { courses: courses.into_iter().map(|(direction, course)| (direction, course.waves)).collect(), unsure }.write(&mut steps);
+    let waves = courses.into_iter().map(|(direction, course)| (direction, course.waves)).collect();
+    Walk { waves, unsure: fresh.into_keys().collect() }.write(&mut steps);
     work.tags.push_steps(&mut steps);
     hold_unfit(report, &steps, &unfit);
     // What was approved and has to wait its turn needs no second approval: it is written down with what is done now.
@@ -55,12 +55,10 @@ pub(super) fn order(input: PlanInput<'_>, report: &mut Report) -> Plan {
 /// Live rules that may have been written a moment ago by a pass that did not get to its end: the line in status is still an
 /// intent, or names another row. Without a baseline nobody can tell.
 fn not_in_force<'a>(input: PlanInput<'_>, observed: &'a Observed) -> BTreeMap<Direction, Vec<&'a Atom>> {
-    let looked_at = |vouched: &crate::core::model::Vouched, atom: &Atom, id: &RuleId| {
-        vouched.get(atom).is_some_and(|known| known.id.as_ref() == Some(id))
-    };
     let mut fresh: BTreeMap<Direction, Vec<&Atom>> = BTreeMap::new();
     for rule in observed.rules.values().filter(|rule| input.desired.rules.contains(&rule.atom)) {
-        if !input.vouched.is_some_and(|vouched| looked_at(vouched, &rule.atom, &rule.id)) {
+        let known = input.vouched.and_then(|vouched| vouched.get(&rule.atom));
+        if known.and_then(|known| known.id.as_ref()) != Some(&rule.id) {
             fresh.entry(rule.atom.direction).or_default().push(&rule.atom);
         }
     }
@@ -108,14 +106,7 @@ fn courses(
         .flat_map(|set| set.by_id().into_iter())
         .filter_map(|(id, (atom, _))| (observed.rules.get(id).map(|rule| &rule.atom) == Some(atom)).then_some(id))
         .collect();
-    // Rows that are held back make room when they go at last.
-    let limited =
-        |direction: Direction| {
-            let waits = |difference: &Difference| difference.held.as_ref().is_some_and(|held| !held.stays());
-            report.differences.iter().filter(|difference| waits(difference)).any(
-                |difference| matches!(&difference.what, What::Extra { live, rule: _, was: _ } if live.atom.direction == direction),
-            )
-        };
+    let limited = |direction| report.differences.iter().any(|difference| makes_room_later(difference, direction));
     let course = |(direction, rules): (Direction, Rules)| {
         let course = match budgets.remove(&direction) {
             Some(budget) => squeeze::squeeze(rules, budget, &unsure(direction), &ours, limited(direction)),
@@ -124,6 +115,12 @@ fn courses(
         (direction, course)
     };
     rules.into_iter().map(course).collect()
+}
+
+/// Whether a row is held back that makes room when it goes at last.
+fn makes_room_later(difference: &Difference, direction: Direction) -> bool {
+    let waits = difference.held.as_ref().is_some_and(|held| !held.stays());
+    waits && matches!(&difference.what, What::Extra { live, rule: _, was: _ } if live.atom.direction == direction)
 }
 
 fn brings_rule(difference: &Difference) -> bool {
@@ -154,7 +151,7 @@ fn hold_unfit(report: &mut Report, steps: &[Step], unfit: &[Atom]) {
 
 /// Both directions, wave by wave: they share the waits.
 struct Walk {
-    courses: BTreeMap<Direction, Vec<Wave>>,
+    waves: BTreeMap<Direction, Vec<Wave>>,
     /// Directions with live rules that may not be in force yet.
     unsure: BTreeSet<Direction>,
 }
@@ -162,10 +159,10 @@ struct Walk {
 impl Walk {
     fn write(mut self, steps: &mut Vec<Step>) {
         let mut brought: BTreeMap<Direction, Vec<Atom>> = BTreeMap::new();
-        let longest = self.courses.values().map(Vec::len).max().unwrap_or_default();
+        let longest = self.waves.values().map(Vec::len).max().unwrap_or_default();
         for at in 0..longest {
             let wave: BTreeMap<Direction, Wave> = self
-                .courses
+                .waves
                 .iter_mut()
                 .filter_map(|(direction, waves)| waves.get_mut(at).map(|wave| (*direction, std::mem::take(wave))))
                 .filter(|(_, wave)| !wave.is_empty())

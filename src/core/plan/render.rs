@@ -189,9 +189,10 @@ fn why_extra(difference: &Difference, was: Option<&Atom>) -> String {
 
 /// Why nothing is done now, in words.
 fn why_held(held: &Held, difference: &Difference) -> String {
+    let goes = matches!(difference.what, What::Extra { live: _, rule: _, was: _ } | What::Moved { live: _, atom: _, declared: _ });
     match held {
         Held::Reference(rule) => return format!("waits: a reference of rule {rule} is not known"),
-        Held::Suspended if difference.cause.is_change() => "waits: what suspended reverts would bring back rests on it",
+        Held::Suspended if difference.cause.is_change() && goes => "waits: what suspended reverts would bring back rests on it",
         Held::Tolerated => "stays: the manifest tolerates it",
         Held::Reported => "stays: undeclared rules are only reported",
         Held::Kept => "stays: undeclared rules are kept",

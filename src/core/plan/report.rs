@@ -150,7 +150,8 @@ pub struct Report {
     pub over_quota: Option<OverQuota>,
     /// Hash of the changes that need approval wherever somebody asks for one; `None` when there are none.
     pub approval: Option<String>,
-    /// The set we vouch for was of no use: there is none, or it is another object's. It must not be carried on.
+    /// The set we vouch for was of no use: there is none, or it is another object's. Neither it nor the tags that object applied
+    /// are to be carried on.
     pub baseline_lost: bool,
 }
 

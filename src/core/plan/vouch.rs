@@ -4,7 +4,7 @@
 
 use crate::core::desired::{Desired, egress_policy_rule};
 use crate::core::model::{
-    Atom, DescriptionHash, Direction, LiveRule, Observed, Peer, RuleId, RuleName, Traffic, Vouched, VouchedRule,
+    Atom, DescriptionHash, Direction, LiveRule, Observed, Peer, RuleId, RuleName, Tags, Traffic, Vouched, VouchedRule,
 };
 
 use super::report::What;
@@ -64,6 +64,20 @@ pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched>
     }
     defer(&mut set, plan);
     Some(set)
+}
+
+/// The tags to be in status as applied before `plan` writes: what it is about to change is left out, so that after a crash neither
+/// value is somebody's edit.
+pub fn applied_before(applied: Option<&Tags>, plan: &Plan) -> Option<Tags> {
+    let mut tags = applied?.clone();
+    for step in &plan.steps {
+        if let Step::SetTags { tags: set, before: _, cause } = step
+            && cause.is_change()
+        {
+            tags.retain(|key, _| !set.contains_key(key));
+        }
+    }
+    Some(tags)
 }
 
 /// What comes later in consequence of the same decision is begun too.

@@ -89,6 +89,7 @@ impl Pass<'_> {
             approved: self.approval().filter(|approved| approved.hash == seen.report.approval),
             ..self.facts(&previous, seen, Standing::Progressing { doing: doing.to_owned() })
         });
+        next.tags = plan::applied_before(next.tags.as_ref(), seen.plan);
         status::keep_failure(&mut next, &previous);
         if creating {
             // The old group is gone for good; a crash from here on finds the new one by its tags.
