@@ -56,6 +56,10 @@ fn atom() -> impl Strategy<Value = Atom> {
     (direction, traffic(), peer()).prop_map(|(direction, traffic, peer)| Atom { direction, traffic, peer })
 }
 
+fn text() -> impl Strategy<Value = Option<String>> {
+    prop::option::of("[a-zA-Z ]{0,9}")
+}
+
 proptest! {
     #![proptest_config(cases())]
 
@@ -84,12 +88,16 @@ proptest! {
 
     #[test]
     fn the_vouched_set_is_read_back_from_the_lines_of_a_status(
-        entries in prop::collection::vec((atom(), any::<Option<u32>>(), "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", prop::option::of("[a-zA-Z ]{0,9}")), 0..8),
+        entries in prop::collection::vec(
+            (atom(), any::<Option<u32>>(), "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text(), prop::option::of(text())),
+            0..8,
+        ),
     ) {
         let mut set = Vouched::default();
-        for (atom, id, rule, text) in entries {
+        for (atom, id, rule, text, next) in entries {
             let description = DescriptionHash::of(text.as_deref());
-            set.insert(atom, VouchedRule { id: id.map(rule_id), rule: rule.parse().unwrap(), description });
+            let describing = next.map(|next| DescriptionHash::of(next.as_deref()));
+            set.insert(atom, VouchedRule { id: id.map(rule_id), rule: rule.parse().unwrap(), description, describing });
         }
         let lines = set.to_lines();
         prop_assert!(lines.iter().all(|line| line.len() <= sgwarden::api::MAX_VOUCHED_LINE && line.is_ascii()));

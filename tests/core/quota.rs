@@ -157,6 +157,7 @@ proptest! {
         missing in 1_u32..3,
     ) {
         let mut world = World::settled(&nothing());
+        world.cloud.weights = weights();
         world.edit_all(&edits);
         let desired = desired(&next, ALL);
         let certain = |direction| {

@@ -339,7 +339,12 @@ fn vouched(lines: &[String]) -> Vouched {
         let (text, description) = described(&line);
         let [number, rule, atom] = text.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let id = (number != "-").then(|| rule_id(number.parse().unwrap()));
-        let known = VouchedRule { id, rule: rule.parse().unwrap(), description: DescriptionHash::of(description.as_deref()) };
+        let known = VouchedRule {
+            id,
+            rule: rule.parse().unwrap(),
+            description: DescriptionHash::of(description.as_deref()),
+            describing: None,
+        };
         set.insert(atom.parse().expect(&line), known);
     }
     set

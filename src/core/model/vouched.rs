@@ -45,6 +45,17 @@ pub struct VouchedRule {
     pub rule: RuleName,
     /// Digest of the description we gave it or saw.
     pub description: DescriptionHash,
+    /// Digest of the description that a pass is about to give it: written before the call, as an intent is. After a crash
+    /// either text is ours and nobody's edit.
+    pub describing: Option<DescriptionHash>,
+}
+
+impl VouchedRule {
+    /// Whether a description is one we gave the rule, or were giving it.
+    pub fn knows(&self, description: Option<&str>) -> bool {
+        let text = DescriptionHash::of(description);
+        self.description == text || self.describing == Some(text)
+    }
 }
 
 /// The set we vouch for, by atom.
@@ -60,6 +71,11 @@ impl Vouched {
     /// What is known of an atom.
     pub fn get(&self, atom: &Atom) -> Option<&VouchedRule> {
         self.0.get(atom)
+    }
+
+    /// The same with the atom as it stands in the set, which lives as long.
+    pub fn get_line(&self, atom: &Atom) -> Option<(&Atom, &VouchedRule)> {
+        self.0.get_key_value(atom)
     }
 
     /// The atom recorded under a rule id.
@@ -83,11 +99,13 @@ impl Vouched {
     }
 
     /// The lines that go into status:
-    /// `<format version> <sgr-id or -> <rule name> <canonical atom> <digest of the description or ->`.
+    /// `<format version> <sgr-id or -> <rule name> <canonical atom> <digest of the description or ->`, and after the digest
+    /// `~` and that of the description that is being written, if one is.
     pub fn to_lines(&self) -> Vec<String> {
         let line = |(atom, rule): (&Atom, &VouchedRule)| {
             let id = rule.id.as_ref().map_or("-", RuleId::as_str);
-            format!("{FORMAT} {id} {} {atom} {}", rule.rule, rule.description)
+            let describing = rule.describing.map(|text| format!("~{text}")).unwrap_or_default();
+            format!("{FORMAT} {id} {} {atom} {}{describing}", rule.rule, rule.description)
         };
         self.0.iter().map(line).collect()
     }
@@ -117,12 +135,19 @@ fn parse_line(line: &str) -> Option<(Atom, VouchedRule)> {
         return None;
     }
     let id = if id == "-" { None } else { Some(RuleId::from_str(id).ok()?) };
-    let description = DescriptionHash(match digest {
-        "-" => None,
-        hex if hex.len() == 16 => Some(u64::from_str_radix(hex, 16).ok()?),
-        _ => return None,
-    });
-    Some((atom.parse().ok()?, VouchedRule { id, rule: rule.parse().ok()?, description }))
+    let (description, describing) = match digest.split_once('~') {
+        Some((known, next)) => (parse_digest(known)?, Some(parse_digest(next)?)),
+        None => (parse_digest(digest)?, None),
+    };
+    Some((atom.parse().ok()?, VouchedRule { id, rule: rule.parse().ok()?, description, describing }))
+}
+
+fn parse_digest(digest: &str) -> Option<DescriptionHash> {
+    match digest {
+        "-" => Some(DescriptionHash(None)),
+        hex if hex.len() == 16 => Some(DescriptionHash(Some(u64::from_str_radix(hex, 16).ok()?))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +164,7 @@ mod tests {
                 id: id.map(|id| id.parse().unwrap()),
                 rule: "a-rule".parse().unwrap(),
                 description: DescriptionHash::of(text),
+                describing: None,
             };
             set.insert(atom.parse().unwrap(), rule);
         }
@@ -153,6 +179,8 @@ mod tests {
             ["1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 f07f7bf402f085e7", "1 - a-rule egress all to ::/0 -",]
         );
         assert_eq!(Vouched::from_lines(lines.iter().map(String::as_str)).unwrap(), sample());
+        let describing = "1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 -~f07f7bf402f085e7";
+        assert_eq!(Vouched::from_lines([describing]).unwrap().to_lines(), [describing]);
     }
 
     #[test]
@@ -165,9 +193,10 @@ mod tests {
                 id: Some("sgr-0a1b2c3d4e5f67890".parse().unwrap()),
                 rule: "x".repeat(63).parse().unwrap(),
                 description: DescriptionHash::of(Some("x")),
+                describing: Some(DescriptionHash::of(Some("y"))),
             },
         );
-        assert!(set.to_lines().iter().all(|line| line.len() <= 192));
+        assert!(set.to_lines().iter().all(|line| line.len() <= 208));
     }
 
     #[test]
@@ -178,6 +207,8 @@ mod tests {
             "1 sgr-x a egress all to ::/0 -",
             "1 - a egress all to ::/0",
             "1 - a egress all to ::/0 zz",
+            "1 - a egress all to ::/0 -~",
+            "1 - a egress all to ::/0 -~-~-",
         ] {
             let mut lines = sample().to_lines();
             lines.push(bad.to_owned());

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::core::desired::Approval;
-use crate::core::model::{DescriptionHash, Vouched};
+use crate::core::model::{Atom, DescriptionHash, Vouched};
 
 use super::PlanInput;
 use super::report::{Difference, What};
@@ -22,6 +22,7 @@ pub(super) fn is_asked(input: PlanInput<'_>) -> bool {
 pub(super) fn concerns(input: PlanInput<'_>, difference: &Difference) -> bool {
     let cause = difference.cause;
     let vouched = input.vouched;
+    let begun = |atom: &Atom| vouched.and_then(|set| set.get(atom)).is_some_and(|known| known.id.is_none());
     if cause.is_drift() {
         return also_changed(vouched, difference);
     }
@@ -32,13 +33,17 @@ pub(super) fn concerns(input: PlanInput<'_>, difference: &Difference) -> bool {
         // Its record was written before it was created.
         What::GroupMissing { recorded: _ } => vouched.is_none(),
         // An intent, or in a group that somebody deleted what was live in it.
-        What::Missing { atom, declared: _, last_id: _ } | What::Moved { live: _, atom, declared: _ } => {
-            vouched.is_none_or(|set| set.get(atom).is_none_or(|known| known.id.is_some() && input.observed.is_some()))
+        What::Missing { atom, declared: _, last_id: _ } => {
+            let known = vouched.and_then(|set| set.get(atom));
+            known.is_none_or(|known| known.id.is_some() && input.observed.is_some())
         }
-        What::Extra { live, rule: _, was: _ } => {
-            vouched.is_none_or(|set| set.get(&live.atom).is_none_or(|known| known.id.is_some()))
+        // Both halves: what one pass began to bring about, another row may have been to become.
+        What::Moved { live, atom, declared: _ } => !(begun(&live.atom) && begun(atom)),
+        What::Extra { live, rule: _, was: _ } => !begun(&live.atom),
+        What::Description { live, declared } => {
+            let text = DescriptionHash::of(declared.description.as_deref());
+            vouched.and_then(|set| set.get(&live.atom)).is_none_or(|known| known.describing != Some(text))
         }
-        What::Description { live: _, declared: _ } => true,
         // Without its marks the group is nobody's, and IAM refuses all the rest.
         What::Tag { key: _, live: _, declared: _, ownership } => !ownership,
     }
@@ -49,7 +54,7 @@ pub(super) fn concerns(input: PlanInput<'_>, difference: &Difference) -> bool {
 fn also_changed(vouched: Option<&Vouched>, difference: &Difference) -> bool {
     let What::Description { live, declared } = &difference.what else { return false };
     let known = vouched.and_then(|set| set.get(&live.atom));
-    known.is_some_and(|known| known.description != DescriptionHash::of(declared.description.as_deref()))
+    known.is_some_and(|known| !known.knows(declared.description.as_deref()))
 }
 
 /// 32 hex digits of SHA-256 over the group and what the changes among `differences` come to: rules that come, that go and

@@ -211,15 +211,18 @@ impl<'a> Checker<'a> {
             }
             Step::Modify { direction: _, rules } => {
                 for item in rules {
-                    self.may(item.cause, item.cause.is_drift() || self.is_begun(&item.new.atom), &item.new.atom);
+                    let begun = self.is_begun(&item.new.atom) && self.is_begun(&item.live.atom);
+                    self.may(item.cause, item.cause.is_drift() || begun, &item.new.atom);
                     self.removes(item.cause);
                 }
             }
             Step::Describe { direction: _, rules } => {
                 for item in rules {
                     let text = DescriptionHash::of(item.description.as_deref());
-                    let changed = self.known(&item.live.atom).is_some_and(|known| known.description != text);
-                    self.may(item.cause, item.cause.is_drift() && !changed, &item.live.atom);
+                    let known = self.known(&item.live.atom);
+                    let begun = known.is_some_and(|known| known.describing == Some(text));
+                    let as_before = known.is_none_or(|known| known.description == text);
+                    self.may(item.cause, begun || (item.cause.is_drift() && as_before), &item.live.atom);
                 }
             }
             // The marks that make the group ours wait for nobody's approval.

@@ -150,19 +150,22 @@ impl<'a> Sides<'a> {
     }
 
     /// Rows the manifest no longer wants, paired with what the same rule of it wants instead: one call keeps the row's id and
-    /// leaves no moment without it. Only rows we vouch for by id, only within one named rule, and only where ports or peer
-    /// stay: two edits at once are two rules to whoever reads the audit.
+    /// leaves no moment without it. Only rows we vouch for by id, or that a pass was to change when it died, only within one named
+    /// rule, and only where ports or peer stay: two edits at once are two rules to whoever reads the audit. What is begun goes
+    /// with what is begun: the one was approved, the other may not be.
     fn change_in_place(&mut self, extras: &[&'a LiveRule]) -> Vec<Difference> {
         let mut differences = Vec::new();
         for rule in extras {
-            let Some((atom, known)) = self.by_id.get(&rule.id).copied() else { continue };
-            let goes = self.removal(atom.direction, &known.rule, false);
+            let Some((atom, known)) = self.by_id.get(&rule.id).copied().or_else(|| self.begun(&rule.atom)) else { continue };
+            let begun = known.id.is_none();
+            let goes = self.removal(atom.direction, &known.rule, begun);
             // What was to end ends by itself: it waits for nothing that comes.
             if *atom != rule.atom || goes.closes() || self.held(rule, &known.rule, goes).is_some() {
                 continue;
             }
             let fits = |candidate: &Atom, declared: &Declared| {
                 candidate.direction == atom.direction
+                    && self.begun(candidate).is_some() == begun
                     && declared.rule == known.rule
                     && candidate.peer.kind() == atom.peer.kind()
                     && (candidate.peer == atom.peer || candidate.traffic == atom.traffic)
@@ -180,6 +183,11 @@ impl<'a> Sides<'a> {
             }
         }
         differences
+    }
+
+    /// The line of an atom that a pass was about to bring about or to take away when it died.
+    fn begun(&self, atom: &Atom) -> Option<(&'a Atom, &'a VouchedRule)> {
+        self.vouched?.get_line(atom).filter(|(_, known)| known.id.is_none())
     }
 
     /// Traffic of held rules that is not live.
@@ -272,10 +280,10 @@ impl<'a> Sides<'a> {
                 (None, _) => Cause::Unclassified,
                 // As we left it: the manifest has another text now.
                 (Some(_), Some(known)) if known.description == DescriptionHash::of(live.description.as_deref()) => {
-                    change(self.input, false)
+                    change(self.input, known.describing.is_some())
                 }
-                // An earlier pass was about to write another text, and may have.
-                (Some(_), Some(known)) if known.id.is_none() => change(self.input, true),
+                // An earlier pass was about to write this text, and did, before the manifest changed again.
+                (Some(_), Some(known)) if known.knows(live.description.as_deref()) => change(self.input, true),
                 (Some(_), Some(_)) => Cause::Drift,
                 (Some(_), None) => change(self.input, false),
             };

@@ -23,7 +23,7 @@ pub fn is_as_listed(
     let live: BTreeMap<_, _> = rules.iter().map(|(atom, description)| (atom, description.as_deref())).collect();
     let all_known = desired.rules.iter().all(|(atom, declared)| {
         vouched.get(atom).is_some_and(|known| {
-            let described = known.description == DescriptionHash::of(declared.description.as_deref());
+            let described = known.describing.is_none() && known.description == DescriptionHash::of(declared.description.as_deref());
             known.id.is_some() && known.rule == declared.rule && described
         })
     });

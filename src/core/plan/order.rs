@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::model::{Atom, Direction, NewGroup, Observed, RuleId, Space};
+use crate::core::model::{Atom, Direction, LiveRule, NewGroup, Observed, RuleId, Space};
 
 use super::PlanInput;
 use super::quota::{self, Demand};
@@ -100,12 +100,12 @@ fn courses(
         rules.iter().map(|(direction, rules)| (*direction, rules.clone().authorize_first(&unsure(*direction)))).collect();
     let demands = plain.iter().map(|(direction, waves)| (*direction, demand(waves)));
     let mut budgets = quota::budgets(input, observed, report.quota.limit, &demands.collect());
-    let ours: BTreeSet<&RuleId> = input
-        .vouched
-        .into_iter()
-        .flat_map(|set| set.by_id().into_iter())
-        .filter_map(|(id, (atom, _))| (observed.rules.get(id).map(|rule| &rule.atom) == Some(atom)).then_some(id))
-        .collect();
+    // As we vouch for them by their ids; those that a pass was about to change when it died have none in their lines.
+    let ours = |rule: &&LiveRule| {
+        let known = input.vouched.and_then(|set| set.get(&rule.atom));
+        known.is_some_and(|known| known.id.as_ref().is_none_or(|id| *id == rule.id))
+    };
+    let ours: BTreeSet<&RuleId> = observed.rules.values().filter(ours).map(|rule| &rule.id).collect();
     let limited = |direction| report.differences.iter().any(|difference| makes_room_later(difference, direction));
     let course = |(direction, rules): (Direction, Rules)| {
         let course = match budgets.remove(&direction) {

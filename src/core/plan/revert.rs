@@ -108,7 +108,7 @@ mod tests {
         let mut set = Vouched::default();
         for (id, atom) in lines {
             let id = id.map(|id| id.parse().unwrap());
-            let rule = VouchedRule { id, rule: "a".parse().unwrap(), description: DescriptionHash::of(None) };
+            let rule = VouchedRule { id, rule: "a".parse().unwrap(), description: DescriptionHash::of(None), describing: None };
             set.insert(atom.parse().unwrap(), rule);
         }
         set

@@ -24,7 +24,7 @@ pub(super) struct Course {
     pub(super) unfit: Vec<Atom>,
 }
 
-/// `unsure`: live traffic that may not be in force yet. `ours`: rows that are as we vouch for them, by their ids. `limited`: rows
+/// `unsure`: live traffic that may not be in force yet. `ours`: rows that are as we vouch for them. `limited`: rows
 /// that are held back now will make room.
 pub(super) fn squeeze(rules: Rules, budget: Budget<'_>, unsure: &Space, ours: &BTreeSet<&RuleId>, limited: bool) -> Course {
     let (mut squeeze, first) = Squeeze::new(rules, budget, unsure, ours, limited);
@@ -75,20 +75,32 @@ impl<'a> Squeeze<'a> {
         let mut squeeze =
             Self { budget, unsure, ours, limited, rows, resting, set_back: Vec::new(), pending, young, rests, meant, course };
         let wanted = squeeze.wanted();
-        let (late, set_back): (Vec<_>, Vec<_>) = set_back.into_iter().partition(|item| squeeze.bears(&item.live, &wanted));
-        squeeze.set_back = late;
-        for item in &set_back {
-            squeeze.budget.used = squeeze.changed(&item.live.atom, &item.new.atom);
-            squeeze.young.insert(item.new.atom.clone());
+        let at_once = squeeze.set_back_what_can_be(set_back, &wanted);
+        squeeze.young.extend(at_once.iter().map(|item| item.new.atom.clone()));
+        (squeeze, Wave { revert, set_back: at_once, describe, ..Wave::default() })
+    }
+
+    /// Of changed rows, those that can be set back now: nothing of `wanted` rests on what they allow, and there is room for what
+    /// they were. The others are kept for later.
+    fn set_back_what_can_be(&mut self, items: Vec<Modification>, wanted: &BTreeSet<Atom>) -> Vec<Modification> {
+        let mut go = Vec::new();
+        for item in items {
+            let next = self.changed(&item.live.atom, &item.new.atom);
+            if self.bears(&item.live, wanted) || next.excess(self.budget.limit) > self.budget.used.excess(self.budget.limit) {
+                self.set_back.push(item);
+            } else {
+                self.budget.used = next;
+                go.push(item);
+            }
         }
-        (squeeze, Wave { revert, set_back, describe, ..Wave::default() })
+        go
     }
 
     fn run(&mut self, mut wave: Wave) {
         loop {
             self.change_in_place(&mut wave);
             self.make_room(&mut wave);
-            if self.fits(&self.pending) {
+            if self.missing(self.budget.used) == 0 {
                 wave.authorize.append(&mut self.pending);
                 break;
             }
@@ -138,6 +150,15 @@ impl<'a> Squeeze<'a> {
 
     fn sum<'b>(&self, items: impl IntoIterator<Item = &'b Authorization>) -> Usage {
         Usage::of(items.into_iter().map(|item| &item.new.atom), self.budget.lists)
+    }
+
+    /// How much room is missing for all that comes, with this much used: first for what is pending, then for the rows that are set
+    /// back in one call after it, which may weigh more than they do now.
+    fn missing(&self, used: Usage) -> u32 {
+        let peak = used.plus(self.sum(&self.pending));
+        let from = Usage::of(self.set_back.iter().map(|item| &item.live.atom), self.budget.lists);
+        let to = Usage::of(self.set_back.iter().map(|item| &item.new.atom), self.budget.lists);
+        peak.excess(self.budget.limit).max(peak.minus(from).plus(to).excess(self.budget.limit))
     }
 
     fn fits<'b>(&self, items: impl IntoIterator<Item = &'b Authorization>) -> bool {
@@ -237,8 +258,7 @@ impl<'a> Squeeze<'a> {
 
     /// The fewest of these rows whose removal makes room for all that is pending; those that help at all, if none do.
     fn fewest(&self, candidates: &[RuleId]) -> Vec<RuleId> {
-        let limit = self.budget.limit;
-        let mut need = self.budget.used.plus(self.sum(&self.pending));
+        let mut used = self.budget.used;
         let mut left: Vec<(&RuleId, Usage)> = candidates
             .iter()
             .filter_map(|id| {
@@ -247,13 +267,13 @@ impl<'a> Squeeze<'a> {
             })
             .collect();
         let mut chosen = Vec::new();
-        while need.excess(limit) > 0 {
-            let relief = |usage: &Usage| need.excess(limit) - need.minus(*usage).excess(limit);
+        while self.missing(used) > 0 {
+            let relief = |usage: &Usage| self.missing(used) - self.missing(used.minus(*usage));
             // The first of the best: `max_by_key` would take the last.
             let Some(best) = left.iter().map(|(_, usage)| relief(usage)).max().filter(|best| *best > 0) else { break };
             let Some(at) = left.iter().position(|(_, usage)| relief(usage) == best) else { break };
             let (id, usage) = left.remove(at);
-            need = need.minus(usage);
+            used = used.minus(usage);
             chosen.push(id.clone());
         }
         chosen
@@ -326,13 +346,8 @@ impl<'a> Squeeze<'a> {
     /// What nobody declared goes as soon as nothing rests on it any more: drift gives nobody a right to a wait.
     fn release(&mut self, wave: &mut Wave) {
         let wanted = self.wanted();
-        let (stay, go): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.set_back).into_iter().partition(|item| self.bears(&item.live, &wanted));
-        self.set_back = stay;
-        for item in &go {
-            self.budget.used = self.changed(&item.live.atom, &item.new.atom);
-        }
-        wave.modify.extend(go);
+        let items = std::mem::take(&mut self.set_back);
+        wave.modify.extend(self.set_back_what_can_be(items, &wanted));
         let mut open = wanted;
         open.extend(self.set_back.iter().map(|item| item.new.atom.clone()));
         let (stay, go): (Vec<_>, Vec<_>) =
@@ -352,8 +367,7 @@ impl<'a> Squeeze<'a> {
         let mut candidates: Vec<RuleId> = self.resting.iter().map(|row| row.live.id.clone()).collect();
         candidates.extend(self.rows.iter().map(|row| row.live.id.clone()));
         let all = self.resting.iter().chain(&self.rows).fold(Usage::default(), |sum, row| sum.plus(self.weigh(&row.live.atom)));
-        let enough = self.budget.used.minus(all).plus(self.sum(&self.pending)).fits(self.budget.limit);
-        if enough {
+        if self.missing(self.budget.used.minus(all)) == 0 {
             let done = wave.in_place.len();
             self.change(self.pairs(), wave);
             let mut open = self.wanted();
@@ -385,6 +399,21 @@ impl<'a> Squeeze<'a> {
                 continue;
             }
             self.budget.used = next;
+        }
+        self.hold_what_cannot_be_set_back();
+    }
+
+    /// Changed rows whose own place takes more room than there is wait too, unless EC2 may see it otherwise.
+    fn hold_what_cannot_be_set_back(&mut self) {
+        for item in std::mem::take(&mut self.set_back) {
+            let next = self.changed(&item.live.atom, &item.new.atom);
+            let may_fit = self.budget.guessed || (!self.limited && next.certain.fits(self.budget.limit.certain));
+            if next.excess(self.budget.limit) <= self.budget.used.excess(self.budget.limit) || may_fit {
+                self.budget.used = next;
+                self.set_back.push(item);
+            } else {
+                self.course.unfit.push(item.new.atom);
+            }
         }
     }
 

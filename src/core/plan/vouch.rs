@@ -15,7 +15,10 @@ pub fn born_egress() -> Vouched {
     let mut set = Vouched::default();
     for peer in [Peer::Ipv4(ipnet::Ipv4Net::default()), Peer::Ipv6(ipnet::Ipv6Net::default())] {
         let atom = Atom { direction: Direction::Egress, traffic: Traffic::All, peer };
-        set.insert(atom, VouchedRule { id: None, rule: egress_policy_rule(), description: DescriptionHash::of(None) });
+        set.insert(
+            atom,
+            VouchedRule { id: None, rule: egress_policy_rule(), description: DescriptionHash::of(None), describing: None },
+        );
     }
     set
 }
@@ -40,6 +43,7 @@ pub fn vouched_before(vouched: Option<&Vouched>, plan: &Plan) -> Option<Vouched>
             }
             Step::Modify { direction: _, rules } => {
                 for item in rules {
+                    let_go(&mut set, &item.live);
                     intend(&mut set, &item.new.atom, item.new.description.as_deref(), &item.rule);
                 }
             }
@@ -84,7 +88,9 @@ pub fn applied_before(applied: Option<&Tags>, plan: &Plan) -> Option<Tags> {
 fn defer(set: &mut Vouched, plan: &Plan) {
     for difference in &plan.deferred {
         match &difference.what {
-            What::Missing { atom, declared, last_id: _ } | What::Moved { live: _, atom, declared } => {
+            What::Missing { atom, declared, last_id: _ } => intend(set, atom, declared.description.as_deref(), &declared.rule),
+            What::Moved { live, atom, declared } => {
+                let_go(set, live);
                 intend(set, atom, declared.description.as_deref(), &declared.rule);
             }
             What::Extra { live, rule: _, was: _ } => let_go(set, live),
@@ -98,7 +104,9 @@ fn defer(set: &mut Vouched, plan: &Plan) {
 fn intend(set: &mut Vouched, atom: &Atom, description: Option<&str>, rule: &RuleName) {
     if set.get(atom).is_none() {
         let description = DescriptionHash::of(description);
-        set.insert(atom.clone(), VouchedRule { id: None, rule: rule.clone(), description });
+        set.insert(atom.clone(), VouchedRule { id: None, rule: rule.clone(), description, describing: None });
+    } else {
+        redescribe(set, atom, description);
     }
 }
 
@@ -111,12 +119,11 @@ fn let_go(set: &mut Vouched, live: &LiveRule) {
     }
 }
 
-/// A line has room for one text. Without its id it says that another one is being written: what a crash leaves may be either,
-/// and is nobody's edit, whatever the manifest says by then.
+/// Another text is being written: what a crash leaves may be either, and is nobody's edit, whatever the manifest says by then.
 fn redescribe(set: &mut Vouched, atom: &Atom, description: Option<&str>) {
     let text = DescriptionHash::of(description);
     if let Some(known) = set.get(atom).filter(|known| known.description != text).cloned() {
-        set.insert(atom.clone(), VouchedRule { id: None, ..known });
+        set.insert(atom.clone(), VouchedRule { describing: Some(text), ..known });
     }
 }
 
@@ -129,7 +136,7 @@ pub fn vouched_before_reverts(vouched: &Vouched, plan: &Plan) -> Vouched {
         for item in rules {
             if let Some(known) = set.get(&item.new.atom).cloned() {
                 let description = DescriptionHash::of(item.new.description.as_deref());
-                set.insert(item.new.atom.clone(), VouchedRule { description, ..known });
+                set.insert(item.new.atom.clone(), VouchedRule { description, describing: None, ..known });
             }
         }
     }
@@ -186,8 +193,10 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
             (Some(declared), known) => {
                 // A description that differs stays known as we left it, or its drift would be forgotten.
                 let as_declared = rule.description == declared.description;
-                let description = known.filter(|_| !as_declared).map_or(seen, |known| known.description);
-                VouchedRule { id, rule: declared.rule.clone(), description }
+                let known = known.filter(|_| !as_declared);
+                let description = known.map_or(seen, |known| known.description);
+                let describing = known.and_then(|known| known.describing);
+                VouchedRule { id, rule: declared.rule.clone(), description, describing }
             }
             // A removal that was begun stays so, or what was approved would have to be approved again.
             (None, Some(known)) if known.id.is_none() => known.clone(),
