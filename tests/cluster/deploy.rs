@@ -88,7 +88,7 @@ fn every_document_is_what_it_says() {
     let deployment = typed::<Deployment>("Deployment");
     assert_eq!(deployment.metadata.namespace, Some(namespace));
     let spec = deployment.spec;
-    assert_eq!((spec.replicas, spec.strategy.and_then(|strategy| strategy.type_)), (Some(1), Some("Recreate".to_owned())));
+    assert_eq!((spec.replicas, spec.strategy.and_then(|strategy| strategy.type_)), (Some(2), Some("RollingUpdate".to_owned())));
     let labels = spec.template.metadata.and_then(|metadata| metadata.labels).expect("the pod has labels");
     for (key, value) in spec.selector.match_labels.expect("the deployment selects by labels") {
         assert_eq!(labels.get(&key), Some(&value), "the pod's label {key}");
