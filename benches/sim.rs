@@ -13,6 +13,10 @@ use std::time::Instant;
 use serde_json::json;
 use sgwarden::adapters::sim::{Config, Sim, VpcSeed, serve};
 
+mod support;
+
+use support::{now, resident};
+
 const GROUPS: u32 = 2_000;
 const RULES: u32 = 20;
 const KEY: &str = "AKIA111122223333BENCH";
@@ -178,26 +182,11 @@ fn between<'a>(body: &'a str, name: &str) -> &'a str {
     from.split_once(&close).map_or("", |(text, _)| text)
 }
 
-/// The memory of this process, in bytes; Linux only.
-fn resident() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes: f64 =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(kilobytes * 1024.0)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures the machine's own time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 fn seconds(name: &str, begun: Instant, goal: f64) {
-    let seconds = begun.elapsed().as_secs_f64();
-    figure(name, &json!((seconds * 1000.0).round() / 1000.0), "seconds", goal, Some(seconds <= goal));
+    let seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    figure(name, &json!(seconds), "seconds", goal, Some(seconds <= goal));
 }
 
 fn figure(name: &str, value: &serde_json::Value, unit: &str, goal: f64, met: Option<bool>) {
-    let size = format!("{GROUPS} groups of {RULES} rules");
-    let line = json!({ "bench": "sim", "figure": name, "value": value, "unit": unit, "goal": goal, "met": met, "of": size });
-    println!("{line}");
+    support::figure("sim", &format!("{GROUPS} groups of {RULES} rules"), name, (value.clone(), unit), goal, met);
 }

@@ -20,7 +20,7 @@ use super::scalar::words;
 /// The most lines in [`SecurityGroupStatus::rules`].
 pub const MAX_VOUCHED: usize = 4000;
 /// The most characters (all ASCII) in a line of [`SecurityGroupStatus::rules`].
-pub const MAX_VOUCHED_LINE: usize = 208;
+pub const MAX_VOUCHED_LINE: usize = 192;
 /// The most entries in [`SecurityGroupStatus::expiring`]; the soonest are kept.
 pub const MAX_EXPIRING: usize = 50;
 /// The most differences that a drift record knows again beside those it lists: many, and still little beside the rules.

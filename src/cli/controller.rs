@@ -11,6 +11,9 @@ use super::options::{AwsArgs, EngineArgs, cluster_id};
 use super::wiring::World;
 use super::{shutdown, wiring};
 
+/// Where deploy/ puts the controller: whoever starts one beside it, on a laptop say, then waits for the same Lease.
+const INSTALLED: &str = "sgwarden-system";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -21,7 +24,7 @@ pub(super) struct Args {
     /// Cluster ids this cluster had before: their groups are taken over
     #[arg(long = "former-cluster-id", value_name = "ID", value_parser = cluster_id, value_delimiter = ',')]
     former_cluster_ids: Vec<String>,
-    /// Namespace of the Lease by which one of several replicas writes; default: the pod's
+    /// Namespace of the Lease by which one of several replicas writes; default: the pod's, outside of a pod sgwarden-system
     #[arg(long, value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
     /// Keep the groups of this namespace only
@@ -49,7 +52,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         Some(id) => id,
         None => cluster.id().await.map_err(CliError::from_error)?,
     };
-    let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| "default".to_owned());
+    let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| INSTALLED.to_owned());
     let world = World {
         leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, "sgwarden"))),
         objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),

@@ -18,6 +18,7 @@ const STATEMENTS: &[(&str, &str, &str, &str)] = &[
     ("ec2:AuthorizeSecurityGroupIngress", "", "WriteOwned", OWN),
     ("ec2:CreateSecurityGroup", "security-group", "CreateTagged", ""),
     ("ec2:CreateSecurityGroup", "vpc", "CreateInVpc", ""),
+    ("ec2:CreateTags", "", "TagAdopted", " for groups that a person tagged sgwarden.dev/adopt"),
     ("ec2:CreateTags", "", "TagOwned", OWN),
     ("ec2:DeleteSecurityGroup", "", "WriteOwned", OWN),
     ("ec2:DeleteTags", "", "UntagOwned", OWN),
@@ -185,7 +186,8 @@ mod tests {
         assert_eq!(of(modify, "ec2:ModifySecurityGroupRules", "security-group-rule/sgr-1"), "ModifyAlsoRules");
         assert_eq!(of("CreateSecurityGroup", "ec2:CreateSecurityGroup", "security-group/*"), "CreateTagged");
         assert_eq!(of("CreateSecurityGroup", "ec2:CreateTags", "security-group/*"), "TagOnCreate");
-        assert_eq!(of("CreateTags", "ec2:CreateTags", "security-group/sg-1"), "TagOwned");
+        let tags = of("CreateTags", "ec2:CreateTags", "security-group/sg-1");
+        assert!(tags.ends_with("; statements TagAdopted and TagOwned of deploy/iam/enforce.json allow it"), "{tags}");
         assert_eq!(of("DescribeVpcs", "ec2:DescribeVpcs", "*"), "Read");
     }
 

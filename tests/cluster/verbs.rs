@@ -122,6 +122,10 @@ async fn only_who_has_the_verb_approves_and_only_in_the_own_name() {
     says(stage.annotate("ada", &approve(HASH)).await, &own);
     says(stage.annotate("ada", &approve("yes")).await, "and your own name: '<hash> ada'");
     stage.annotate("ada", &of("ada")).await.succeeded();
+    // The same plan once more, as the condition asks for it.
+    says(stage.annotate("ada", &of("ed, again")).await, &own);
+    stage.annotate("ada", &of("ada, again")).await.succeeded();
+    stage.annotate("ada", &of("ada, again, again")).await.succeeded();
 
     // Another's approval is in nobody's way: it stays over edits, and may be taken back by whoever edits, not put back.
     stage.annotate("ed", "team=shop").await.succeeded();

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sgwarden::adapters::sim::{Config, DEFAULT_ACCOUNT, Sim, VpcSeed};
+use sgwarden::adapters::sim::Sim;
 use sgwarden::api::APPROVE_ANNOTATION;
 
+use crate::many;
 use crate::rig::{Moment, REGION, Rig, VPC, manifest, tcp};
 
 /// A manifest with rules of both directions.
@@ -144,40 +145,6 @@ async fn fifty_changed_atoms_of_a_direction_are_one_call_of_each_kind() {
 /// Groups in the Region of the next test: two pages of a listing.
 const MANY: usize = 1200;
 
-/// One group that the engine made, and as many more that are like it to the letter, but for what tells them apart.
-async fn many_groups() -> Rig {
-    let mut rig = Rig::ticking(Config { vpcs: vec![VpcSeed::new(VPC)], ..Config::default() }, Duration::from_secs(1)).await;
-    let rules = [tcp("https", 443, "0.0.0.0/0"), tcp("ssh", 22, "10.0.0.0/8"), tcp("dns", 53, "10.1.0.0/16")];
-    let declared = |name: &str| manifest(name, &[&rules[0], &rules[1], &rules[2]]);
-    rig.store.apply(&declared("web-0"));
-    rig.start_engine();
-    let first = rig.settled("web-0").await;
-    rig.stop_engine().await;
-    let (id, uid) = (rig.group("web-0"), first.metadata.uid.unwrap());
-    let status = serde_json::to_string(&first.status).unwrap();
-    let dump = rig.sim.dump();
-    let place = dump["places"].as_array().unwrap().iter().find(|place| place["account"] == DEFAULT_ACCOUNT).unwrap();
-    let group = place["groups"].as_array().unwrap().iter().find(|group| group["id"] == id.as_str()).unwrap();
-    let rows: Vec<&str> = group["rules"].as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap()).collect();
-    assert_eq!(rows.len(), 3);
-    let mut groups = Vec::new();
-    for n in 1..MANY {
-        let name = format!("web-{n}");
-        rig.store.apply(&declared(&name));
-        let own = rig.store.get(&name).unwrap().metadata.uid.unwrap();
-        let alike = |text: &str| {
-            let text = text.replace("web-0", &name).replace(&format!("\"{uid}\""), &format!("\"{own}\""));
-            let text = text.replace(id.as_str(), &format!("sg-{n:017x}"));
-            rows.iter().enumerate().fold(text, |text, (at, row)| text.replace(row, &format!("sgr-{n:013x}{at:04x}")))
-        };
-        rig.store.look_after(&name, serde_json::from_str(&alike(&status)).unwrap());
-        groups.push(alike(&group.to_string()));
-    }
-    let place = format!("{{\"account\": \"{DEFAULT_ACCOUNT}\", \"region\": \"{REGION}\", \"groups\": [{}]}}", groups.join(", "));
-    rig.sim.load(&format!("{{\"places\": [{place}]}}")).unwrap();
-    rig
-}
-
 /// What the sweeps of a time cost, when nothing else was read.
 fn sweeps(calls: &BTreeMap<String, u64>) -> u64 {
     let pages = u64::try_from(MANY.div_ceil(1000)).unwrap();
@@ -188,7 +155,7 @@ fn sweeps(calls: &BTreeMap<String, u64>) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn an_unchanged_region_of_many_groups_costs_its_pages_a_sweep_also_after_a_restart() {
-    let mut rig = many_groups().await;
+    let mut rig = many::groups(MANY, 3).await;
     let written = rig.store.writes();
     rig.sim.clear_calls();
     rig.start_engine();

@@ -12,6 +12,7 @@ mod faults;
 mod found;
 mod invent;
 mod limits;
+mod many;
 mod ownership;
 mod people;
 mod policy;

@@ -120,6 +120,12 @@ async fn an_adopted_group_that_is_gone_is_not_created_again() {
     assert!(message.contains(group.as_str()) && message.contains("spec.adopt"), "{message}");
     quiet(&rig, "nobody knows what it was").await;
     assert_eq!(rig.told("web", "GroupGone").len(), 1);
+    // The way out: another group.
+    let next = rig.stray("next-web", &[CONSENT], &[OFFICE]).await;
+    rig.store.apply(&adopting("web", next.as_str()));
+    rig.settled("web").await;
+    assert_eq!(rig.group("web"), next);
+    assert!(rig.drift("web").is_empty() && rig.has("web", &[OFFICE]), "what the old one was says nothing of the next");
 }
 
 #[tokio::test(start_paused = true)]

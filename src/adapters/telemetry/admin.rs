@@ -136,7 +136,7 @@ mod tests {
     async fn readyz_says_what_is_missing() {
         let server = server(Duration::from_secs(9)).await;
         let (status, _, body) = get(server.address, "/readyz").await;
-        let expected = "Not ready: waiting for the first list of SecurityGroup objects and for AWS to accept the credentials.\n";
+        let expected = "Not ready: waiting for the first list of every kind of object and for AWS to accept the credentials.\n";
         assert_eq!((status, body.as_str()), (503, expected));
         server.health.met(Need::Objects);
         let (status, _, body) = get(server.address, "/readyz").await;

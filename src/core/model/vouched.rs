@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::ids::{RuleId, RuleName};
@@ -24,6 +26,13 @@ impl DescriptionHash {
             let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
             digest.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
         }))
+    }
+}
+
+impl DescriptionHash {
+    /// The same in as few characters as go.
+    fn short(self) -> String {
+        self.0.map_or_else(|| "-".to_owned(), |digest| URL_SAFE_NO_PAD.encode(digest.to_be_bytes()))
     }
 }
 
@@ -99,13 +108,17 @@ impl Vouched {
     }
 
     /// The lines that go into status:
-    /// `<format version> <sgr-id or -> <rule name> <canonical atom> <digest of the description or ->`, and after the digest
-    /// `~` and that of the description that is being written, if one is.
+    /// `<format version> <sgr-id or -> <rule name> <canonical atom> <digest of the description or ->`. While another description
+    /// is being written, the last word is `<digest>~<digest>`, the known one and the one to come; in base64, as there is no room
+    /// for twice as many digits.
     pub fn to_lines(&self) -> Vec<String> {
         let line = |(atom, rule): (&Atom, &VouchedRule)| {
             let id = rule.id.as_ref().map_or("-", RuleId::as_str);
-            let describing = rule.describing.map(|text| format!("~{text}")).unwrap_or_default();
-            format!("{FORMAT} {id} {} {atom} {}{describing}", rule.rule, rule.description)
+            let digest = match rule.describing {
+                Some(next) => format!("{}~{}", rule.description.short(), next.short()),
+                None => rule.description.to_string(),
+            };
+            format!("{FORMAT} {id} {} {atom} {digest}", rule.rule)
         };
         self.0.iter().map(line).collect()
     }
@@ -136,10 +149,18 @@ fn parse_line(line: &str) -> Option<(Atom, VouchedRule)> {
     }
     let id = if id == "-" { None } else { Some(RuleId::from_str(id).ok()?) };
     let (description, describing) = match digest.split_once('~') {
-        Some((known, next)) => (parse_digest(known)?, Some(parse_digest(next)?)),
+        Some((known, next)) => (parse_short(known)?, Some(parse_short(next)?)),
         None => (parse_digest(digest)?, None),
     };
     Some((atom.parse().ok()?, VouchedRule { id, rule: rule.parse().ok()?, description, describing }))
+}
+
+fn parse_short(digest: &str) -> Option<DescriptionHash> {
+    if digest == "-" {
+        return Some(DescriptionHash(None));
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(digest).ok()?;
+    Some(DescriptionHash(Some(u64::from_be_bytes(bytes.try_into().ok()?))))
 }
 
 fn parse_digest(digest: &str) -> Option<DescriptionHash> {
@@ -179,7 +200,7 @@ mod tests {
             ["1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 f07f7bf402f085e7", "1 - a-rule egress all to ::/0 -",]
         );
         assert_eq!(Vouched::from_lines(lines.iter().map(String::as_str)).unwrap(), sample());
-        let describing = "1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 -~f07f7bf402f085e7";
+        let describing = "1 sgr-0a1b2c3d4e5f67890 a-rule ingress tcp 443 from 0.0.0.0/0 -~8H979ALwhec";
         assert_eq!(Vouched::from_lines([describing]).unwrap().to_lines(), [describing]);
     }
 
@@ -196,7 +217,7 @@ mod tests {
                 describing: Some(DescriptionHash::of(Some("y"))),
             },
         );
-        assert!(set.to_lines().iter().all(|line| line.len() <= 208));
+        assert!(set.to_lines().iter().all(|line| line.len() <= 192));
     }
 
     #[test]

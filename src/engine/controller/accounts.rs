@@ -45,6 +45,7 @@ impl Reached {
 /// Keeps the workers of every account that can be used, and no others. Never ends.
 pub(super) async fn keep_warm(context: &Context, reached: &Reached) {
     context.ready().await;
+    let mut idle = false;
     loop {
         let mut wanted = BTreeSet::new();
         let mut attempts = Vec::new();
@@ -66,6 +67,12 @@ pub(super) async fn keep_warm(context: &Context, reached: &Reached) {
                 });
             }
         }
+        if wanted.is_empty() && !idle {
+            // Nobody has said yet where there is work: whoever waits for us to be ready would wait for an AwsAccount.
+            tracing::warn!("no Region to work in: create an AwsAccount, or give --region");
+            context.parts.health.met(crate::ports::metrics::Need::Credentials);
+        }
+        idle = wanted.is_empty();
         // Together, so that one that hangs holds up no other.
         futures::future::join_all(attempts).await;
         context.regions.retain(&wanted);

@@ -40,6 +40,7 @@ impl Pass<'_> {
         next.group_name = Some(group.name.clone());
         next.description = Some(group.description.clone());
         next.rules = None;
+        next.tags = None;
         match self.store(next).await {
             Some(next) => Err(next),
             None => Ok(listed),

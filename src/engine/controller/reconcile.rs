@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::api::{FINALIZER, Mode, SecurityGroup};
-use crate::core::desired::{self, Declaration};
+use crate::core::desired::{self, Declaration, DeclaredAdoption};
 use crate::core::model::{ListedGroup, Observed, SecurityGroupId, VpcFacts};
 use crate::core::plan::{self, Owner, Ownership, PlanInput, Report, Restraint};
 use crate::core::status::{self, Reason, Standing};
@@ -233,6 +233,13 @@ impl Pass<'_> {
             locate(&site.worker, &self.owner, recorded.as_ref(), wanted).await
         };
         let located = match located {
+            Ok(Located::RecordedAbsent(id)) => match self.missing(declaration, &id).await? {
+                After::Create => Ok(Located::Nowhere),
+                After::Adopt => locate(&site.worker, &self.owner, None, Some(Wanted { declaration, vpc: &vpc.id })).await,
+            },
+            located => located,
+        };
+        let located = match located {
             Ok(located) => located,
             Err(error) => return Err(self.cloud_failed(Some(declaration), site.region(), &error).await),
         };
@@ -245,11 +252,7 @@ impl Pass<'_> {
             Located::NothingToAdopt(message) => {
                 return Err(self.stop_unpinned(declaration, Reason::AdoptionRefused, format!("spec.adopt: {message}")).await);
             }
-            Located::Nowhere => None,
-            Located::RecordedAbsent(id) => {
-                self.missing(declaration, &id).await?;
-                None
-            }
+            Located::Nowhere | Located::RecordedAbsent(_) => None,
             Located::Ambiguous(ids) => {
                 let ids: Vec<&str> = ids.iter().map(SecurityGroupId::as_str).collect();
                 let message = format!("{} all carry the tags of this object; remove them from all but one", ids.join(" and "));
@@ -270,18 +273,19 @@ impl Pass<'_> {
         }
     }
 
-    /// The recorded group does not show. `Ok`: it is gone, and is to be created again.
-    async fn missing(&mut self, declaration: &Declaration, id: &SecurityGroupId) -> Result<(), Next> {
+    /// The recorded group does not show. `Ok`: it is gone.
+    async fn missing(&mut self, declaration: &Declaration, id: &SecurityGroupId) -> Result<After, Next> {
         let now = self.context.parts.clock.instant();
         match self.context.memories.absent(&self.key, &self.uid, now, &self.context.parts.timings) {
+            Absence::Confirmed if self.is_adopted() && names_another(declaration, id) => Ok(After::Adopt),
             Absence::Confirmed if self.is_adopted() => {
                 let message = format!(
-                    "group {id} was taken over, not created here, and is gone: create it again by hand and put its id into spec.adopt, or \
-                     delete this object"
+                    "group {id} was taken over, not created here, and is gone: create a group by hand and put its id into \
+                     spec.adopt.groupId, or delete this object, and apply it anew without spec.adopt to have one created"
                 );
                 Err(self.stop(Some(declaration), Reason::GroupGone, message).await)
             }
-            Absence::Confirmed => Ok(()),
+            Absence::Confirmed => Ok(After::Create),
             Absence::Suspected { reads, pause } => {
                 let message = format!("group {id} does not show in EC2; it is created again when it stays away");
                 tracing::warn!(group = %id, reads, "group missing");
@@ -321,6 +325,18 @@ impl Pass<'_> {
             group.id
         ))
     }
+}
+
+/// What comes after a group that is gone.
+enum After {
+    /// It is created again.
+    Create,
+    /// The manifest names another one to take over.
+    Adopt,
+}
+
+fn names_another(declaration: &Declaration, id: &SecurityGroupId) -> bool {
+    matches!(&declaration.adopt, Some(DeclaredAdoption::Group(named)) if named != id)
 }
 
 /// Whose the group is, when it is not ours.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::{SecurityGroup, SecurityGroupStatus};
+use crate::api::{DriftKind, SecurityGroup, SecurityGroupStatus};
 use crate::core::status::{self, Reason, Told};
 use crate::ports::objects::{Key, Notice, ObjectsError};
 
@@ -69,10 +69,8 @@ fn log_flips(before: &SecurityGroupStatus, after: &SecurityGroupStatus) {
 }
 
 fn count(context: &Context, before: &SecurityGroupStatus, after: &SecurityGroupStatus) {
-    let kind_of = |kind: &str| -> &'static str {
-        let known = <crate::core::plan::DriftKind as strum::IntoEnumIterator>::iter().find(|known| known.to_string() == kind);
-        known.map_or("Unknown", Into::into)
-    };
+    // A word of another release is not made a label: there could be any number.
+    let kind_of = |kind: &str| DriftKind::parse(kind).map_or("Unknown", DriftKind::as_str);
     for record in &after.drift {
         let known = before.drift.iter().find(|known| known.id == record.id);
         let resolved_now = record.resolved_at.is_some() && known.is_none_or(|known| known.resolved_at.is_none());

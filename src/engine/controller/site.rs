@@ -67,11 +67,15 @@ impl Site {
     pub(super) async fn reach(context: &Context, account: Account, region: &Region) -> Result<Self, Unreachable> {
         if !account.regions.contains(region) {
             let served: Vec<&str> = account.regions.iter().map(Region::as_str).collect();
-            let message = format!(
-                "Region {region} is not served in account {}, which has {}: add it there, or correct spec.region",
-                account.name,
-                served.join(", ")
-            );
+            let message = if served.is_empty() {
+                format!("account {} has no Region: create an AwsAccount, or start the controller with --region", account.name)
+            } else {
+                format!(
+                    "Region {region} is not served in account {}, which has {}: add it there, or correct spec.region",
+                    account.name,
+                    served.join(", ")
+                )
+            };
             return Err(Unreachable::Refused(Reason::RegionNotServed, message));
         }
         let failed = |error| Unreachable::Cloud(region.clone(), error);

@@ -21,7 +21,7 @@ pub enum Need {
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Objects => "the first list of SecurityGroup objects",
+            Self::Objects => "the first list of every kind of object",
             Self::Credentials => "AWS to accept the credentials",
         })
     }
