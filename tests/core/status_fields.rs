@@ -248,3 +248,16 @@ proptest! {
         prop_assert!(watched.status.conditions.is_sorted_by(|a, b| a.type_ < b.type_), "each once, in order");
     }
 }
+
+/// All could fit, but for what stays only for now.
+#[test]
+fn a_rule_that_finds_no_room_is_not_called_done() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.look(Standing::Done);
+    watched.intrude("ingress tcp 22 from 192.0.2.7/32");
+    watched.declare_more();
+    watched.suspend(30);
+    watched.world.restraint.rules_per_group = watched.world.cloud.fullest();
+    watched.look(Standing::Done);
+    assert_eq!(watched.says(READY), "False/QuotaExceeded", "{:#?}", watched.status.conditions);
+}

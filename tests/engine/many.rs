@@ -37,7 +37,10 @@ pub(crate) async fn groups(many: usize, rules: u16) -> Rig {
         rig.store.look_after(&name, serde_json::from_str(&alike(&status)).unwrap());
         groups.push(alike(&group.to_string()));
     }
-    let place = format!("{{\"account\": \"{DEFAULT_ACCOUNT}\", \"region\": \"{REGION}\", \"groups\": [{}]}}", groups.join(", "));
-    rig.sim.load(&format!("{{\"places\": [{place}]}}")).unwrap();
+    // The reader of worlds takes no more than so much at a time.
+    for some in groups.chunks(500) {
+        let place = format!("{{\"account\": \"{DEFAULT_ACCOUNT}\", \"region\": \"{REGION}\", \"groups\": [{}]}}", some.join(", "));
+        rig.sim.load(&format!("{{\"places\": [{place}]}}")).unwrap();
+    }
     rig
 }

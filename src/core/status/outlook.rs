@@ -91,6 +91,14 @@ pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Dra
         );
         return not_synced(Reason::RevertWar, &message);
     }
+    if left.unfit > 0 {
+        let message = format!(
+            "{} for room: EC2 takes no more rules before others go, and those stay for now; declare fewer rules, let undeclared ones \
+             go, or have AWS raise its quota of rules per security group and set limits.rulesPerGroup of the AwsAccount",
+            if left.unfit == 1 { "1 change waits".to_owned() } else { format!("{} changes wait", left.unfit) }
+        );
+        return not_synced(Reason::QuotaExceeded, &message);
+    }
     if left.suspended > 0 {
         let message = format!("{} left alone while reverts are suspended", plural(left.suspended, "edit"));
         return compared(Reason::Suspended, &message);

@@ -49,6 +49,8 @@ pub(super) struct Left {
     pub(super) kept: usize,
     /// Of what is open: what is not restored now, because somebody undoes it each time.
     pub(super) fought: usize,
+    /// Of what is open: what finds no room before something else goes.
+    pub(super) unfit: usize,
 }
 
 impl Left {
@@ -56,6 +58,7 @@ impl Left {
         let mut left = Self::default();
         for difference in &report.differences {
             left.fought += usize::from(difference.held == Some(Held::War));
+            left.unfit += usize::from(difference.held == Some(Held::Quota));
             match Stance::of(difference) {
                 Stance::Open => left.open += 1,
                 Stance::Suspended => left.suspended += 1,

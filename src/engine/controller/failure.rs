@@ -20,6 +20,10 @@ const TOO_MANY_RULES: &str = "RulesPerSecurityGroupLimitExceeded";
 
 impl Pass<'_> {
     pub(super) async fn execution_failed(&mut self, seen: &Seen<'_>, execution: &Execution, failure: &Failure) -> Next {
+        // Refused by our own fence, most likely: EC2 is well, and how the object stands is the leader's to say.
+        if self.context.parts.leadership.fence.check().is_err() {
+            return Next::failed();
+        }
         let progress = format!("{} of {} calls done", execution.done.len(), execution.planned);
         match failure {
             Failure::Call(error) => {

@@ -45,6 +45,7 @@ impl Next {
         Self { after: Pause::For(after), outcome: Outcome::Requeue }
     }
 
+    /// Again, after a pause that grows with the failures in a row.
     pub(super) fn failed() -> Self {
         Self { after: Pause::Backoff, outcome: Outcome::Error }
     }

@@ -196,6 +196,10 @@ impl Pass<'_> {
         if seen.plan.is_empty() || observes {
             return ControlFlow::Break(self.conclude(seen, changes).await);
         }
+        // Just taken over: what is planned now may be done already, by a last call of the leader before.
+        if self.context.parts.leadership.fence.check().is_err() {
+            return ControlFlow::Break(Next::failed());
+        }
         if let Some(next) = self.wait_for_claimants(seen).await {
             return ControlFlow::Break(next);
         }
