@@ -61,6 +61,7 @@ pub const MAX_TEXT_PER_DIRECTION: usize = 50_000;
     printcolumn(name = "Rules", type_ = "integer", json_path = ".status.ruleCount"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".status.mode"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Opened", type_ = "string", json_path = ".status.drift[0].exposure.opened", priority = 1),
     printcolumn(name = "Region", type_ = "string", json_path = ".status.region", priority = 1),
     printcolumn(name = "VPC", type_ = "string", json_path = ".status.vpcId", priority = 1),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, priority = 1),

@@ -46,6 +46,8 @@ pub const MAX_PIN: usize = 300;
 /// The most characters in a free text of the status: a step, a before or after, what is known of an actor. A rule of EC2 with
 /// a description fits.
 pub const MAX_TEXT: usize = 400;
+/// Longest text in `status.drift[].exposure`.
+pub const MAX_EXPOSURE: usize = 200;
 
 words! {
     /// How a group in EC2 came to be ours.
@@ -350,6 +352,10 @@ pub struct DriftRecord {
     #[schemars(length(max = 35), extend("format" = "date-time"))]
     pub detected_at: Option<String>,
 
+    /// What it let in and out that no other rule of the group did, and what it shut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<ExposureChange>,
+
     /// Who did it, as far as CloudTrail tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
@@ -404,6 +410,22 @@ pub struct DriftAtom {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub rule: Option<String>,
+}
+
+/// What an edit opened and closed, in addresses and ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct ExposureChange {
+    /// What it opened, the widest first, such as tcp/22 to 4,294,967,296 addresses; absent when nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_EXPOSURE))]
+    pub opened: Option<String>,
+
+    /// What it closed; absent when nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_EXPOSURE))]
+    pub closed: Option<String>,
 }
 
 /// Who made an edit, as CloudTrail tells it.

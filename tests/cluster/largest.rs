@@ -9,10 +9,10 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use sgwarden::api::{
-    Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftRecord, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT, MAX_DRIFT_ATOMS,
-    MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_PAIRS, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS, MAX_TAGS,
-    MAX_TEXT, MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, PlanSummary, Quota,
-    SecurityGroup, SecurityGroupStatus, Usage, conditions,
+    Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftRecord, ExposureChange, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT,
+    MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPOSURE, MAX_PAIRS, MAX_PIN, MAX_PINS,
+    MAX_PLAN_STEPS, MAX_TAGS, MAX_TEXT, MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED,
+    MAX_VOUCHED_LINE, PlanSummary, Quota, SecurityGroup, SecurityGroupStatus, Usage, conditions,
 };
 use sgwarden::core::desired::parse;
 
@@ -96,6 +96,7 @@ fn fullest() -> SecurityGroupStatus {
         atoms: vec![atom; MAX_DRIFT_ATOMS],
         count: i32::MAX,
         detected_at: time(),
+        exposure: Some(ExposureChange { opened: some(MAX_EXPOSURE), closed: some(MAX_EXPOSURE) }),
         actor: Some(actor),
         resolution: text(32),
         resolved_at: time(),

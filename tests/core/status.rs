@@ -119,6 +119,7 @@ impl Watched {
             now: self.now(),
             policy: &self.policy,
             desired: Some(&self.desired),
+            observed: None,
             lost: false,
             trace_id: "trace",
         }
@@ -126,7 +127,9 @@ impl Watched {
 
     /// The records a look at the group leads to.
     fn records(&self) -> Vec<DriftRecord> {
-        track(&self.status.drift, &self.world.plan(&self.desired).report, self.tracking())
+        let observed = self.world.cloud.observe();
+        let tracking = Tracking { observed: observed.as_ref(), ..self.tracking() };
+        track(&self.status.drift, &self.world.plan(&self.desired).report, tracking)
     }
 
     /// The status after a look at the group, a minute after the last. Returns the one before.
@@ -501,7 +504,7 @@ fn while_reverts_are_suspended_edits_stay_and_it_is_told_what_happens_to_them() 
     watched.look(Standing::Done);
     stands(&watched, ["True/Suspended", "False/Suspended", "*", "absent", "absent", "absent"]);
     assert_eq!((watched.says(SUSPENDED), watched.says(DRIFTED)), ("True/Suspended".to_owned(), "True/Suspended".to_owned()));
-    assert!(watched.message(SUSPENDED).ends_with("; then this is reverted: added ingress tcp 22 from 0.0.0.0/0"));
+    assert!(watched.message(SUSPENDED).ends_with("added ingress tcp 22 from 0.0.0.0/0 (opened tcp/22 to 4,294,967,296 addresses)"));
     assert_eq!(watched.status.mode.as_deref(), Some("Suspended"));
     assert_eq!(watched.status.suspended_since.as_deref(), Some("2026-12-24T18:00:00Z"));
     assert_eq!(watched.status.suspended_until.as_deref(), Some("2026-12-24T19:00:00Z"));

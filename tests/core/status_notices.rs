@@ -47,7 +47,12 @@ fn people_are_told_of_a_drift_once() {
     ear.look(Standing::Done);
     ear.look(Standing::Done);
     let id = ear.watched.status.drift[0].id.clone();
-    assert_eq!(ear.sentences(), [format!("DriftReverted: Put right: somebody added ingress tcp 22 from 0.0.0.0/0. Drift {id}")]);
+    assert_eq!(
+        ear.sentences(),
+        [format!(
+            "DriftReverted: Put right: somebody added ingress tcp 22 from 0.0.0.0/0 (opened tcp/22 to 4,294,967,296 addresses). Drift {id}"
+        )]
+    );
 }
 
 #[test]
@@ -75,7 +80,7 @@ fn a_drift_that_is_left_alone_is_told_with_why() {
     ear.look(Standing::Done);
     ear.look(Standing::Done);
     let id = ear.watched.status.drift[0].id.clone();
-    let what = "DriftReported: Somebody added ingress tcp 22 from 0.0.0.0/0";
+    let what = "DriftReported: Somebody added ingress tcp 22 from 0.0.0.0/0 (opened tcp/22 to 4,294,967,296 addresses)";
     assert_eq!(ear.sentences(), [format!("{what}; left alone (undeclaredRules: Report). Drift {id}")]);
     // Changes of prefix lists are their owner's.
     let change = ListChange { id: "pl-0a1b2c3d".parse().unwrap(), name: "corp".to_owned(), before: 3, after: 4 };
@@ -127,7 +132,11 @@ fn a_suspend_is_told_at_its_start_before_its_end_and_at_its_end() {
     ear.look(Standing::Done);
     let told = ear.sentences();
     let [soon] = told.as_slice() else { panic!("{told:?}") };
-    assert!(soon.starts_with("SuspendEndsSoon: ") && soon.ends_with("reverted: added ingress tcp 22 from 0.0.0.0/0"), "{soon}");
+    assert!(
+        soon.starts_with("SuspendEndsSoon: ")
+            && soon.ends_with("reverted: added ingress tcp 22 from 0.0.0.0/0 (opened tcp/22 to 4,294,967,296 addresses)"),
+        "{soon}"
+    );
     // It is extended, and so not about to end.
     ear.watched.suspend(60);
     ear.look(Standing::Done);
@@ -137,7 +146,9 @@ fn a_suspend_is_told_at_its_start_before_its_end_and_at_its_end() {
     let told = ear.sentences();
     assert_eq!(
         told,
-        ["Resumed: The suspend is over, edits are reverted again; to be put right now: added ingress tcp 22 from 0.0.0.0/0"]
+        [
+            "Resumed: The suspend is over, edits are reverted again; to be put right now: added ingress tcp 22 from 0.0.0.0/0 (opened tcp/22 to 4,294,967,296 addresses)"
+        ]
     );
     ear.watched.repair();
     ear.look(Standing::Done);

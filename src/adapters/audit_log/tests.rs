@@ -128,6 +128,8 @@ fn change() -> ChangeRecord {
         step: 0,
         operation: "RevokeSecurityGroupIngress",
         items: Vec::new(),
+        opened: None,
+        closed: None,
         trace_id: "t-1".to_owned(),
         outcome: None,
     }

@@ -121,6 +121,12 @@ pub struct ChangeRecord {
     pub operation: &'static str,
     /// What it changes, each with its cause.
     pub items: Vec<ChangeItem>,
+    /// What the call opens, in addresses and ports, beyond what other rules of the group allow anyway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened: Option<String>,
+    /// What it closes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
     /// Ties the record to logs, status and traces of the same pass.
     pub trace_id: String,
     /// What came of it, in the second half.

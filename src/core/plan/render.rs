@@ -6,6 +6,7 @@ use crate::core::model::{Atom, Direction};
 
 use super::PlanInput;
 use super::cause::{Cause, Held};
+use super::exposure::ExposureDelta;
 use super::quota::OverQuota;
 use super::report::{Difference, Report, What};
 use super::step::{Plan, Purpose, Step};
@@ -25,6 +26,7 @@ pub fn render(input: PlanInput<'_>, plan: &Plan, report: &Report) -> String {
         "  quota      ingress {} IPv4 {} IPv6, egress {} IPv4 {} IPv6",
         quota.ingress.ipv4, quota.ingress.ipv6, quota.egress.ipv4, quota.egress.ipv6
     );
+    exposure(&mut text, input, plan);
     notes(&mut text, input, plan, report);
     if !plan.is_empty() {
         let calls = plan.calls();
@@ -32,6 +34,17 @@ pub fn render(input: PlanInput<'_>, plan: &Plan, report: &Report) -> String {
         let _ = writeln!(text, "  order      {}          {calls} call{plural}", summary(plan));
     }
     text
+}
+
+/// What it opens and closes, beyond what stays open anyway.
+fn exposure(text: &mut String, input: PlanInput<'_>, plan: &Plan) {
+    let delta = ExposureDelta::of_plan(input.observed, plan);
+    let opens = delta.opened().map(|what| format!("opens {what}"));
+    let closes = delta.closed().map(|what| format!("closes {what}"));
+    let parts: Vec<String> = opens.into_iter().chain(closes).collect();
+    if !parts.is_empty() {
+        let _ = writeln!(text, "  exposure   {}", parts.join(" · "));
+    }
 }
 
 /// What somebody has to know before saying yes.

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::api::{
-    self, DRIFT_DIGEST, DriftAtom, DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_TEXT, Mode, Resolution,
-    TAG_PREFIX,
+    self, DRIFT_DIGEST, DriftAtom, DriftRecord, ExposureChange, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPOSURE,
+    MAX_TEXT, Mode, Resolution, TAG_PREFIX,
 };
 use crate::core::desired::{Desired, Policy};
-use crate::core::model::{Atom, Declared, PrefixListId, Tags};
-use crate::core::plan::{Difference, Report, What};
+use crate::core::model::{Atom, Declared, Observed, PrefixListId, Tags};
+use crate::core::plan::{Difference, ExposureDelta, Report, What};
 
 use super::stance::Stance;
 
@@ -30,6 +30,8 @@ pub struct Tracking<'a> {
     pub policy: &'a Policy,
     /// What is declared, if the manifest could be used: drift that it says by now was not put right.
     pub desired: Option<&'a Desired>,
+    /// What is live; `None`: there is no group.
+    pub observed: Option<&'a Observed>,
     /// The baseline is lost: nobody can tell drift from change, nor what became of it.
     pub lost: bool,
     /// The pass that saw it.
@@ -48,10 +50,10 @@ pub fn track(records: &[DriftRecord], report: &Report, with: Tracking<'_>) -> Ve
     if !covered {
         // What is put right and what is left alone end at different times.
         for resolution in [Resolution::Reported, Resolution::Suspended, Resolution::Pending] {
-            let atoms: Vec<DriftAtom> =
-                new.iter().filter(|seen| seen.resolution == resolution).map(|seen| seen.atom.clone()).collect();
-            if !atoms.is_empty() {
-                next.insert(0, record(atoms, resolution, with));
+            let of_it: Vec<&Seen> = new.iter().copied().filter(|seen| seen.resolution == resolution).collect();
+            if !of_it.is_empty() {
+                let atoms = of_it.iter().map(|seen| seen.atom.clone()).collect();
+                next.insert(0, DriftRecord { exposure: exposure(&of_it, with), ..record(atoms, resolution, with) });
             }
         }
     }
@@ -67,8 +69,16 @@ pub fn is_open(record: &DriftRecord) -> bool {
 /// A drift that is there now.
 struct Seen {
     atom: DriftAtom,
+    rules: Edited,
     digest: String,
     resolution: Resolution,
+}
+
+/// The rules an edit took and gave.
+#[derive(Default)]
+struct Edited {
+    gone: Vec<Atom>,
+    come: Option<Atom>,
 }
 
 /// What one look at the group found.
@@ -94,7 +104,7 @@ impl Look {
                 let resolution = open_resolution(stance, with.policy.mode);
                 let digest = digest(&atom);
                 look.by_digest.insert(digest.clone(), resolution);
-                look.seen.push(Seen { atom, digest, resolution });
+                look.seen.push(Seen { atom, rules: edited(difference, with), digest, resolution });
             }
         }
         let missing = |difference: &Difference| {
@@ -202,6 +212,34 @@ fn digest(atom: &DriftAtom) -> String {
     hex.concat()
 }
 
+/// The rules behind a difference that is drift.
+fn edited(difference: &Difference, with: Tracking<'_>) -> Edited {
+    match &difference.what {
+        What::Missing { atom, declared: _, last_id: _ } => Edited { gone: vec![atom.clone()], come: None },
+        What::Extra { live, rule: _, was } => Edited { gone: was.iter().cloned().collect(), come: Some(live.atom.clone()) },
+        What::Moved { live, atom, declared: _ } => Edited { gone: vec![atom.clone()], come: Some(live.atom.clone()) },
+        What::GroupMissing { recorded: _ } => {
+            let all = with.desired.into_iter().flat_map(|desired| desired.rules.iter()).map(|(atom, _)| atom.clone());
+            Edited { gone: all.collect(), come: None }
+        }
+        What::Description { live: _, declared: _ } | What::Tag { key: _, live: _, declared: _, ownership: _ } => Edited::default(),
+    }
+}
+
+/// What some edits together opened and closed: beyond what the other rules let through before them, and do now.
+fn exposure(edits: &[&Seen], with: Tracking<'_>) -> Option<ExposureChange> {
+    let come: BTreeSet<&Atom> = edits.iter().filter_map(|seen| seen.rules.come.as_ref()).collect();
+    let live = || with.observed.into_iter().flat_map(|observed| observed.rules.values()).map(|rule| &rule.atom);
+    let gone = edits.iter().flat_map(|seen| &seen.rules.gone);
+    let before: Vec<&Atom> = live().filter(|atom| !come.contains(atom)).chain(gone).collect();
+    let delta = ExposureDelta::between(&before, &live().collect::<Vec<_>>());
+    let change = ExposureChange {
+        opened: delta.opened().map(|text| cut(&text, MAX_EXPOSURE)),
+        closed: delta.closed().map(|text| cut(&text, MAX_EXPOSURE)),
+    };
+    (change != ExposureChange::default()).then_some(change)
+}
+
 fn record(atoms: Vec<DriftAtom>, resolution: Resolution, with: Tracking<'_>) -> DriftRecord {
     let count = i32::try_from(atoms.len()).unwrap_or(i32::MAX);
     let mut id = Sha256::new();
@@ -217,6 +255,7 @@ fn record(atoms: Vec<DriftAtom>, resolution: Resolution, with: Tracking<'_>) -> 
         unlisted: None,
         count,
         detected_at: Some(with.now.to_string()),
+        exposure: None,
         actor: None,
         resolution: resolution.into(),
         resolved_at: None,
@@ -257,12 +296,22 @@ fn merge(older: DriftRecord, newer: DriftRecord) -> DriftRecord {
         atoms: older.atoms.into_iter().chain(newer.atoms).collect(),
         unlisted: Some(unlisted),
         count: older.count.saturating_add(newer.count),
+        exposure: both(older.exposure, newer.exposure),
         actor: older.actor.filter(|actor| newer.actor.as_ref() == Some(actor)),
         resolution: if pending { newer.resolution } else { older.resolution },
         ..older
     };
     fit(&mut merged);
     merged
+}
+
+fn both(older: Option<ExposureChange>, newer: Option<ExposureChange>) -> Option<ExposureChange> {
+    let (Some(older), Some(newer)) = (&older, &newer) else { return older.or(newer) };
+    let join = |one: &Option<String>, other: &Option<String>| {
+        let texts: Vec<&str> = [one, other].into_iter().filter_map(Option::as_deref).collect();
+        (!texts.is_empty()).then(|| cut(&texts.join("; "), MAX_EXPOSURE))
+    };
+    Some(ExposureChange { opened: join(&older.opened, &newer.opened), closed: join(&older.closed, &newer.closed) })
 }
 
 /// A prefix list whose entries changed.
@@ -364,14 +413,19 @@ pub fn cut(text: &str, limit: usize) -> String {
     head
 }
 
-/// What a drift did, for people: `added: tcp 22 from 0.0.0.0/0`.
+/// What a drift did, for people: `added ingress tcp 22 from 0.0.0.0/0 (opened tcp/22 to 4,294,967,296 addresses)`.
 pub fn describe(record: &DriftRecord) -> String {
     let mut parts: Vec<String> = record.atoms.iter().take(3).map(describe_atom).collect();
     let rest = usize::try_from(record.count).unwrap_or(0).saturating_sub(parts.len());
     if rest > 0 {
         parts.push(format!("and {rest} more"));
     }
-    parts.join("; ")
+    let exposure = record.exposure.clone().unwrap_or_default();
+    let opened = exposure.opened.map(|what| format!("opened {what}"));
+    let closed = exposure.closed.map(|what| format!("closed {what}"));
+    let exposed: Vec<String> = opened.into_iter().chain(closed).collect();
+    let exposed = if exposed.is_empty() { String::new() } else { format!(" ({})", exposed.join("; ")) };
+    format!("{}{exposed}", parts.join("; "))
 }
 
 fn describe_atom(atom: &DriftAtom) -> String {

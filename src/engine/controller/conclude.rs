@@ -123,6 +123,7 @@ impl Pass<'_> {
             now: self.context.parts.clock.now(),
             policy: &seen.restraint.policy,
             desired: Some(seen.desired),
+            observed: seen.observed,
             lost: seen.report.baseline_lost,
             trace_id: &self.trace_id,
         }

@@ -98,7 +98,7 @@ impl Pass<'_> {
         self.object.metadata.generation.unwrap_or(0)
     }
 
-    pub(super) fn subject(&self) -> Subject {
+    pub(super) fn subject(&self, observed: Option<&Observed>) -> Subject {
         let source = self.object.metadata.annotations.as_ref().and_then(|all| all.get("sgwarden.dev/source")).cloned();
         Subject {
             cluster: self.context.parts.cluster.clone(),
@@ -106,6 +106,7 @@ impl Pass<'_> {
             uid: self.uid.clone(),
             generation: self.generation(),
             source,
+            live: observed.into_iter().flat_map(|observed| observed.rules.values()).map(|rule| rule.atom.clone()).collect(),
             trace_id: self.trace_id.clone(),
         }
     }

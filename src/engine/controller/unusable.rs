@@ -84,6 +84,7 @@ impl Pass<'_> {
             now: self.context.parts.clock.now(),
             policy: &restraint.policy,
             desired: None,
+            observed: Some(&observed),
             lost: report.baseline_lost,
             trace_id: &self.trace_id,
         };
@@ -108,7 +109,7 @@ impl Pass<'_> {
         if plan.is_empty() {
             return None;
         }
-        let (execution, shown) = self.execute(&site, &plan, false).await;
+        let (execution, shown) = self.execute(&site, &plan, Some(&observed), false).await;
         self.count(&site, &plan, &execution).await;
         if let Some(failure) = execution.failure.or(shown) {
             tracing::warn!(%failure, "revert failed");

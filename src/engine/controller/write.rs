@@ -1,7 +1,7 @@
 //! From a plan to EC2: the status that vouches for it, the execution, and the wait until EC2 shows it.
 
 use crate::api::{DriftRecord, SecurityGroupStatus};
-use crate::core::model::SecurityGroupId;
+use crate::core::model::{Observed, SecurityGroupId};
 use crate::core::plan::{self, Plan};
 use crate::core::status::{self, Facts, Reason, Standing};
 use crate::engine::execute::{Execution, Executor, Failure};
@@ -18,7 +18,7 @@ impl Pass<'_> {
     pub(super) async fn carry_out(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
         tracing::info!(steps = plan::summary(seen.plan), "plan");
         self.record(seen).await?;
-        let (execution, shown) = self.execute(seen.site, seen.plan, seen.observed.is_some()).await;
+        let (execution, shown) = self.execute(seen.site, seen.plan, seen.observed, seen.observed.is_some()).await;
         if let Some(id) = execution.created.clone() {
             self.context.memories.created(&self.key, &self.uid, self.context.parts.clock.instant());
             self.created(seen, &id).await?;
@@ -30,8 +30,15 @@ impl Pass<'_> {
         }
     }
 
-    /// Executes a plan and, where it went well, waits until reads show what it wrote.
-    pub(super) async fn execute(&self, site: &Site, plan: &Plan, verify: bool) -> (Execution, Option<Failure>) {
+    /// Executes a plan, made for a group as it was observed, and, where it went well and `verify` says so, waits until reads show
+    /// what it wrote.
+    pub(super) async fn execute(
+        &self,
+        site: &Site,
+        plan: &Plan,
+        observed: Option<&Observed>,
+        verify: bool,
+    ) -> (Execution, Option<Failure>) {
         let parts = &self.context.parts;
         let generation = self.object.metadata.generation;
         let current = || self.context.look_up(&self.key).is_none_or(|object| object.metadata.generation <= generation);
@@ -49,7 +56,7 @@ impl Pass<'_> {
             current: &current,
             lasting: self.context.memories.is_lasting(&self.key, &self.uid),
         };
-        let execution = executor.execute(plan, &self.subject()).await;
+        let execution = executor.execute(plan, &self.subject(observed)).await;
         let shown = match (&plan.group, &execution.failure) {
             (Some(group), None) if verify => executor.await_written(group, &execution).await.err(),
             (None | Some(_), _) => None,

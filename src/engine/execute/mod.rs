@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::core::audit::{self, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
 use crate::core::model::{Atom, RuleId, SecurityGroupId};
-use crate::core::plan::{Plan, Purpose, Step};
+use crate::core::plan::{ExposureDelta, Plan, Purpose, Step, exposures};
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::{CloudError, Ec2, Ec2Write, ErrorClass, Receipt};
 use crate::ports::metrics::Metrics;
@@ -35,6 +35,8 @@ pub struct Subject {
     pub generation: i64,
     /// Where its manifest came from.
     pub source: Option<String>,
+    /// The rules that were live when the plan was made: what it opens and closes is told against them.
+    pub live: Vec<Atom>,
     /// The pass.
     pub trace_id: String,
 }
@@ -106,7 +108,8 @@ impl Executor<'_> {
     pub async fn execute(&self, plan: &Plan, subject: &Subject) -> Execution {
         let mut execution = Execution { planned: plan.calls(), ..Execution::default() };
         let mut course = Course::default();
-        for (index, step) in plan.steps.iter().enumerate() {
+        let exposures = exposures(&subject.live, plan);
+        for (index, (step, exposure)) in plan.steps.iter().zip(&exposures).enumerate() {
             if !course.allows(step) {
                 continue;
             }
@@ -127,7 +130,7 @@ impl Executor<'_> {
                     if is_replacing(step) && !(self.current)() {
                         Err(Failure::Superseded)
                     } else {
-                        self.write(plan, index, step, subject, &mut execution).await
+                        self.write(plan, index, step, (subject, exposure), &mut execution).await
                     }
                 }
             };
@@ -173,7 +176,7 @@ impl Executor<'_> {
         plan: &Plan,
         index: usize,
         step: &Step,
-        subject: &Subject,
+        (subject, exposure): (&Subject, &ExposureDelta),
         execution: &mut Execution,
     ) -> Result<(), Failure> {
         let Some(operation) = step.operation() else { return Ok(()) };
@@ -193,6 +196,8 @@ impl Executor<'_> {
             step: index,
             operation,
             items: audit::items(step),
+            opened: exposure.opened(),
+            closed: exposure.closed(),
             trace_id: subject.trace_id.clone(),
             outcome: None,
         };

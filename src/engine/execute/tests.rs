@@ -224,6 +224,7 @@ async fn execute_while(world: World, steps: Vec<Step>, current: bool, lasting: b
         uid: "u".to_owned(),
         generation: 1,
         source: None,
+        live: Vec::new(),
         trace_id: "t".to_owned(),
     };
     let plan = Plan { group: Some("sg-0123456789abcdef0".parse().unwrap()), steps, ..Plan::default() };
