@@ -17,13 +17,18 @@ mod support;
 
 mod admission;
 mod case;
+mod claims;
 mod cli;
 mod deploy;
 mod doors;
 mod drift;
+mod gate;
+mod killed;
 mod largest;
 mod permissions;
+mod process;
 mod rejected;
+mod replicas;
 mod rig;
 mod trouble;
 mod verbs;
