@@ -29,6 +29,7 @@ mod permissions;
 mod process;
 mod rejected;
 mod replicas;
+mod restart;
 mod rig;
 mod trouble;
 mod verbs;
