@@ -48,6 +48,8 @@ struct Standing {
     counted: usize,
     /// The chosen write stands at the gate, as far as it was to get.
     reached: bool,
+    /// Its caller has hung up meanwhile.
+    given_up: bool,
 }
 
 /// What becomes of one call.
@@ -117,6 +119,11 @@ impl Gate {
         assert!(reached.is_ok(), "the chosen write never comes: {:?}", self.standing.borrow());
     }
 
+    /// Whether the caller has hung up instead of waiting for the answer to the chosen write: then EC2 never gets it.
+    pub(crate) fn given_up(&self) -> bool {
+        self.standing.borrow().given_up
+    }
+
     /// Lets go everything that stands at the gate, and whatever comes.
     pub(crate) fn open(&self) {
         self.standing.send_modify(|standing| standing.order = None);
@@ -129,9 +136,21 @@ impl Drop for Gate {
     }
 }
 
+/// A call that is held. Dropped before its time when its connection goes.
+struct Held(Door);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.standing.send_modify(|standing| standing.given_up |= standing.order.is_some());
+    }
+}
+
 impl Door {
-    fn chosen_is_there(&self) {
+    /// Keeps the chosen write waiting.
+    async fn hold(&self) {
         self.standing.send_modify(|standing| standing.reached = true);
+        let _held = Held(self.clone());
+        self.opened().await;
     }
 
     async fn opened(&self) {
@@ -152,15 +171,11 @@ async fn pass(State(door): State<Door>, request: Request) -> Response<Body> {
     match turn {
         Turn::Pass | Turn::Chosen(Hold::Answer) => {}
         Turn::Wait => door.opened().await,
-        Turn::Chosen(Hold::Request) => {
-            door.chosen_is_there();
-            door.opened().await;
-        }
+        Turn::Chosen(Hold::Request) => door.hold().await,
     }
     let answer = door.sim.handle(Request::from_parts(parts, body)).map(Body::from);
     if turn == Turn::Chosen(Hold::Answer) {
-        door.chosen_is_there();
-        door.opened().await;
+        door.hold().await;
     }
     answer
 }

@@ -51,18 +51,20 @@ async fn frozen(edited: &str, action: &'static str, hold: Hold) -> Vec<CallRecor
     rig.apply(&manifest(edited, 8443)).await;
     gate.reached().await;
     first.freeze().await;
+    assert!(!gate.given_up(), "frozen too late: {}", first.log());
     let object = rig.settled(edited).await;
     assert_eq!(rig.rules(&object).await, rules(8443), "the other brings it about");
     assert!(second.log().contains("took_over=true"), "{}", second.log());
     let before = writes_of(&rig.sim, &first.key).len();
 
+    // What was under way arrives first: thawed, its caller would hang up.
     gate.open();
+    let expected = usize::from(hold == Hold::Request);
+    until("what was under way arrives", async || (writes_of(&rig.sim, &first.key).len() >= before + expected).then_some(())).await;
     first.thaw().await;
     first.says("leadership is lost", 1).await;
     first.says(STANDS_BY, 1).await;
     first.leads(false).await;
-    let expected = usize::from(hold == Hold::Request);
-    until("what was under way arrives", async || (writes_of(&rig.sim, &first.key).len() >= before + expected).then_some(())).await;
     // With both there, the one that leads does the work.
     rig.apply(&manifest("after", 80)).await;
     rig.settled("after").await;
