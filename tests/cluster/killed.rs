@@ -23,10 +23,18 @@ struct Scenario {
     before: Vec<(&'static str, String)>,
     after: Vec<(&'static str, String)>,
     deleted: &'static [&'static str],
+    /// What is declared while no process is there.
+    meanwhile: Vec<(&'static str, String)>,
     /// The objects there are in the end, and their rules.
     rules: BTreeMap<&'static str, Vec<String>>,
     /// After which of the writes it is killed, in a run each.
     kills: [usize; 3],
+}
+
+impl Scenario {
+    fn adopts(&self) -> bool {
+        self.after.iter().any(|(_, manifest)| manifest.contains("{legacy}"))
+    }
 }
 
 /// A manifest; `spec` is YAML, indented by two.
@@ -69,6 +77,7 @@ async fn a_controller_killed_while_it_creates_a_group_is_replaced() {
         before: Vec::new(),
         after: vec![named("web", spec)],
         deleted: &[],
+        meanwhile: Vec::new(),
         rules: only("web", &rules),
         kills: [1, 2, 3],
     })
@@ -90,7 +99,31 @@ async fn a_controller_killed_in_a_big_edit_is_replaced() {
         before: vec![manifest(0..20, 22, 1, 53)],
         after: vec![manifest(20..40, 8443, 5, 5353)],
         deleted: &[],
+        meanwhile: Vec::new(),
         rules: BTreeMap::from([("web", rules)]),
+        kills: [1, 2, 3],
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_killed_in_an_edit_that_is_then_taken_back_is_replaced() {
+    let manifest = |site: &str, app: u16, dns: u16| {
+        let site = format!("  - {{name: web, description: {site}, protocol: tcp, ports: [443], from: [{{cidr: 0.0.0.0/0}}]}}\n");
+        let egress = format!("  egress:\n  - {{name: dns, protocol: udp, ports: [{dns}], to: [{{cidr: 10.0.0.2/32}}]}}\n");
+        named("web", &format!("  ingress:\n{site}{}{egress}", rule("app", app, "10.0.0.0/8")))
+    };
+    let rules = [
+        "egress udp 53 to 10.0.0.2/32 \"\"",
+        "ingress tcp 443 from 0.0.0.0/0 \"The site\"",
+        "ingress tcp 8080 from 10.0.0.0/8 \"\"",
+    ];
+    killed_in_three_places(&Scenario {
+        before: vec![manifest("The site", 8080, 53)],
+        after: vec![manifest("The shop", 8081, 5353)],
+        deleted: &[],
+        meanwhile: vec![manifest("The site", 8080, 53)],
+        rules: only("web", &rules),
         kills: [1, 2, 3],
     })
     .await;
@@ -113,6 +146,7 @@ async fn a_controller_killed_while_it_edits_a_full_group_is_replaced() {
         before: vec![manifest("24", (8080, 4), "shop")],
         after: vec![manifest("25", (8443, 5), "store")],
         deleted: &[],
+        meanwhile: Vec::new(),
         rules: BTreeMap::from([("web", narrowed.chain(others).chain(kept).collect())]),
         kills: [1, 2, 3],
     })
@@ -132,6 +166,7 @@ async fn a_controller_killed_while_it_deletes_a_group_is_replaced() {
         before: vec![named("web", spec)],
         after: Vec::new(),
         deleted: &["web"],
+        meanwhile: Vec::new(),
         rules: BTreeMap::new(),
         kills: [1, 2, 3],
     })
@@ -159,6 +194,7 @@ async fn a_controller_killed_while_it_takes_a_group_over_is_replaced() {
         before: Vec::new(),
         after: vec![("web", object("web", spec))],
         deleted: &[],
+        meanwhile: Vec::new(),
         rules: only("web", &rules),
         kills: [1, 2, 3],
     })
@@ -178,7 +214,15 @@ fn cycle() -> Vec<(&'static str, String)> {
 async fn a_controller_killed_while_it_creates_two_groups_that_refer_to_each_other_is_replaced() {
     let mut rules = only("web", &["ingress tcp 443 from 0.0.0.0/0 \"\"", "ingress tcp 8080 from {db} \"\""]);
     rules.extend(only("db", &["ingress tcp 5432 from {web} \"\""]));
-    killed_in_three_places(&Scenario { before: Vec::new(), after: cycle(), deleted: &[], rules, kills: [2, 4, 6] }).await;
+    killed_in_three_places(&Scenario {
+        before: Vec::new(),
+        after: cycle(),
+        deleted: &[],
+        meanwhile: Vec::new(),
+        rules,
+        kills: [2, 4, 6],
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,6 +231,7 @@ async fn a_controller_killed_while_it_deletes_two_groups_that_refer_to_each_othe
         before: cycle(),
         after: Vec::new(),
         deleted: &["web", "db"],
+        meanwhile: Vec::new(),
         rules: BTreeMap::new(),
         kills: [1, 2, 3],
     })
@@ -219,8 +264,7 @@ impl Others {
 
     /// How those look that are nobody's business.
     async fn untouched(&self, rig: &Rig, scenario: &Scenario) -> Vec<Value> {
-        let adopts = scenario.after.iter().any(|(_, manifest)| manifest.contains("{legacy}"));
-        let known = [Some(&self.foreign), (!adopts).then_some(&self.legacy)];
+        let known = [Some(&self.foreign), (!scenario.adopts()).then_some(&self.legacy)];
         known.into_iter().flatten().map(|id| in_dump(rig, id.as_str())).collect()
     }
 }
@@ -261,6 +305,9 @@ async fn killed_after(scenario: &Scenario, nth: usize) {
     let (began, done) = (installation.audit(), writes_of(&rig.sim, &key));
     assert_eq!(done.len(), writes + nth, "EC2 has done so many");
 
+    for (_, manifest) in &scenario.meanwhile {
+        rig.apply(manifest).await;
+    }
     let second = installation.start("second").await;
     converged(&rig, scenario, &others).await;
     stays(&rig, &second).await;
@@ -307,6 +354,7 @@ async fn converged(rig: &Rig, scenario: &Scenario, others: &Others) {
         let mut expected: Vec<String> = rules.iter().map(|rule| with_ids(rule, &objects)).collect();
         expected.sort();
         assert_eq!(rig.rules(object).await, expected, "{name}");
+        is_marked(rig, scenario, name, object).await;
         let drift = &object.status.as_ref().unwrap().drift;
         assert!(drift.is_empty(), "our own work is no drift: {drift:#?}");
         let told = rig.events(name).await;
@@ -317,6 +365,17 @@ async fn converged(rig: &Rig, scenario: &Scenario, others: &Others) {
     let live = groups(rig).into_iter().filter(|group| group["name"] != "default");
     let live: BTreeSet<String> = live.map(|group| group["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(live, expected, "nothing twice, nothing left behind");
+}
+
+/// The group is known as this object's, and by how it came to be: one that was taken over is not deleted with its object.
+async fn is_marked(rig: &Rig, scenario: &Scenario, name: &str, object: &SecurityGroup) {
+    let (tags, _) = rig.live(object).await;
+    let tag = |key: &str| tags.get(&format!("sgwarden.dev/{key}")).map(String::as_str);
+    let owner = format!("{}/{name}", rig.namespace);
+    let origin = if scenario.adopts() { "Adopted" } else { "Created" };
+    let uid = object.metadata.uid.as_deref();
+    assert_eq!([tag("owner"), tag("uid"), tag("origin")], [Some(owner.as_str()), uid, Some(origin)], "{name}");
+    assert_eq!(object.status.as_ref().unwrap().origin.as_deref(), Some(origin), "{name}");
 }
 
 /// With `{name}` the id of its group.

@@ -16,14 +16,17 @@ use crate::rig::{Rig, VPC};
 /// What a replica says when it sees that another holds the Lease.
 const STANDS_BY: &str = "another replica leads; this one stands by";
 
-fn manifest(name: &str, port: u16) -> String {
+/// A group that lets in the office to these ports.
+fn manifest(name: &str, ports: &[u16]) -> String {
+    let rule = |port| format!("    - {{name: at{port}, protocol: tcp, ports: [{port}], from: [{{cidr: 10.0.0.0/8}}]}}\n");
+    let rules: String = ports.iter().map(rule).collect();
     format!(
-        "---\napiVersion: sgwarden.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: {name}}}\nspec:\n  vpc: {{id: {VPC}}}\n  groupName: {name}-group\n  egressPolicy: DenyAll\n  ingress:\n    - {{name: web, protocol: tcp, ports: [443], from: [{{cidr: 10.0.0.0/8}}]}}\n    - {{name: at{port}, protocol: tcp, ports: [{port}], from: [{{cidr: 10.0.0.0/8}}]}}\n"
+        "---\napiVersion: sgwarden.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: {name}}}\nspec:\n  vpc: {{id: {VPC}}}\n  groupName: {name}-group\n  egressPolicy: DenyAll\n  ingress:\n{rules}"
     )
 }
 
-fn rules(port: u16) -> Vec<String> {
-    [443, port].iter().map(|port| format!("ingress tcp {port} from 10.0.0.0/8 \"\"")).collect()
+fn rules(ports: &[u16]) -> Vec<String> {
+    ports.iter().map(|port| format!("ingress tcp {port} from 10.0.0.0/8 \"\"")).collect()
 }
 
 /// Two replicas, of which the first leads and the second stands by.
@@ -44,16 +47,16 @@ async fn frozen(edited: &str, action: &'static str, hold: Hold) -> Vec<CallRecor
     let gate = Gate::before(&rig.sim).await;
     let installation = Installation::of(&rig, gate.address());
     let (mut first, second) = two(&installation).await;
-    rig.apply(&manifest("web", 22)).await;
+    rig.apply(&manifest("web", &[443, 22])).await;
     rig.settled("web").await;
 
     gate.close(Order { key: first.key.clone(), action: Some(action), nth: 1, hold });
-    rig.apply(&manifest(edited, 8443)).await;
+    rig.apply(&manifest(edited, &[443, 8443])).await;
     gate.reached().await;
     first.freeze().await;
     assert!(!gate.given_up(), "frozen too late: {}", first.log());
     let object = rig.settled(edited).await;
-    assert_eq!(rig.rules(&object).await, rules(8443), "the other brings it about");
+    assert_eq!(rig.rules(&object).await, rules(&[443, 8443]), "the other brings it about");
     assert!(second.log().contains("took_over=true"), "{}", second.log());
     let before = writes_of(&rig.sim, &first.key).len();
 
@@ -66,18 +69,18 @@ async fn frozen(edited: &str, action: &'static str, hold: Hold) -> Vec<CallRecor
     first.says(STANDS_BY, 1).await;
     first.leads(false).await;
     // With both there, the one that leads does the work.
-    rig.apply(&manifest("after", 80)).await;
+    rig.apply(&manifest("after", &[80])).await;
     rig.settled("after").await;
     let late = writes_of(&rig.sim, &first.key).split_off(before);
     let object = rig.settled(edited).await;
-    assert_eq!(rig.rules(&object).await, rules(8443), "what comes late changes nothing");
+    assert_eq!(rig.rules(&object).await, rules(&[443, 8443]), "what comes late changes nothing");
 
     // The first takes part again.
     second.stopped().await;
     first.leads(true).await;
-    rig.apply(&manifest(edited, 9443)).await;
+    rig.apply(&manifest(edited, &[443, 9443])).await;
     let object = rig.settled(edited).await;
-    assert_eq!(rig.rules(&object).await, rules(9443));
+    assert_eq!(rig.rules(&object).await, rules(&[443, 9443]));
     let drift = &object.status.as_ref().unwrap().drift;
     assert!(drift.is_empty(), "what replicas do is no drift: {drift:#?}");
     first.stopped().await;
@@ -117,36 +120,44 @@ async fn a_leader_frozen_in_the_middle_of_a_plan_does_not_go_on_with_it_when_it_
 
 // Replaced -----------------------------------------------------------------------------------------------------------
 
-/// How long EC2 takes for a write.
-const WRITE: Duration = Duration::from_millis(500);
+/// How long EC2 takes for a write: longer than it takes to get a Lease that is released.
+const WRITE: Duration = Duration::from_secs(3);
 /// How soon the next one writes. A Lease that was not released would take three times as long.
 const SOON: Duration = Duration::from_secs(5);
+
+fn writes_take(time: Duration) -> Vec<Latency> {
+    let time = u64::try_from(time.as_millis()).unwrap();
+    vec![Latency { action: "writes".to_owned(), min_ms: time, max_ms: time, tail_ms: 0 }]
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_rolling_update_the_next_replica_writes_soon_and_never_before_the_last_one_is_done() {
     let rig = Rig::idle("rolling").await;
-    let held = u64::try_from(WRITE.as_millis()).unwrap();
-    rig.sim.set_latency(vec![Latency { action: "writes".to_owned(), min_ms: held, max_ms: held, tail_ms: 0 }]);
     // A Lease of 10 s, and 4 s more for who takes it without its having been released.
     let installation = Installation::of(&rig, rig.address).speedup("2");
     let (mut first, second) = two(&installation).await;
-    rig.apply(&manifest("web", 22)).await;
+    rig.apply(&manifest("web", &[443])).await;
     rig.settled("web").await;
     stands_by(&rig, &second).await;
 
+    rig.sim.set_latency(writes_take(WRITE));
     let before = writes_of(&rig.sim, &first.key).len();
-    rig.apply(&(0..4).map(|n| manifest(&format!("web{n}"), 80)).collect::<String>()).await;
+    rig.apply(&manifest("web", &[443, 22])).await;
     until("it is at work", async || (writes_of(&rig.sim, &first.key).len() > before).then_some(())).await;
     first.ask_to_stop();
+    rig.apply(&manifest("after", &[80])).await;
     let key = first.key.clone();
     first.ended().await;
     let ended = Instant::now();
-    rig.apply(&manifest("after", 80)).await;
     until("the next one writes", async || (!writes_of(&rig.sim, &second.key).is_empty()).then_some(())).await;
     assert!(ended.elapsed() < SOON, "it took {:?}; {}", ended.elapsed(), second.log());
     assert!(second.log().contains("took_over=false"), "the Lease was released: {}", second.log());
-    for name in ["after", "web0", "web1", "web2", "web3"] {
-        rig.settled(name).await;
+    rig.sim.set_latency(Vec::new());
+    for (name, ports) in [("web", &[22, 443][..]), ("after", &[80])] {
+        let object = rig.settled(name).await;
+        let mut expected = rules(ports);
+        expected.sort();
+        assert_eq!(rig.rules(&object).await, expected);
     }
 
     one_after_the_other(&rig, &key, &second.key);
