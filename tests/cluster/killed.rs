@@ -243,7 +243,8 @@ async fn a_controller_killed_while_it_deletes_two_groups_that_refer_to_each_othe
 /// The runs side by side, as each waits most of the time for a Lease to run out.
 async fn killed_in_three_places(scenario: &Scenario) {
     let [first, second, third] = scenario.kills;
-    tokio::join!(killed_after(scenario, first), killed_after(scenario, second), killed_after(scenario, third));
+    let run = |nth| Box::pin(killed_after(scenario, nth));
+    tokio::join!(run(first), run(second), run(third));
 }
 
 /// A group of somebody else, and one that somebody made and may be taken over.
@@ -263,7 +264,7 @@ impl Others {
     }
 
     /// How those look that are nobody's business.
-    async fn untouched(&self, rig: &Rig, scenario: &Scenario) -> Vec<Value> {
+    fn untouched(&self, rig: &Rig, scenario: &Scenario) -> Vec<Value> {
         let known = [Some(&self.foreign), (!scenario.adopts()).then_some(&self.legacy)];
         known.into_iter().flatten().map(|id| in_dump(rig, id.as_str())).collect()
     }
@@ -292,7 +293,7 @@ async fn killed_after(scenario: &Scenario, nth: usize) {
     let gate = Gate::before(&rig.sim).await;
     let installation = Installation::of(&rig, gate.address());
     let others = Others::plant(&rig).await;
-    let foreign = others.untouched(&rig, scenario).await;
+    let foreign = others.untouched(&rig, scenario);
     let first = installation.start("first").await;
     in_place(&rig, scenario).await;
 
@@ -311,7 +312,7 @@ async fn killed_after(scenario: &Scenario, nth: usize) {
     let second = installation.start("second").await;
     converged(&rig, scenario, &others).await;
     stays(&rig, &second).await;
-    assert_eq!(others.untouched(&rig, scenario).await, foreign, "killed after {nth}: groups of others are as they were");
+    assert_eq!(others.untouched(&rig, scenario), foreign, "killed after {nth}: groups of others are as they were");
     assert_eq!(writes_of(&rig.sim, &key), done, "the dead write nothing");
     let objects = scenario.after.len() + scenario.deleted.len();
     audit_is_whole(&installation, began.len(), (writes_of(&rig.sim, &second.key).len() + done.len(), objects));
