@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::until;
+use crate::cli::{NOBODY, until};
 use crate::rig::Rig;
 use crate::support::http;
 use crate::support::supervised::{StateDir, Supervised};
@@ -16,10 +16,6 @@ use crate::support::supervised::{StateDir, Supervised};
 /// By how much waits are shortened: most by all of it, those around the Lease by 4 at most. A Lease then holds 5 s, and who
 /// takes one that was not released waits 2 s.
 const SPEEDUP: &str = "20";
-
-/// What a developer's own settings must not change.
-const NOBODY: [(&str, &str); 4] =
-    [("HOME", "/nonexistent"), ("AWS_EC2_METADATA_DISABLED", "true"), ("NO_PROXY", "127.0.0.1"), ("RUST_BACKTRACE", "1")];
 
 /// What the replicas of one controller have in common.
 pub(crate) struct Installation {
