@@ -2,10 +2,11 @@
 //! declared comes about, nothing is made twice or left behind, nobody else's group is touched, nobody is blamed, and the audit
 //! trail shows which call was cut off.
 //!
-//! Entry point: [`killed_after`]. The tier of the engine does the same after every write there is, in virtual time and without a
+//! Entry point: [`all_come_about`]. The tier of the engine does the same after every write there is, in virtual time and without a
 //! process to kill (`tests/engine/crash`); here are the real Lease, the real files and the real death.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -56,10 +57,45 @@ fn only(name: &'static str, rules: &[&str]) -> BTreeMap<&'static str, Vec<String
     BTreeMap::from([(name, rules.iter().map(|rule| (*rule).to_owned()).collect())])
 }
 
-// The scenarios ------------------------------------------------------------------------------------------------------
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_killed_while_something_begins_is_replaced() {
+    all_come_about([("creation", creation()), ("creation of a cycle", creation_of_a_cycle()), ("adoption", adoption())]).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_while_it_creates_a_group_is_replaced() {
+async fn a_controller_killed_in_an_edit_is_replaced() {
+    let full = ("edit of a full group", edit_of_a_full_group());
+    all_come_about([("big edit", big_edit()), ("edit taken back", edit_taken_back()), full]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_killed_while_something_ends_is_replaced() {
+    all_come_about([("deletion", deletion()), ("deletion of a cycle", deletion_of_a_cycle())]).await;
+}
+
+/// All runs side by side, as each waits most of the time for a Lease to run out.
+async fn all_come_about(scenarios: impl IntoIterator<Item = (&'static str, Scenario)>) {
+    let mut runs = Vec::new();
+    for (what, scenario) in scenarios {
+        let scenario = Arc::new(scenario);
+        for nth in scenario.kills {
+            let scenario = scenario.clone();
+            let run = tokio::spawn(async move { killed_after(&scenario, nth).await });
+            runs.push((format!("{what}, killed after write {nth}"), run));
+        }
+    }
+    let mut failed = Vec::new();
+    for (what, run) in runs {
+        if run.await.is_err() {
+            failed.push(what);
+        }
+    }
+    assert!(failed.is_empty(), "what is above is about {failed:#?}");
+}
+
+// The scenarios ------------------------------------------------------------------------------------------------------
+
+fn creation() -> Scenario {
     let spec = "  tags: {team: shop}
   ingress:
   - {name: web, description: The site, protocol: tcp, ports: [80, 443], from: [{cidr: 0.0.0.0/0}]}
@@ -73,19 +109,17 @@ async fn a_controller_killed_while_it_creates_a_group_is_replaced() {
         "ingress tcp 443 from 0.0.0.0/0 \"The site\"",
         "ingress tcp 80 from 0.0.0.0/0 \"The site\"",
     ];
-    killed_in_three_places(&Scenario {
+    Scenario {
         before: Vec::new(),
         after: vec![named("web", spec)],
         deleted: &[],
         meanwhile: Vec::new(),
         rules: only("web", &rules),
         kills: [1, 2, 3],
-    })
-    .await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_in_a_big_edit_is_replaced() {
+fn big_edit() -> Scenario {
     let manifest = |moved: std::ops::Range<u16>, port: u16, net: u16, dns: u16| {
         let kept = (0..20).map(|n| rule(&format!("kept{n}"), 443, &format!("10.0.{n}.0/24")));
         let moved = moved.map(|n| rule(&format!("moved{n}"), port, &format!("10.{net}.{n}.0/24")));
@@ -95,19 +129,17 @@ async fn a_controller_killed_in_a_big_edit_is_replaced() {
     let kept = (0..20).map(|n| format!("ingress tcp 443 from 10.0.{n}.0/24 \"\""));
     let moved = (20..40).map(|n| format!("ingress tcp 8443 from 10.5.{n}.0/24 \"\""));
     let rules = kept.chain(moved).chain(["egress udp 5353 to 10.0.0.2/32 \"\"".to_owned()]).collect();
-    killed_in_three_places(&Scenario {
+    Scenario {
         before: vec![manifest(0..20, 22, 1, 53)],
         after: vec![manifest(20..40, 8443, 5, 5353)],
         deleted: &[],
         meanwhile: Vec::new(),
         rules: BTreeMap::from([("web", rules)]),
         kills: [1, 2, 3],
-    })
-    .await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_in_an_edit_that_is_then_taken_back_is_replaced() {
+fn edit_taken_back() -> Scenario {
     let manifest = |site: &str, app: u16, dns: u16| {
         let site = format!("  - {{name: web, description: {site}, protocol: tcp, ports: [443], from: [{{cidr: 0.0.0.0/0}}]}}\n");
         let egress = format!("  egress:\n  - {{name: dns, protocol: udp, ports: [{dns}], to: [{{cidr: 10.0.0.2/32}}]}}\n");
@@ -118,19 +150,17 @@ async fn a_controller_killed_in_an_edit_that_is_then_taken_back_is_replaced() {
         "ingress tcp 443 from 0.0.0.0/0 \"The site\"",
         "ingress tcp 8080 from 10.0.0.0/8 \"\"",
     ];
-    killed_in_three_places(&Scenario {
+    Scenario {
         before: vec![manifest("The site", 8080, 53)],
         after: vec![manifest("The shop", 8081, 5353)],
         deleted: &[],
         meanwhile: vec![manifest("The site", 8080, 53)],
         rules: only("web", &rules),
         kills: [1, 2, 3],
-    })
-    .await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_while_it_edits_a_full_group_is_replaced() {
+fn edit_of_a_full_group() -> Scenario {
     let manifest = |narrowed: &str, others: (u16, u16), team: &str| {
         let narrowed = (0..15).map(|n| rule(&format!("narrowed{n}"), 443, &format!("10.0.{n}.0/{narrowed}")));
         let others = (0..15).map(|n| rule(&format!("other{}-{n}", others.0), others.0, &format!("10.{}.{n}.0/24", others.1)));
@@ -142,19 +172,17 @@ async fn a_controller_killed_while_it_edits_a_full_group_is_replaced() {
     let narrowed = (0..15).map(|n| format!("ingress tcp 443 from 10.0.{n}.0/25 \"\""));
     let others = (0..15).map(|n| format!("ingress tcp 8443 from 10.5.{n}.0/24 \"\""));
     let kept = (0..30).map(|n| format!("ingress tcp 22 from 10.9.{n}.0/24 \"The store\""));
-    killed_in_three_places(&Scenario {
+    Scenario {
         before: vec![manifest("24", (8080, 4), "shop")],
         after: vec![manifest("25", (8443, 5), "store")],
         deleted: &[],
         meanwhile: Vec::new(),
         rules: BTreeMap::from([("web", narrowed.chain(others).chain(kept).collect())]),
         kills: [1, 2, 3],
-    })
-    .await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_while_it_deletes_a_group_is_replaced() {
+fn deletion() -> Scenario {
     // What refers to the group itself is revoked first, each direction by a call.
     let spec = "  ingress:
   - {name: mesh, protocol: all, from: [{self: true}]}
@@ -162,19 +190,17 @@ async fn a_controller_killed_while_it_deletes_a_group_is_replaced() {
   egress:
   - {name: mesh, protocol: all, to: [{self: true}]}
 ";
-    killed_in_three_places(&Scenario {
+    Scenario {
         before: vec![named("web", spec)],
         after: Vec::new(),
         deleted: &["web"],
         meanwhile: Vec::new(),
         rules: BTreeMap::new(),
         kills: [1, 2, 3],
-    })
-    .await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_while_it_takes_a_group_over_is_replaced() {
+fn adoption() -> Scenario {
     let spec = "  adopt: {groupId: {legacy}}
   tags: {team: shop}
   ingress:
@@ -190,15 +216,14 @@ async fn a_controller_killed_while_it_takes_a_group_over_is_replaced() {
         "ingress tcp 443 from 0.0.0.0/0 \"The site\"",
         "ingress tcp 5432 from 10.0.0.0/8 \"\"",
     ];
-    killed_in_three_places(&Scenario {
+    Scenario {
         before: Vec::new(),
         after: vec![("web", object("web", spec))],
         deleted: &[],
         meanwhile: Vec::new(),
         rules: only("web", &rules),
         kills: [1, 2, 3],
-    })
-    .await;
+    }
 }
 
 /// Two groups that let each other in.
@@ -210,42 +235,24 @@ fn cycle() -> Vec<(&'static str, String)> {
     vec![named("web", &(from("db", 8080) + &rule("site", 443, "0.0.0.0/0"))), named("db", &from("web", 5432))]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_while_it_creates_two_groups_that_refer_to_each_other_is_replaced() {
+fn creation_of_a_cycle() -> Scenario {
     let mut rules = only("web", &["ingress tcp 443 from 0.0.0.0/0 \"\"", "ingress tcp 8080 from {db} \"\""]);
     rules.extend(only("db", &["ingress tcp 5432 from {web} \"\""]));
-    killed_in_three_places(&Scenario {
-        before: Vec::new(),
-        after: cycle(),
-        deleted: &[],
-        meanwhile: Vec::new(),
-        rules,
-        kills: [2, 4, 6],
-    })
-    .await;
+    Scenario { before: Vec::new(), after: cycle(), deleted: &[], meanwhile: Vec::new(), rules, kills: [2, 4, 6] }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_controller_killed_while_it_deletes_two_groups_that_refer_to_each_other_is_replaced() {
-    killed_in_three_places(&Scenario {
+fn deletion_of_a_cycle() -> Scenario {
+    Scenario {
         before: cycle(),
         after: Vec::new(),
         deleted: &["web", "db"],
         meanwhile: Vec::new(),
         rules: BTreeMap::new(),
         kills: [1, 2, 3],
-    })
-    .await;
+    }
 }
 
 // One run ------------------------------------------------------------------------------------------------------------
-
-/// The runs side by side, as each waits most of the time for a Lease to run out.
-async fn killed_in_three_places(scenario: &Scenario) {
-    let [first, second, third] = scenario.kills;
-    let run = |nth| Box::pin(killed_after(scenario, nth));
-    tokio::join!(run(first), run(second), run(third));
-}
 
 /// A group of somebody else, and one that somebody made and may be taken over.
 struct Others {

@@ -87,33 +87,39 @@ async fn frozen(edited: &str, action: &'static str, hold: Hold) -> Vec<CallRecor
     late
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_frozen_and_thawed_changes_nothing_any_more() {
+    // Side by side, as each waits most of the time for a Lease to run out.
+    tokio::join!(Box::pin(late_addition()), Box::pin(late_removal()), Box::pin(late_creation()), Box::pin(late_answer()));
+}
+
 /// How a write ended that came too late.
 fn error(call: &CallRecord) -> Option<&str> {
     call.error.as_deref()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_frozen_before_an_addition_arrives_adds_nothing_when_it_is_thawed() {
+/// What is added already is not added twice.
+async fn late_addition() {
     let late = frozen("web", "AuthorizeSecurityGroupIngress", Hold::Request).await;
     assert_eq!(late.iter().map(error).collect::<Vec<_>>(), [Some("InvalidPermission.Duplicate")], "{late:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_frozen_before_a_removal_arrives_removes_nothing_else_when_it_is_thawed() {
+/// A removal names ids, which are never used again.
+async fn late_removal() {
     let late = frozen("web", "RevokeSecurityGroupIngress", Hold::Request).await;
     assert_eq!(late.iter().map(error).collect::<Vec<_>>(), [Some("InvalidSecurityGroupRuleId.NotFound")], "{late:#?}");
     assert!(late[0].params.keys().any(|name| name.starts_with("SecurityGroupRuleId.")), "{late:#?}");
     assert!(!late[0].params.keys().any(|name| name.starts_with("IpPermissions")), "{late:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_frozen_before_a_creation_arrives_makes_no_second_group_when_it_is_thawed() {
+/// A second group of the name is refused.
+async fn late_creation() {
     let late = frozen("new", "CreateSecurityGroup", Hold::Request).await;
     assert_eq!(late.iter().map(error).collect::<Vec<_>>(), [Some("InvalidGroup.Duplicate")], "{late:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_frozen_in_the_middle_of_a_plan_does_not_go_on_with_it_when_it_is_thawed() {
+/// The write is done, its answer is late: the plan does not go on.
+async fn late_answer() {
     let late = frozen("web", "AuthorizeSecurityGroupIngress", Hold::Answer).await;
     assert!(late.is_empty(), "{late:#?}");
 }
