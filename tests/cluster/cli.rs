@@ -30,7 +30,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// How often to look.
 const PACE: Duration = Duration::from_millis(50);
 /// What a developer's own settings must not change.
-const NOBODY: [(&str, &str); 4] =
+pub(crate) const NOBODY: [(&str, &str); 4] =
     [("HOME", "/nonexistent"), ("AWS_EC2_METADATA_DISABLED", "true"), ("NO_PROXY", "127.0.0.1"), ("RUST_BACKTRACE", "1")];
 
 // Helpers ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,8 @@ pub(crate) struct Rig {
     pub(crate) metrics: Metrics,
     /// Somebody else's credentials of the same account.
     pub(crate) intruder: Ec2,
-    address: SocketAddr,
+    /// Where the stand-in serves.
+    pub(crate) address: SocketAddr,
     server: Option<(CancellationToken, JoinHandle<()>)>,
     engine: Option<(CancellationToken, JoinHandle<()>)>,
     folder: tempfile::TempDir,
@@ -78,7 +80,24 @@ fn connector(address: SocketAddr, key: &str) -> Arc<dyn Connect> {
     Arc::new(AwsConnector::new(options.limits(limits)))
 }
 
-/// Applies the CRDs once; they are the same for every test of the binary.
+/// Somebody else with credentials of the account, who needs no socket.
+pub(crate) async fn intruder(sim: &Sim) -> Ec2 {
+    let sim = sim.clone();
+    let options = AwsOptions::default().credentials("AKIA111122223333MALLORY", "x");
+    let connector = AwsConnector::new(options.in_process(move |request| sim.handle(request)));
+    connector.connect(&Route::own("eu-west-1".parse().unwrap())).await.unwrap()
+}
+
+/// A stand-in with the VPCs of the tests.
+pub(crate) fn stand_in() -> Sim {
+    let vpcs = vec![VpcSeed::new(VPC), VpcSeed::new(VPC_IPV6).with_ipv6("2001:db8::/56")];
+    Sim::new(Config { vpcs, ..Config::default() })
+}
+
+/// That the CRDs are on the shared control plane: they are the same for every test of the binary.
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
+/// Applies the CRDs, and waits until kubectl knows them.
 pub(crate) async fn install_crds(plane: &ControlPlane) {
     for (_, text) in crds::render() {
         plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &text).await.succeeded();
@@ -106,22 +125,15 @@ impl Rig {
     pub(crate) async fn idle(prefix: &str) -> Self {
         install_crypto_provider();
         let plane = ControlPlane::shared();
-        install_crds(plane).await;
-        let sim = Sim::new(Config {
-            vpcs: vec![VpcSeed::new(VPC), VpcSeed::new(VPC_IPV6).with_ipv6("2001:db8::/56")],
-            ..Config::default()
-        });
+        INSTALLED.get_or_init(|| install_crds(plane)).await;
+        let sim = stand_in();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let intruder = AwsConnector::new(AwsOptions::default().credentials("AKIA111122223333MALLORY", "x").in_process({
-            let sim = sim.clone();
-            move |request| sim.handle(request)
-        }));
         let mut rig = Self {
             plane,
             client: plane.client().await,
             namespace: plane.namespace(prefix).await,
-            intruder: intruder.connect(&Route::own("eu-west-1".parse().unwrap())).await.unwrap(),
+            intruder: intruder(&sim).await,
             sim,
             metrics: Metrics::default(),
             address,
@@ -229,29 +241,16 @@ impl Rig {
 
     /// Waits until an object is as it should be; says how it stands when it never is.
     pub(crate) async fn until(&self, name: &str, what: &str, is: impl Fn(&SecurityGroup) -> bool + Send) -> SecurityGroup {
-        let condition = |object: Option<&SecurityGroup>| object.is_some_and(&is);
-        if let Ok(found) = tokio::time::timeout(LIMIT, await_condition(self.groups(), name, condition)).await {
-            found.unwrap().unwrap()
-        } else {
-            let status = self.groups().get_opt(name).await.unwrap().and_then(|object| object.status);
-            panic!("{name} never became {what}; it stands as {}", serde_json::to_string_pretty(&status).unwrap());
-        }
+        until(&self.groups(), name, what, is).await
     }
 
     /// Waits until the object's present generation is in place.
     pub(crate) async fn settled(&self, name: &str) -> SecurityGroup {
-        self.until(name, "settled", |object| {
-            let condition = |kind: &str| condition(object, kind).map(|(status, _, _)| status);
-            object.status.as_ref().and_then(|status| status.observed_generation) == object.metadata.generation
-                && condition("Ready").as_deref() == Some("True")
-                && condition("Synced").as_deref() == Some("True")
-        })
-        .await
+        self.until(name, "settled", is_settled).await
     }
 
     pub(crate) async fn gone(&self, name: &str) {
-        let condition = |object: Option<&SecurityGroup>| object.is_none();
-        tokio::time::timeout(LIMIT, await_condition(self.groups(), name, condition)).await.expect("the object goes").unwrap();
+        gone(&self.groups(), name).await;
     }
 
     pub(crate) async fn get(&self, name: &str) -> SecurityGroup {
@@ -268,10 +267,7 @@ impl Rig {
     /// Rules as text, sorted: `ingress tcp 443 from 0.0.0.0/0 "Allow"`.
     pub(crate) async fn rules(&self, object: &SecurityGroup) -> Vec<String> {
         let (_, rules) = self.live(object).await;
-        let mut lines: Vec<String> =
-            rules.iter().map(|rule| format!("{} \"{}\"", rule.atom, rule.description.as_deref().unwrap_or_default())).collect();
-        lines.sort();
-        lines
+        in_words(&rules)
     }
 
     /// The live rule of an atom.
@@ -335,6 +331,44 @@ impl Drop for Rig {
             handle.abort();
         }
     }
+}
+
+/// Waits until an object is as it should be; says how it stands when it never is.
+pub(crate) async fn until(
+    groups: &Api<SecurityGroup>,
+    name: &str,
+    what: &str,
+    is: impl Fn(&SecurityGroup) -> bool + Send,
+) -> SecurityGroup {
+    let condition = |object: Option<&SecurityGroup>| object.is_some_and(&is);
+    if let Ok(found) = tokio::time::timeout(LIMIT, await_condition(groups.clone(), name, condition)).await {
+        found.unwrap().unwrap()
+    } else {
+        let status = groups.get_opt(name).await.unwrap().and_then(|object| object.status);
+        panic!("{name} never became {what}; it stands as {}", serde_json::to_string_pretty(&status).unwrap());
+    }
+}
+
+/// Whether the object's present generation is in place.
+pub(crate) fn is_settled(object: &SecurityGroup) -> bool {
+    let condition = |kind: &str| condition(object, kind).map(|(status, _, _)| status);
+    object.status.as_ref().and_then(|status| status.observed_generation) == object.metadata.generation
+        && condition("Ready").as_deref() == Some("True")
+        && condition("Synced").as_deref() == Some("True")
+}
+
+/// Waits until an object is gone.
+pub(crate) async fn gone(groups: &Api<SecurityGroup>, name: &str) {
+    let condition = |object: Option<&SecurityGroup>| object.is_none();
+    tokio::time::timeout(LIMIT, await_condition(groups.clone(), name, condition)).await.expect("the object goes").unwrap();
+}
+
+/// Rules as text, sorted.
+pub(crate) fn in_words(rules: &[LiveRule]) -> Vec<String> {
+    let mut lines: Vec<String> =
+        rules.iter().map(|rule| format!("{} \"{}\"", rule.atom, rule.description.as_deref().unwrap_or_default())).collect();
+    lines.sort();
+    lines
 }
 
 pub(crate) fn group_id(object: &SecurityGroup) -> SecurityGroupId {

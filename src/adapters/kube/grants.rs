@@ -12,7 +12,7 @@ use kube::core::{DeserializeGuard, Status};
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::optional::{self, Look, Patience};
-use super::watch::{config, convert, readable, strip, within};
+use super::watch::{Pace, config, convert, readable, strip, within};
 use crate::api::{GROUP, ReferenceGrant};
 use crate::ports::objects::Watch;
 
@@ -41,7 +41,7 @@ async fn look(client: Client, namespace: Option<String>, limit: Duration) -> Loo
     if let Some(hindrance) = readable(&api, ListParams::default(), limit).await {
         return hindrance;
     }
-    let grants = watcher(api, config()).default_backoff().modify(strip).map_ok(|event| convert(event, typed));
+    let grants = watcher(api, config()).backoff(Pace::default()).modify(strip).map_ok(|event| convert(event, typed));
     Look::There(grants.boxed())
 }
 

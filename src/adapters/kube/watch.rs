@@ -9,7 +9,8 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams, PartialObjectMeta};
 use kube::core::DeserializeGuard;
-use kube::runtime::watcher::{Config, Event};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{Config, DefaultBackoff, Event};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -22,12 +23,35 @@ use crate::ports::objects::Watch;
 /// was. Its default of 290 s would leave us deaf for as long behind a connection that died without a word.
 pub(super) const WATCH_SECONDS: u32 = 120;
 
+/// The longest pause before a watch that failed is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses before a watch that failed is tried again: kube's, which keep several from asking together, without their end.
+/// They grow to a minute. The Lease is ours again seconds after the apiserver is back, and for the rest of that minute we would
+/// keep EC2 as it was declared before.
+#[derive(Default)]
+pub(super) struct Pace(DefaultBackoff);
+
+impl Iterator for Pace {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pace {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 /// The objects that `api` reaches.
 pub(super) fn watch<K>(api: Api<DeserializeGuard<K>>) -> Watch<K>
 where
     K: Resource + DeserializeOwned + Clone + Debug + Send + 'static,
 {
-    watcher(api, config()).default_backoff().modify(strip).boxed()
+    watcher(api, config()).backoff(Pace::default()).modify(strip).boxed()
 }
 
 /// Every namespace.
@@ -92,7 +116,7 @@ fn labels(api: Api<PartialObjectMeta<Namespace>>, config: Config) -> Watch<Names
     let whole = |object: PartialObjectMeta<Namespace>| {
         DeserializeGuard(Ok(Namespace { metadata: object.metadata, spec: None, status: None }))
     };
-    watcher(api, config).default_backoff().modify(strip).map_ok(move |event| convert(event, whole)).boxed()
+    watcher(api, config).backoff(Pace::default()).modify(strip).map_ok(move |event| convert(event, whole)).boxed()
 }
 
 /// The same event about another type of object.

@@ -441,3 +441,11 @@ async fn a_store_of_every_kind_can_be_fed_and_asked() {
     assert_eq!(namespaces[0].name_any(), "shop");
     assert!(filled(objects.watch_grants()).await.is_empty());
 }
+
+#[test]
+fn a_watch_that_has_failed_for_long_is_tried_again_within_seconds() {
+    let pauses: Vec<Duration> = crate::adapters::kube::watch::Pace::default().take(100).collect();
+    assert_eq!(pauses.len(), 100, "it is never given up");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(5)), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause >= Duration::from_millis(800)), "an apiserver in trouble is left alone: {pauses:?}");
+}
