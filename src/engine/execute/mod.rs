@@ -4,6 +4,7 @@
 //! Entry point: [`Executor::execute`].
 
 mod course;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use crate::ports::metrics::Metrics;
 use crate::ports::sinks::AuditSink;
 
 use course::{Course, is_urgent};
+use split::{PARTS, halves, is_about_one, is_done};
 
 /// Who a plan is executed for; goes into every record.
 #[derive(Clone, Debug)]
@@ -130,7 +132,7 @@ impl Executor<'_> {
                     if is_replacing(step) && !(self.current)() {
                         Err(Failure::Superseded)
                     } else {
-                        self.write(plan, index, step, (subject, exposure), &mut execution).await
+                        self.write_in_parts(plan, index, step, (subject, exposure), &mut execution).await
                     }
                 }
             };
@@ -169,6 +171,40 @@ impl Executor<'_> {
             }
             self.clock.sleep(self.timings.visible_poll).await;
         }
+    }
+
+    /// Makes a call, and where EC2 refuses it for one of its rules, the same in parts. What is done as it is counts as done; what
+    /// cannot be done holds up no other part, and is the failure of the whole.
+    async fn write_in_parts(
+        &self,
+        plan: &Plan,
+        index: usize,
+        step: &Step,
+        (subject, exposure): (&Subject, &ExposureDelta),
+        execution: &mut Execution,
+    ) -> Result<(), Failure> {
+        let mut left = vec![step.clone()];
+        let mut calls = 0_usize;
+        let mut first = Ok(());
+        while let Some(part) = left.pop() {
+            calls = calls.saturating_add(1);
+            let result = self.write(plan, index, &part, (subject, exposure), execution).await;
+            let Err(Failure::Call(error)) = &result else {
+                result?;
+                continue;
+            };
+            if is_done(&part, error) {
+                continue;
+            }
+            if !is_about_one(error) {
+                return result;
+            }
+            match halves(&part).filter(|_| calls < PARTS) {
+                Some([wide, narrow]) => left.extend([narrow, wide]),
+                None => first = first.and(result),
+            }
+        }
+        first
     }
 
     async fn write(
