@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sgwarden::adapters::sim::Sim;
+use sgwarden::core::model::NewRule;
 
 use crate::people::{SEEN_TWICE, SOON};
 use crate::rig::{INTRUDER, Moment, REGION, Rig, manifest, tcp};
@@ -62,6 +63,47 @@ async fn a_decoy_that_is_gone_whenever_we_call_keeps_no_door_open() {
         })
         .await;
         assert!(open.longest() <= SOON, "{decoys} decoys: open for {:?}", open.longest());
+    }
+}
+
+/// What each second brings besides the door.
+#[derive(Clone, Copy, Debug)]
+enum Noise {
+    Origin,
+    Tag,
+    Text,
+    Row,
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_changes_something_else_every_second_keeps_no_door_open_that_was_a_rule_of_ours() {
+    for noise in [Noise::Origin, Noise::Tag, Noise::Text, Noise::Row] {
+        for age in [Duration::from_secs(1), AT_REST] {
+            let rig = office().await;
+            rig.pass(age).await;
+            let group = rig.group("web");
+            let dns = rig.rules(&group).await.into_iter().find(|rule| rule.atom.to_string().contains("tcp 53")).unwrap();
+            let open = rig.watch_open("web", "ingress tcp 443 from 0.0.0.0/0");
+            rig.turn(&group, OFFICE, "ingress tcp 443 from 0.0.0.0/0").await;
+            for second in 0_u8..200 {
+                // What is no more the row it was, or just being written, is refused; the next second is another.
+                match noise {
+                    Noise::Origin => rig.tag(&group, &[("sgwarden.dev/origin", &second.to_string())]).await,
+                    Noise::Tag => rig.tag(&group, &[("sgwarden.dev/uid", &second.to_string())]).await,
+                    Noise::Text => {
+                        let text = Some(second.to_string());
+                        let _ = rig.intruder.write.describe(&group, dns.atom.direction, &[(dns.id.clone(), text)]).await;
+                    }
+                    Noise::Row => {
+                        let atom = format!("ingress tcp 53 from 192.0.2.{second}/32").parse().unwrap();
+                        let _ = rig.intruder.write.modify(&group, &[(dns.id.clone(), NewRule { atom, description: None })]).await;
+                    }
+                }
+                rig.pass(Duration::from_secs(1)).await;
+            }
+            assert_eq!(open.count(), 1, "{noise:?} {age:?}");
+            assert!(open.longest() <= SEEN_TWICE, "{noise:?} {age:?}: open for {:?}", open.longest());
+        }
     }
 }
 

@@ -78,7 +78,7 @@ fn put_off(input: PlanInput<'_>, difference: &Difference) -> Option<Held> {
     }
     // A row of ours that allows something nobody declared is a door too.
     let opens = matches!(difference.what, What::Extra { live: _, rule: _, was: _ });
-    if input.restraint.unconfirmed {
+    if input.restraint.unconfirmed.contains(&difference.doubt()) {
         Some(Held::Unconfirmed)
     } else if !opens && input.restraint.postponed.contains(&difference.subject()) {
         Some(Held::War)

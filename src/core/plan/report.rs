@@ -121,6 +121,18 @@ impl Difference {
             What::Tag { key, live: _, declared: _, ownership: _ } => tally::tag(key),
         }
     }
+
+    /// By what it is known again at a second look, whatever somebody makes of it meanwhile: a row by its id, and not by what it
+    /// allows now, or whoever changes it every second would keep two looks from agreeing.
+    pub fn doubt(&self) -> String {
+        match &self.what {
+            What::GroupMissing { recorded: _ } => "group".to_owned(),
+            What::Missing { atom, declared: _, last_id: _ } => tally::rule(atom),
+            What::Moved { live, atom: _, declared: _ } | What::Extra { live, rule: _, was: _ } => live.id.to_string(),
+            What::Description { live, declared: _ } => format!("text of {}", live.id),
+            What::Tag { key, live: _, declared: _, ownership: _ } => tally::tag(key),
+        }
+    }
 }
 
 /// Rules against AWS's quota. Groups and prefix lists count as AWS's most careful text says, so this is an estimate.

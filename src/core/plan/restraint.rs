@@ -25,8 +25,9 @@ pub struct Restraint {
     pub adopting: bool,
     /// Reverts were suspended until now: drift that is put right at last says so.
     pub suspend_ended: bool,
-    /// One read alone shows what is missing or altered: it has to be seen again. Additions are believed at once.
-    pub unconfirmed: bool,
+    /// What is missing or altered by one read alone and has to be seen again, by
+    /// [`Difference::doubt`](super::Difference::doubt). Additions are believed at once.
+    pub unconfirmed: BTreeSet<String>,
     /// That read was the first of the two. Until the second, an addition stays where desired traffic that is missing by the first
     /// may rest on it; not longer, or whoever keeps the reads from agreeing would keep his door open.
     pub first_look: bool,
@@ -46,7 +47,7 @@ impl Default for Restraint {
             approved: None,
             adopting: false,
             suspend_ended: false,
-            unconfirmed: false,
+            unconfirmed: BTreeSet::new(),
             first_look: false,
             postponed: BTreeSet::new(),
         }

@@ -84,8 +84,8 @@ pub(super) struct Pass<'a> {
     pub(super) next_suspend: Option<Timestamp>,
     /// The edit that is made again as often as it is reverted.
     pub(super) war: Option<String>,
-    /// Digest of the differences a first read showed, when a second one has to agree.
-    pub(super) unconfirmed: Option<u64>,
+    /// What the read before showed as missing or altered, when a second one has to show it too.
+    pub(super) doubted: Option<BTreeSet<String>>,
 }
 
 impl Pass<'_> {

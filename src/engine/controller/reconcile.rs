@@ -50,7 +50,7 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         suspended: None,
         next_suspend: None,
         war,
-        unconfirmed: None,
+        doubted: None,
     };
     if deleting {
         return if ours_to_finish { finalize::finalize(&mut pass).await } else { Next::on_change() };
@@ -189,7 +189,7 @@ impl Pass<'_> {
     /// Does what the plan says, or says how it stands when there is nothing to do.
     async fn act(&mut self, seen: &Seen<'_>, changes: &mut Vec<String>) -> ControlFlow<Next> {
         let observes = seen.restraint.policy.mode == Mode::Observe;
-        if seen.restraint.unconfirmed && (seen.plan.is_empty() || observes) {
+        if !seen.restraint.unconfirmed.is_empty() && (seen.plan.is_empty() || observes) {
             self.context.parts.clock.sleep(self.context.parts.timings.confirm).await;
             return ControlFlow::Continue(());
         }
@@ -208,7 +208,7 @@ impl Pass<'_> {
         }
         self.tell_reclaimed(seen.report, seen.observed).await;
         changes.extend(plan::changes(seen.plan));
-        if seen.restraint.unconfirmed {
+        if !seen.restraint.unconfirmed.is_empty() {
             self.context.parts.clock.sleep(self.context.parts.timings.confirm).await;
         }
         ControlFlow::Continue(())

@@ -1,6 +1,6 @@
 //! What may be done now: policy, approval, limits, and how far a read is believed.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
 
 use crate::api::{Approved, Origin, Resolution};
 use crate::core::desired::{self, Declaration, Desired};
@@ -96,8 +96,8 @@ impl Pass<'_> {
         report: &Report,
     ) -> bool {
         restraint.wait = self.why_wait(restraint, site, declaration, desired, report);
-        restraint.unconfirmed = self.wants_second_look(restraint, site, observed, report);
-        restraint.wait.is_some() || restraint.unconfirmed
+        self.doubt(restraint, site, observed, report);
+        restraint.wait.is_some() || !restraint.unconfirmed.is_empty()
     }
 
     /// The approval that somebody gave and that is not spent.
@@ -148,27 +148,22 @@ impl Pass<'_> {
         })
     }
 
-    /// Whether what is missing or altered has to be seen twice. An addition never waits: it is revoked by the id just read.
-    fn wants_second_look(&mut self, restraint: &mut Restraint, site: &Site, observed: Option<&Observed>, report: &Report) -> bool {
+    /// What is missing or altered and has to be seen twice. An addition never waits: it is revoked by the id just read. Each
+    /// difference is seen again for itself: whoever makes another one every second holds up only that.
+    fn doubt(&mut self, restraint: &mut Restraint, site: &Site, observed: Option<&Observed>, report: &Report) {
         let doubtful: Vec<&Difference> =
             report.drifts().filter(|difference| difference.drift() != Some(DriftKind::Added)).collect();
-        let Some(observed) = observed.filter(|_| !doubtful.is_empty()) else {
-            self.unconfirmed = None;
-            return false;
-        };
         let known = self.baseline().map_or(0, |vouched| vouched.len());
         let most = doubtful.len().saturating_mul(2) > known;
-        if !(most || site.worker.wrote_recently(&observed.group.id) || site.worker.stormy()) {
-            self.unconfirmed = None;
-            return false;
+        let unsure = |observed: &Observed| most || site.worker.wrote_recently(&observed.group.id) || site.worker.stormy();
+        if doubtful.is_empty() || !observed.is_some_and(unsure) {
+            self.doubted = None;
+            return;
         }
-        let mut hasher = DefaultHasher::new();
-        format!("{doubtful:?}").hash(&mut hasher);
-        let print = hasher.finish();
-        restraint.first_look = self.unconfirmed.is_none();
-        let agreed = self.unconfirmed == Some(print);
-        self.unconfirmed = Some(print);
-        !agreed
+        let doubts: BTreeSet<String> = doubtful.into_iter().map(Difference::doubt).collect();
+        let seen = self.doubted.replace(doubts.clone());
+        restraint.first_look = seen.is_none();
+        restraint.unconfirmed = doubts.difference(&seen.unwrap_or_default()).cloned().collect();
     }
 }
 
