@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use sgwarden::adapters::sim::{Config, Quotas, VpcSeed};
+use sgwarden::core::audit::Phase;
 
 use crate::people::{SOON, account, from_set, set, with};
 use crate::rig::{Rig, VPC, manifest, tcp};
@@ -253,4 +256,81 @@ async fn a_suspend_that_the_account_forbids_shields_nobody() {
     assert!(limited.contains("enforcement.suspend is ignored: account default does not allow it"), "{limited}");
     assert_eq!(rig.told("web", "PolicyLimited").len(), 1);
     assert_eq!(rig.says("web", "Suspended", "True"), None);
+}
+
+/// The most rules that changes removed within a minute.
+fn most_in_a_minute(rig: &Rig) -> usize {
+    let removed: Vec<(Timestamp, usize)> = rig
+        .audit
+        .all()
+        .iter()
+        .filter(|record| record.phase == Phase::Outcome && record.operation.starts_with("Revoke"))
+        .map(|record| (record.time.parse().unwrap(), record.items.len()))
+        .collect();
+    let minute = |from: Timestamp| {
+        let within = |time: &Timestamp| *time >= from && time.duration_since(from).as_secs() < 60;
+        removed.iter().filter(|(time, _)| within(time)).map(|(_, rules)| rules).sum()
+    };
+    removed.iter().map(|(from, _)| minute(*from)).max().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_change_side_by_side_share_the_removals_of_a_minute() {
+    let mut rig = Rig::idle().await;
+    rig.store.apply_account(&account("limits: {revocationsPerMinute: 5}"));
+    let names: Vec<String> = (0..8).map(|n| format!("web-{n}")).collect();
+    for name in &names {
+        rig.store.apply(&manifest(name, &refs(&many(1000, 6, "10.0.0.0/8"))));
+    }
+    rig.start_engine();
+    for name in &names {
+        rig.settled(name).await;
+    }
+    rig.pass(Duration::from_secs(700)).await;
+    for name in &names {
+        rig.store.apply(&manifest(name, &refs(&many(1000, 1, "10.0.0.0/8"))));
+    }
+    for name in &names {
+        rig.settled(name).await;
+        assert_eq!(rig.live(name).await.len(), 1);
+    }
+    assert_eq!(most_in_a_minute(&rig), 5);
+}
+
+/// Four groups of 90 rules in an account that takes any number of removals, ten minutes after they were made.
+async fn four_groups() -> Rig {
+    let quotas = Quotas { rules_per_group: 200, ..Quotas::default() };
+    let mut rig = Rig::over(Config { vpcs: vec![VpcSeed::new(VPC)], quotas, ..Config::default() }).await;
+    rig.store.apply_account(&account("limits: {rulesPerGroup: 200, revocationsPerMinute: 100000}"));
+    for group in ["a", "b", "c", "d"] {
+        rig.store.apply(&manifest(group, &refs(&many(1000, 90, "10.0.0.0/8"))));
+    }
+    rig.start_engine();
+    for group in ["a", "b", "c", "d"] {
+        rig.settled(group).await;
+    }
+    rig.pass(Duration::from_secs(700)).await;
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_halves_of_a_mass_change_at_the_same_moment_are_one() {
+    let rig = four_groups().await;
+    for group in ["a", "b"] {
+        rig.store.apply(&manifest(group, &refs(&many(3000, 90, "10.0.0.0/8"))));
+    }
+    rig.pass(Duration::from_secs(120)).await;
+    let waits = |group: &str| rig.says(group, "Ready", "False").is_some_and(|text| text.starts_with("MassChange"));
+    assert!(waits("a") != waits("b"), "one goes, the other waits\n{}", rig.describe());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_was_left_behind_exempts_nothing_from_the_count() {
+    let rig = four_groups().await;
+    // Of another plan, of long ago.
+    rig.store.annotate("a", APPROVE, Some(&format!("{} ada", "0".repeat(32))));
+    rig.store.apply(&manifest("a", &refs(&many(3000, 90, "10.0.0.0/8"))));
+    rig.settled("a").await;
+    rig.store.apply(&manifest("b", &refs(&many(3000, 90, "10.0.0.0/8"))));
+    rig.condition("b", "Ready", "False", "MassChange").await;
 }

@@ -53,16 +53,62 @@ impl Limits {
         sum(&mut all.entry(account.to_owned()).or_default().changes, MASS, now)
     }
 
-    /// Something was done.
-    pub(super) fn done(&self, account: &str, removed: usize, changed: usize, now: Instant) {
+    /// What a plan is about to do, booked before it is done: objects are worked on side by side, and each sees what is left when
+    /// it is planned. `false`: others have taken so much meanwhile that the plan has to be made anew.
+    pub(super) fn book(&self, account: &str, work: Work, room: Room, now: Instant) -> bool {
         let mut all = self.lock();
         let counts = all.entry(account.to_owned()).or_default();
-        if removed > 0 {
-            counts.removals.push_back((now, removed));
+        let lately = sum(&mut counts.changes, MASS, now);
+        let left = room.removals_a_minute.saturating_sub(sum(&mut counts.removals, MINUTE, now));
+        let mass = lately != room.changed_lately && lately.saturating_add(work.changed) > room.mass;
+        if work.removed > left || (work.changed > 0 && mass) {
+            return false;
         }
-        if changed > 0 {
-            counts.changes.push_back((now, changed));
+        if work.removed > 0 {
+            counts.removals.push_back((now, work.removed));
         }
+        if work.changed > 0 {
+            counts.changes.push_back((now, work.changed));
+        }
+        true
+    }
+
+    /// Of what was booked then, this was not done.
+    pub(super) fn give_back(&self, account: &str, work: Work, booked: Instant) {
+        let mut all = self.lock();
+        let counts = all.entry(account.to_owned()).or_default();
+        take(&mut counts.removals, work.removed, booked);
+        take(&mut counts.changes, work.changed, booked);
+    }
+}
+
+/// Rules that a plan removes and changes, as the limits count them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Work {
+    /// Removed by a change, or without a baseline.
+    pub(super) removed: usize,
+    /// Brought or removed by a change that no person approved.
+    pub(super) changed: usize,
+}
+
+/// What there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Removals a minute.
+    pub(super) removals_a_minute: usize,
+    /// Changes in the window from which on they are many.
+    pub(super) mass: usize,
+    /// Changes in the window when the plan was made.
+    pub(super) changed_lately: usize,
+}
+
+/// Takes a number out of the entries of one moment.
+fn take(entries: &mut VecDeque<(Instant, usize)>, number: usize, at: Instant) {
+    let mut left = number;
+    for (_, count) in entries.iter_mut().filter(|(time, _)| *time == at) {
+        let taken = left.min(*count);
+        *count -= taken;
+        left -= taken;
     }
 }
 
@@ -78,23 +124,50 @@ fn sum(entries: &mut VecDeque<(Instant, usize)>, window: Duration, now: Instant)
 mod tests {
     use super::*;
 
+    const ROOM: Room = Room { removals_a_minute: 100, mass: 1000, changed_lately: 0 };
+
+    fn removals(removed: usize) -> Work {
+        Work { removed, changed: 0 }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn removals_come_back_as_the_minute_moves_on() {
         let limits = Limits::default();
-        limits.done("prod", 60, 0, Instant::now());
+        assert!(limits.book("prod", removals(60), ROOM, Instant::now()));
         tokio::time::advance(Duration::from_secs(30)).await;
-        limits.done("prod", 60, 0, Instant::now());
+        assert!(!limits.book("prod", removals(60), ROOM, Instant::now()), "another object was faster");
+        assert!(limits.book("prod", removals(40), ROOM, Instant::now()));
         assert_eq!(limits.removals_left("prod", 100, Instant::now()), 0);
         assert_eq!(limits.next_removal("prod", Instant::now()), Duration::from_secs(30));
         assert_eq!(limits.removals_left("test", 100, Instant::now()), 100, "each account for itself");
         tokio::time::advance(Duration::from_secs(30)).await;
-        assert_eq!(limits.removals_left("prod", 100, Instant::now()), 40);
+        assert_eq!(limits.removals_left("prod", 100, Instant::now()), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_done_is_given_back() {
+        let limits = Limits::default();
+        let now = Instant::now();
+        let work = Work { removed: 60, changed: 80 };
+        assert!(limits.book("prod", work, ROOM, now));
+        limits.give_back("prod", Work { removed: 20, changed: 30 }, now);
+        assert_eq!((limits.removals_left("prod", 100, now), limits.changed_lately("prod", now)), (60, 50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_was_made_before_many_changes_is_made_anew() {
+        let limits = Limits::default();
+        let (now, work) = (Instant::now(), Work { removed: 0, changed: 60 });
+        let room = Room { mass: 100, ..ROOM };
+        assert!(limits.book("prod", work, room, now));
+        assert!(!limits.book("prod", work, room, now), "it was made when there were none");
+        assert!(limits.book("prod", work, Room { changed_lately: 60, ..room }, now), "it was made knowing of them");
     }
 
     #[tokio::test(start_paused = true)]
     async fn changes_count_for_ten_minutes() {
         let limits = Limits::default();
-        limits.done("prod", 0, 300, Instant::now());
+        assert!(limits.book("prod", Work { removed: 0, changed: 300 }, ROOM, Instant::now()));
         assert_eq!(limits.changed_lately("prod", Instant::now()), 300);
         tokio::time::advance(Duration::from_secs(600)).await;
         assert_eq!(limits.changed_lately("prod", Instant::now()), 0);

@@ -84,6 +84,8 @@ pub(super) struct Pass<'a> {
     pub(super) next_suspend: Option<Timestamp>,
     /// The edit that is made again as often as it is reverted.
     pub(super) war: Option<String>,
+    /// Changes of the account within the window of a mass change, when the plan was made.
+    pub(super) changed_lately: usize,
     /// What the read before showed as missing or altered, when a second one has to show it too.
     pub(super) doubted: Option<BTreeSet<String>>,
 }

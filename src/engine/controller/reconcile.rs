@@ -50,6 +50,7 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         suspended: None,
         next_suspend: None,
         war,
+        changed_lately: 0,
         doubted: None,
     };
     if deleting {

@@ -95,6 +95,7 @@ impl Pass<'_> {
         observed: Option<&Observed>,
         report: &Report,
     ) -> bool {
+        self.changed_lately = self.context.limits.changed_lately(&site.account.name, self.context.parts.clock.instant());
         restraint.wait = self.why_wait(restraint, site, declaration, desired, report);
         self.doubt(restraint, site, observed, report);
         restraint.wait.is_some() || !restraint.unconfirmed.is_empty()
@@ -133,8 +134,7 @@ impl Pass<'_> {
         if let Some(rule) = last_source(&changes, declaration, desired) {
             return Some(format!("rule {rule} would lose its last source, because what it refers to became empty"));
         }
-        let now = self.context.parts.clock.instant();
-        let lately = self.context.limits.changed_lately(&site.account.name, now);
+        let lately = self.changed_lately;
         let total = self.context.rules_of_account(&site.account.name);
         let mass = &site.account.limits.mass_change;
         let sum = lately.saturating_add(changes.iter().filter(|difference| alters(difference)).count());

@@ -82,6 +82,7 @@ async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: Canc
         () = term.cancelled() => return,
     }
     context.memories.new_term();
+    context.regions.begin_term();
     let woken = context.wakes.listen();
     context.wake_all();
     tokio::select! {

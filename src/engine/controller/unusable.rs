@@ -110,7 +110,7 @@ impl Pass<'_> {
             return None;
         }
         let (execution, shown) = self.execute(&site, &plan, Some(&observed), false).await;
-        self.count(&site, &plan, &execution).await;
+        self.note_reverts(&plan, &execution).await;
         if let Some(failure) = execution.failure.or(shown) {
             tracing::warn!(%failure, "revert failed");
             return Some(Next::failed());

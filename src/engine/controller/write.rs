@@ -9,7 +9,8 @@ use crate::engine::region::Urgency;
 use crate::ports::cloud::{Ec2, GroupQuery};
 use crate::ports::objects::ObjectsError;
 
-use super::pass::{Next, Pass, Seen};
+use super::limits::{Room, Work};
+use super::pass::{Next, Pass, REFETCH, Seen};
 use super::report;
 use super::site::Site;
 
@@ -17,13 +18,26 @@ impl Pass<'_> {
     /// Status first, then EC2, then wait until EC2 shows it.
     pub(super) async fn carry_out(&mut self, seen: &Seen<'_>) -> Result<(), Next> {
         tracing::info!(steps = plan::summary(seen.plan), "plan");
-        self.record(seen).await?;
+        let (limits, booked) = (&self.context.limits, self.context.parts.clock.instant());
+        let account = seen.site.account.name.clone();
+        let work = self.work(seen);
+        if !limits.book(&account, work, self.room(seen.site), booked) {
+            return Err(Next::soon(REFETCH));
+        }
+        if let Err(next) = self.record(seen).await {
+            limits.give_back(&account, work, booked);
+            return Err(next);
+        }
         let (execution, shown) = self.execute(seen.site, seen.plan, seen.observed, seen.observed.is_some()).await;
         if let Some(id) = execution.created.clone() {
             self.context.memories.created(&self.key, &self.uid, self.context.parts.clock.instant());
             self.created(seen, &id).await?;
         }
-        self.count(seen.site, seen.plan, &execution).await;
+        let done = plan::tally(seen.plan, &execution.steps);
+        let undone =
+            Work { removed: work.removed.saturating_sub(done.removed), changed: work.changed.saturating_sub(done.changed) };
+        limits.give_back(&account, undone, booked);
+        self.note_reverts(seen.plan, &execution).await;
         match execution.failure.as_ref().or(shown.as_ref()) {
             Some(failure) => Err(self.execution_failed(seen, &execution, failure).await),
             None => Ok(()),
@@ -64,13 +78,28 @@ impl Pass<'_> {
         (execution, shown)
     }
 
-    /// Counts what was done against the limits, and tells of a war that has begun.
-    pub(super) async fn count(&self, site: &Site, plan: &Plan, execution: &Execution) {
+    /// What the whole plan comes to, as the limits count it.
+    fn work(&self, seen: &Seen<'_>) -> Work {
+        let tally = plan::tally(seen.plan, &(0..seen.plan.steps.len()).collect());
+        // What a person approved is no surprise to anybody: this plan, and not whatever an annotation was left behind for.
+        let approved = self.approval().is_some_and(|approved| approved.hash.is_some() && approved.hash == seen.report.approval);
+        Work { removed: tally.removed, changed: if approved { 0 } else { tally.changed } }
+    }
+
+    fn room(&self, site: &Site) -> Room {
+        let limits = &site.account.limits;
+        let count = |figure: u32| usize::try_from(figure).unwrap_or(usize::MAX);
+        Room {
+            removals_a_minute: count(limits.revocations_per_minute),
+            mass: count(limits.mass_change.rules),
+            changed_lately: self.changed_lately,
+        }
+    }
+
+    /// Tells of a war that has begun.
+    pub(super) async fn note_reverts(&self, plan: &Plan, execution: &Execution) {
         let now = self.context.parts.clock.instant();
         let done = plan::tally(plan, &execution.steps);
-        // What a person approved is no surprise to anybody.
-        let changed = if self.approval().is_some() { 0 } else { done.changed };
-        self.context.limits.done(&site.account.name, done.removed, changed, now);
         for subject in self.context.memories.reverted(&self.key, &self.uid, &done.reverted, now) {
             let note = format!(
                 "Somebody makes the same edit again and again: {subject}. Additions are taken back each time at once; restores wait longer \

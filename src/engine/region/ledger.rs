@@ -247,7 +247,10 @@ impl Ledger {
 
     /// A sweep that began then is about to be compared.
     pub(super) fn begin(&self, began: Instant) -> Round {
-        let keep_strays = self.lock().snapshot.as_ref().is_none_or(|last| last.wanted);
+        // Where nobody manages anything, as on a replica that stands by, whoever leads next is about to ask for all of them.
+        let inner = self.lock();
+        let keep_strays = inner.managed.is_empty() || inner.snapshot.as_ref().is_none_or(|last| last.wanted);
+        drop(inner);
         Round { began, keep_strays, seen: BTreeSet::new(), kept: BTreeMap::new(), outcome: Swept::default() }
     }
 

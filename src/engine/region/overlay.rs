@@ -51,7 +51,8 @@ pub(super) struct Overlay {
     limit: Duration,
     /// The same for what rows let through.
     altered: Duration,
-    started: Instant,
+    /// Since when nobody else writes, as far as is known.
+    started: Mutex<Instant>,
     groups: Mutex<BTreeMap<SecurityGroupId, Notes>>,
 }
 
@@ -148,12 +149,21 @@ impl Kept {
 
 impl Overlay {
     pub(super) fn new(clock: Clock, timings: &Timings) -> Self {
-        let started = clock.instant();
+        let started = Mutex::new(clock.instant());
         Self { clock, limit: timings.overlay_limit, altered: timings.altered_limit, started, groups: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SecurityGroupId, Notes>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on it is we who write: who did so before may have written anything, a moment ago.
+    pub(super) fn begin_term(&self) {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.instant();
+    }
+
+    fn started(&self) -> Instant {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A write to a group begins now; a create has no group yet. The write must be ended, or is taken to have been given up
@@ -165,12 +175,12 @@ impl Overlay {
         Writing { overlay: self, group: group.cloned(), ended: false }
     }
 
-    /// Whether a group was written in the last few minutes, or is being written. Right after a start the answer is yes: who ran
+    /// Whether a group was written in the last few minutes, or is being written. Right after we began to write the answer is yes: who ran
     /// before us may have written anything, and whether he did is not known.
     pub(super) fn wrote_recently(&self, group: &SecurityGroupId) -> bool {
         let now = self.clock.instant();
         let fresh = |then: Instant| now.duration_since(then) < self.limit;
-        if fresh(self.started) {
+        if fresh(self.started()) {
             return true;
         }
         self.lock().get(group).is_some_and(|notes| notes.writing > 0 || notes.wrote.is_some_and(fresh))
@@ -203,7 +213,7 @@ impl Overlay {
         let groups = self.lock();
         let notes = groups.get(group);
         let created = notes.and_then(|notes| notes.created).is_some_and(|sighting| fresh(sighting.returned));
-        (created || fresh(self.started)) && notes.is_none_or(|notes| notes.rows.is_empty())
+        (created || fresh(self.started())) && notes.is_none_or(|notes| notes.rows.is_empty())
     }
 
     /// A read that began then has shown a group.

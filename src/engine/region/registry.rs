@@ -189,6 +189,14 @@ impl Regions {
         });
     }
 
+    /// From now on this process writes, and another did before: everywhere, what is missing or altered has to be seen twice for a
+    /// while.
+    pub fn begin_term(&self) {
+        for common in self.commons.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            common.overlay.begin_term();
+        }
+    }
+
     /// An object is gone: whichever worker knew its group has nothing to wake any more.
     pub fn forget(&self, key: &Key) {
         for slot in self.lock().by_route.values() {
