@@ -147,6 +147,35 @@ enum Nuisance {
     Tag,
 }
 
+/// The same goes for a manifest that cannot be used: what was vouched for stays what is desired.
+#[tokio::test(start_paused = true)]
+async fn without_a_usable_manifest_too_a_war_is_not_fought_at_full_speed() {
+    let mut rig = Rig::idle().await;
+    rig.store.apply_account(&account("sweepInterval: 10s"));
+    rig.store.apply(&with("web", &[], &[&tcp("https", 443, "10.0.0.0/8"), &tcp("dns", 53, "10.0.0.0/8")]));
+    rig.start_engine();
+    rig.settled("web").await;
+    rig.pass(AT_REST).await;
+    let group = rig.group("web");
+    rig.store.apply(&with("web", &[], &[&tcp("https", 443, "10.0.0.0/8").replace("[443]", "[70000]")]));
+    rig.condition("web", "Ready", "False", "InvalidSpec").await;
+    let open = rig.watch_open("web", SSH);
+    let mut cuts = 0;
+    for _ in 0..600 {
+        let rules = rig.rules(&group).await;
+        if let Some(rule) = rules.iter().find(|rule| rule.atom.to_string() == OFFICE) {
+            rig.intruder.write.revoke(&group, rule.atom.direction, std::slice::from_ref(&rule.id)).await.unwrap();
+            cuts += 1;
+        }
+        rig.pass(Duration::from_secs(3)).await;
+    }
+    assert!((4..40).contains(&cuts), "half an hour, {cuts} times");
+    rig.intrude(&group, &[SSH]).await;
+    rig.pass(Duration::from_secs(60)).await;
+    assert_eq!(open.count(), 1);
+    assert!(open.longest() <= Duration::from_secs(20), "open for {:?}", open.longest());
+}
+
 #[tokio::test(start_paused = true)]
 async fn in_a_war_restores_are_made_less_and_less_often_and_additions_are_taken_back_all_the_same() {
     for nuisance in [Nuisance::Cut, Nuisance::Describe, Nuisance::Tag] {

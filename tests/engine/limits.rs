@@ -139,6 +139,15 @@ async fn what_takes_a_set_back_is_no_mass_change() {
     rig.settled("web").await;
     assert!(since.elapsed() < Duration::from_secs(5));
     assert!(rig.store.get("web").unwrap().status.unwrap().plan.is_none());
+    // A set whose ranges another rule names takes nothing's last source either.
+    rig.store.apply(&manifest("both", &[&tcp("branch", 443, "192.0.2.0/24"), &from_set("https", 443, "office")]));
+    rig.settled("both").await;
+    rig.store.apply_set(&set("office", &["192.0.2.0/24"]));
+    rig.until_has("both", &["ingress tcp 443 from 192.0.2.0/24"]).await;
+    rig.settled("both").await;
+    rig.store.delete("both");
+    rig.store.apply_set(&set("office", &["10.0.0.0/8"]));
+    rig.until_has("web", &[OFFICE]).await;
     // A set with a range left takes nothing's last source.
     rig.store.apply_set(&set("office", &["10.0.0.0/8", "192.0.2.0/24"]));
     rig.until_has("web", &[OFFICE, "ingress tcp 443 from 192.0.2.0/24"]).await;

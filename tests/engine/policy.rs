@@ -307,6 +307,27 @@ async fn observe_writes_nothing_and_says_what_it_would_do() {
     }
 }
 
+/// 0-65535 is replaced by two ports: they come, and five seconds later it goes.
+#[tokio::test(start_paused = true)]
+async fn the_stop_button_stops_a_plan_between_two_of_its_calls() {
+    let mut rig = Rig::idle().await;
+    rig.store.apply_account(&account(""));
+    let wide = "{name: web, protocol: tcp, ports: [0-65535], from: [{cidr: 10.0.0.0/8}]}";
+    rig.store.apply(&manifest("web", &[wide]));
+    rig.start_engine();
+    rig.settled("web").await;
+    rig.pass(Duration::from_secs(700)).await;
+    let group = rig.group("web").to_string();
+    rig.store.apply(&manifest("web", &[&wide.replace("0-65535", "80, 443")]));
+    rig.until("the ports are there", |rig| in_force(&rig.sim, &group).len() == 3).await;
+    rig.store.apply_account(&account("mode: Observe"));
+    minutes(&rig, 10).await;
+    assert_eq!(in_force(&rig.sim, &group).len(), 3, "what was to go is still there");
+    rig.store.apply_account(&account(""));
+    rig.settled("web").await;
+    assert_eq!(in_force(&rig.sim, &group).len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_stop_button_stops_a_change_that_is_under_way_for_its_limit() {
     let mut rig = Rig::idle().await;

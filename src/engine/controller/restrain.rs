@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::api::{Approved, Origin, Resolution};
 use crate::core::desired::{self, Declaration, Desired};
-use crate::core::model::{Observed, Vouched};
+use crate::core::model::{Declared, Observed, Vouched};
 use crate::core::plan::{Cause, Difference, DriftKind, Report, Restraint, What};
 use crate::core::status::{self, SuspendedUntil};
 
@@ -150,7 +150,7 @@ impl Pass<'_> {
 
     /// What is missing or altered and has to be seen twice. An addition never waits: it is revoked by the id just read. Each
     /// difference is seen again for itself: whoever makes another one every second holds up only that.
-    fn doubt(&mut self, restraint: &mut Restraint, site: &Site, observed: Option<&Observed>, report: &Report) {
+    pub(super) fn doubt(&mut self, restraint: &mut Restraint, site: &Site, observed: Option<&Observed>, report: &Report) {
         let doubtful: Vec<&Difference> =
             report.drifts().filter(|difference| difference.drift() != Some(DriftKind::Added)).collect();
         let known = self.baseline().map_or(0, |vouched| vouched.len());
@@ -207,7 +207,9 @@ fn last_source(changes: &[&Difference], declaration: &Declaration, desired: &Des
     changes.iter().filter(|difference| difference.cause == Cause::ReferenceChange).find_map(|difference| match &difference.what {
         What::Extra { live, rule: Some(rule), was: _ } => {
             let direction = live.atom.direction;
-            let left = desired.rules.iter().any(|(atom, declared)| atom.direction == direction && declared.rule == *rule);
+            // A source that another rule names too is still one.
+            let of_it = |declared: &Declared| declared.rule == *rule || declared.also.contains(rule);
+            let left = desired.rules.iter().any(|(atom, declared)| atom.direction == direction && of_it(declared));
             let declared = declaration.rules.iter().any(|known| known.direction == direction && known.name == *rule);
             (declared && !left).then(|| rule.to_string())
         }

@@ -1,6 +1,7 @@
 //! From a plan to EC2: the status that vouches for it, the execution, and the wait until EC2 shows it.
 
-use crate::api::{DriftRecord, SecurityGroupStatus};
+use crate::api::{DriftRecord, SecurityGroup, SecurityGroupStatus};
+use crate::core::desired;
 use crate::core::model::{Observed, SecurityGroupId};
 use crate::core::plan::{self, Plan};
 use crate::core::status::{self, Facts, Reason, Standing};
@@ -12,7 +13,7 @@ use crate::ports::objects::ObjectsError;
 use super::limits::{Room, Work};
 use super::pass::{Next, Pass, REFETCH, Seen};
 use super::report;
-use super::site::Site;
+use super::site::{Site, find_account};
 
 impl Pass<'_> {
     /// Status first, then EC2, then wait until EC2 shows it.
@@ -55,7 +56,14 @@ impl Pass<'_> {
     ) -> (Execution, Option<Failure>) {
         let parts = &self.context.parts;
         let generation = self.object.metadata.generation;
-        let current = || self.context.look_up(&self.key).is_none_or(|object| object.metadata.generation <= generation);
+        let suspend = desired::suspend_of(&self.object).0;
+        let current = || {
+            let same =
+                |object: &SecurityGroup| object.metadata.generation <= generation && desired::suspend_of(object).0 == suspend;
+            // The account as well: its mode is the stop button of whoever runs the platform.
+            self.context.look_up(&self.key).is_none_or(|object| same(&object))
+                && find_account(self.context, &site.account.name).is_ok_and(|account| account == site.account)
+        };
         let (read, write) = (site.worker.reader(), site.worker.writer(Urgency::Change));
         let urgent = site.worker.writer(Urgency::Revert { exposure: plan::widest_opening(plan) });
         let ec2 = Ec2 { account: site.worker.account().clone(), region: site.region().clone(), read, write };

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::core::audit::{self, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
 use crate::core::model::{Atom, RuleId, SecurityGroupId};
-use crate::core::plan::{ExposureDelta, Plan, Purpose, Step, exposures};
+use crate::core::plan::{ExposureDelta, Plan, Step, exposures};
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::{CloudError, Ec2, Ec2Write, ErrorClass, Receipt};
 use crate::ports::metrics::Metrics;
@@ -60,7 +60,8 @@ pub struct Executor<'a> {
     pub timings: &'a Timings,
     /// From seeing new rules to revoking those they replace.
     pub settle: Duration,
-    /// Whether the manifest the plan was made from is still the present one.
+    /// Whether what the plan was made from still holds: the manifest, a suspend, the account. Asked before each call, as a plan
+    /// may wait for minutes between two.
     pub current: &'a (dyn Fn() -> bool + Send + Sync),
     /// Whether the plans before this one failed too.
     pub lasting: bool,
@@ -81,8 +82,8 @@ pub enum Failure {
         /// What is missing.
         missing: String,
     },
-    /// The manifest changed while the plan was waiting for the data plane.
-    #[error("the manifest has changed meanwhile")]
+    /// What the plan was made from changed while it was carried out: the manifest, a suspend, the account.
+    #[error("the manifest, a suspend or the account has changed meanwhile")]
     Superseded,
 }
 
@@ -129,7 +130,7 @@ impl Executor<'_> {
                 | Step::Authorize { direction: _, rules: _ }
                 | Step::Modify { direction: _, rules: _ }
                 | Step::Describe { direction: _, rules: _ } => {
-                    if is_replacing(step) && !(self.current)() {
+                    if !(self.current)() {
                         Err(Failure::Superseded)
                     } else {
                         self.write_in_parts(plan, index, step, (subject, exposure), &mut execution).await
@@ -314,11 +315,6 @@ impl Executor<'_> {
             }),
         }
     }
-}
-
-/// Whether a step takes away what a manifest once declared.
-fn is_replacing(step: &Step) -> bool {
-    matches!(step, Step::Revoke { direction: _, purpose: Purpose::Replace, rules: _ })
 }
 
 fn outcome(result: &Result<Receipt, CloudError>) -> Outcome {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::course::is_urgent;
 use super::*;
 use crate::core::model::{Direction, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, Tags, VpcFacts};
-use crate::core::plan::{Authorization, Cause, Modification, Redescription, Revocation};
+use crate::core::plan::{Authorization, Cause, Modification, Purpose, Redescription, Revocation};
 use crate::ports::cloud::{Ec2Read, GroupQuery, Interface, PrefixListQuery, VpcQuery};
 use crate::ports::sinks::AuditError;
 
@@ -193,10 +193,11 @@ fn awaited(direction: Direction) -> Step {
 
 /// What is asked for of a plan's steps, and why it ended early.
 async fn execute(world: World, steps: Vec<Step>) -> (Vec<String>, Option<String>) {
-    execute_while(world, steps, true, false).await
+    execute_while(world, steps, usize::MAX, false).await
 }
 
-async fn execute_while(world: World, steps: Vec<Step>, current: bool, lasting: bool) -> (Vec<String>, Option<String>) {
+/// The same where what the plan was made from holds until so many calls were made.
+async fn execute_while(world: World, steps: Vec<Step>, calls: usize, lasting: bool) -> (Vec<String>, Option<String>) {
     let world = Arc::new(world);
     let writer = |name| Arc::new(Writer { world: world.clone(), name });
     let ec2 = Ec2 {
@@ -215,7 +216,7 @@ async fn execute_while(world: World, steps: Vec<Step>, current: bool, lasting: b
         clock: &clock,
         timings: &timings,
         settle: timings.settle,
-        current: &|| current,
+        current: &|| world.asked.lock().unwrap().len() < calls,
         lasting,
     };
     let subject = Subject {
@@ -336,15 +337,18 @@ async fn without_an_answer_nothing_more_is_tried_either_way() {
         assert_eq!(asked, ["usual AuthorizeSecurityGroupIngress"], "{class:?}");
     }
     let stale = [("AuthorizeSecurityGroupIngress", ErrorClass::Stale)];
-    let (asked, _) = execute_while(failing(&stale), both_ways(), true, true).await;
+    let (asked, _) = execute_while(failing(&stale), both_ways(), usize::MAX, true).await;
     assert_eq!(asked.len(), 3, "a world that stays different asks for the impossible one way only");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_that_changed_meanwhile_keeps_what_it_declared_both_ways() {
-    let (asked, failure) = execute_while(World::default(), both_ways(), false, false).await;
-    assert_eq!(asked, ["usual AuthorizeSecurityGroupIngress", "usual AuthorizeSecurityGroupEgress"]);
-    assert_eq!(failure.as_deref(), Some("the manifest has changed meanwhile"));
+async fn nothing_more_is_called_once_what_the_plan_was_made_from_has_changed() {
+    let (all, _) = execute(World::default(), both_ways()).await;
+    for calls in 0..all.len() {
+        let (asked, failure) = execute_while(World::default(), both_ways(), calls, false).await;
+        assert_eq!(asked, all[..calls]);
+        assert_eq!(failure.as_deref(), Some("the manifest, a suspend or the account has changed meanwhile"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

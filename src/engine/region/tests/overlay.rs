@@ -286,6 +286,11 @@ async fn a_lost_answer_leaves_nothing_but_that_something_was_written() {
     assert_eq!(rig.rules(1).await.len(), 2, "it was applied, as a read shows");
     pass(secs(301)).await;
     assert!(!rig.worker.wrote_recently(&id(1)));
+    // Another replica wrote until now, and this one takes over.
+    rig.regions.begin_term();
+    assert!(rig.worker.wrote_recently(&id(1)));
+    pass(secs(301)).await;
+    assert!(!rig.worker.wrote_recently(&id(1)));
 }
 
 #[tokio::test(start_paused = true)]

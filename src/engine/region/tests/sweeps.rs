@@ -47,6 +47,16 @@ async fn of_groups_that_are_well_nothing_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_stands_by_has_at_hand_what_its_objects_will_ask_for() {
+    let rig = Rig::started(50).await;
+    pass(60 * MINUTE).await;
+    for number in 1..=50 {
+        rig.settle(number).await;
+    }
+    assert!(rig.ec2.about(GROUPS).iter().all(|about| about == "tagged"), "none was read by itself");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_start_groups_are_kept_for_as_long_as_objects_come_and_ask() {
     let rig = Rig::started(50).await;
     for number in 1..=50 {
