@@ -78,7 +78,8 @@ pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Dra
     }
     if let Some(HeldUp { removals, per_minute }) = facts.held_up {
         let message = format!(
-            "{} for their turn: a change removes no more than {per_minute} rules a minute in this account (limits.revocationsPerMinute)",
+            "{} for their turn: a change removes no more than {per_minute} rules a minute in this account, and goes on by itself; to have it \
+             go faster, raise limits.revocationsPerMinute of the AwsAccount",
             if removals == 1 { "1 removal waits".to_owned() } else { format!("{removals} removals wait") }
         );
         return not_synced(Reason::RevocationLimit, &message);
