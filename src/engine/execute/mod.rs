@@ -130,10 +130,10 @@ impl Executor<'_> {
                 | Step::Authorize { direction: _, rules: _ }
                 | Step::Modify { direction: _, rules: _ }
                 | Step::Describe { direction: _, rules: _ } => {
-                    if !(self.current)() {
-                        Err(Failure::Superseded)
-                    } else {
+                    if (self.current)() {
                         self.write_in_parts(plan, index, step, (subject, exposure), &mut execution).await
+                    } else {
+                        Err(Failure::Superseded)
                     }
                 }
             };
