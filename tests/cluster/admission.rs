@@ -379,7 +379,7 @@ async fn kubectl_shows_the_columns_under_every_name_of_the_kind() {
         assert_eq!(shown[1][..7], ["web", "sg-0123456789abcdef0", "True", "False", "Unknown", "3", "Enforce"], "{name}");
     }
     let wide = table(&get(&["sg", "-o", "wide"]).await);
-    assert_eq!(wide[0][7..], ["AGE", "REGION", "VPC", "REASON"]);
+    assert_eq!(wide[0][7..], ["AGE", "OPENED", "REGION", "VPC", "REASON"]);
     assert_eq!(wide[1][8..], ["eu-west-1", "vpc-0a1b2c3d", "Because"]);
 
     let set = "{apiVersion: sgwarden.dev/v1alpha1, kind: CidrSet, metadata: {name: office}, spec: {cidrs: [{cidr: 10.0.0.0/8}]}}";
