@@ -8,6 +8,7 @@ mod attack;
 mod basics;
 mod calls;
 mod crash;
+mod deletion;
 mod faults;
 mod found;
 mod invent;

@@ -223,23 +223,29 @@ fn is_in_use(failure: Option<&Failure>) -> bool {
     matches!(failure, Some(Failure::Call(error)) if error.class == ErrorClass::InUse)
 }
 
-/// The other groups of a cycle that goes as a whole: they refer to this group, are being deleted too, and neither they nor this
-/// one has an interface. `None` when anything else holds the group, or when that cannot be read.
+/// Everybody who holds the group, and who holds those, where all of them are being deleted and none has an interface: then no
+/// rule among them allows anybody anything, and each takes its own out of the others' way. In a ring of three nobody has a rule
+/// that names who refers to it, so that the whole ring has to be known. `None` when anything else holds one of them, or when that
+/// cannot be read.
 async fn dying_partners(pass: &Pass<'_>, site: &Site, observed: &Observed) -> Option<BTreeSet<SecurityGroupId>> {
     let own = &observed.group.id;
     let read = site.worker.reader();
     if !read.interfaces(own).await.ok()?.is_empty() {
         return None;
     }
-    let mut partners = BTreeSet::new();
-    for group in read.groups(&GroupQuery::Referring(own.clone())).await.ok()? {
-        if group.id == *own {
-            continue;
+    let mut partners = BTreeSet::from([own.clone()]);
+    let mut unread = vec![own.clone()];
+    while let Some(held) = unread.pop() {
+        for group in read.groups(&GroupQuery::Referring(held)).await.ok()? {
+            if partners.contains(&group.id) {
+                continue;
+            }
+            if !pass.context.is_going(&group.id) || !read.interfaces(&group.id).await.ok()?.is_empty() {
+                return None;
+            }
+            partners.insert(group.id.clone());
+            unread.push(group.id);
         }
-        if !pass.context.is_going(&group.id) || !read.interfaces(&group.id).await.ok()?.is_empty() {
-            return None;
-        }
-        partners.insert(group.id);
     }
     Some(partners)
 }
