@@ -226,9 +226,9 @@ fn see(status: &mut SecurityGroupStatus, observed: &Observed, facts: &Facts<'_>)
     status.group_id = Some(observed.group.id.to_string());
     status.arn.clone_from(&observed.group.arn);
     status.owner_id = Some(observed.group.owner.to_string());
-    // The tag is foreign input, and anybody's to edit: it counts only where status says nothing. Without it a group that is to be
-    // taken over is one that was there before, and of any other it is not known: such a group outlives its object.
-    let tagged = observed.group.tags.get(plan::TAG_ORIGIN).and_then(|origin| Origin::parse(origin).ok());
+    // It counts only where status says nothing. Without it a group that is to be taken over is one that was there before, and of
+    // any other it is not known: such a group outlives its object.
+    let tagged = origin_of(&observed.group.tags);
     let adopting = facts.declaration.is_some_and(|declaration| declaration.adopt.is_some());
     let origin = tagged.or(adopting.then_some(Origin::Adopted));
     status.origin = status.origin.take().or(origin.map(Into::into));
@@ -370,6 +370,11 @@ pub fn baseline(status: &SecurityGroupStatus) -> Option<Vouched> {
 /// The group a status records.
 pub fn recorded_group(status: &SecurityGroupStatus) -> Option<SecurityGroupId> {
     status.group_id.as_ref()?.parse().ok()
+}
+
+/// How a group came to us, as its tag tells: foreign input, and anybody's to edit.
+pub fn origin_of(tags: &Tags) -> Option<Origin> {
+    tags.get(plan::TAG_ORIGIN).and_then(|origin| Origin::parse(origin).ok())
 }
 
 /// The tags a status says we applied.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{SecurityGroup, SecurityGroupStatus};
+use crate::api::{Origin, SecurityGroup, SecurityGroupStatus};
 use crate::core::desired::{Declaration, Desired};
 use crate::core::model::{Observed, Vouched};
 use crate::core::plan::{Owner, Plan, Report, Restraint};
@@ -84,6 +84,8 @@ pub(super) struct Pass<'a> {
     pub(super) next_suspend: Option<Timestamp>,
     /// The edit that is made again as often as it is reverted.
     pub(super) war: Option<String>,
+    /// How the group that was found came to be ours, as its tags tell; `None`: it was not found yet.
+    pub(super) found: Option<Origin>,
     /// Digest of the differences a first read showed, when a second one has to agree.
     pub(super) unconfirmed: Option<u64>,
 }

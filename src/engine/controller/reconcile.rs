@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::api::{FINALIZER, Mode, SecurityGroup};
+use crate::api::{FINALIZER, Mode, Origin, SecurityGroup};
 use crate::core::desired::{self, Declaration, DeclaredAdoption};
 use crate::core::model::{ListedGroup, Observed, SecurityGroupId, VpcFacts};
 use crate::core::plan::{self, Owner, Ownership, PlanInput, Report, Restraint};
@@ -50,6 +50,7 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         suspended: None,
         next_suspend: None,
         war,
+        found: None,
         unconfirmed: None,
     };
     if deleting {
@@ -250,6 +251,7 @@ impl Pass<'_> {
         let listed = match located {
             Located::Found(listed) => {
                 self.context.memories.present(&self.key, &self.uid);
+                self.found = Some(status::origin_of(&listed.group.tags).unwrap_or(Origin::Adopted));
                 Some(*listed)
             }
             Located::Adoptable(listed) => Some(self.adopt(declaration, site, *listed).await?),
@@ -271,9 +273,15 @@ impl Pass<'_> {
                 return Err(self.stop_unpinned(declaration, Reason::GroupNameTaken, message).await);
             }
         };
-        match listed.as_ref().and_then(|listed| self.elsewhere(declaration, vpc, listed)) {
-            Some(problem) => Err(self.halt(Some(declaration), Reason::InvalidSpec, problem).await),
-            None => Ok(listed),
+        if let Some(problem) = listed.as_ref().and_then(|listed| self.elsewhere(declaration, vpc, listed)) {
+            return Err(self.halt(Some(declaration), Reason::InvalidSpec, problem).await);
+        }
+        match listed {
+            // Of an object that was deleted and is applied anew.
+            Some(listed) if recorded.is_none() && self.is_adopted() && self.status().group_id.is_none() => {
+                self.record_taken_over(declaration, site, listed).await.map(Some)
+            }
+            listed => Ok(listed),
         }
     }
 
