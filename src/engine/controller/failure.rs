@@ -42,7 +42,8 @@ impl Pass<'_> {
                     return Next::soon(REFETCH);
                 }
                 let reason = if error.class == ErrorClass::Stale { Reason::Refused } else { reason_of(error) };
-                let message = format!("{}; {progress}", error.explain(seen.site.region()));
+                let explained = self.explain_unmarked(seen, error).unwrap_or_else(|| error.explain(seen.site.region()));
+                let message = format!("{explained}; {progress}");
                 if seen.observed.is_none() {
                     return self.create_failed(seen, error, reason, message).await;
                 }
