@@ -332,7 +332,10 @@ async fn a_group_with_anothers_tags_is_not_written_and_converges_when_they_are_p
         rig.tag(&group, &[forged]).await;
         rig.intrude(&group, &[SSH]).await;
         let message = rig.condition("web", "Ready", "False", "OwnershipConflict").await;
-        assert!(message.contains(forged.1), "{message}");
+        assert!(message.contains(forged.1) && message.contains("sgwarden does not touch it"), "{message}");
+        let (key, said) = (forged.0, format!("tag {} is '{}' and has to be '{right}'", forged.0, forged.1));
+        let command = format!("(aws ec2 create-tags --region eu-west-1 --resources {group} --tags Key={key},Value={right})");
+        assert!(message.contains(&said) && message.contains(&command), "the way out: {message}");
         rig.cut(&group, OFFICE).await;
         // Also what the manifest asks for waits.
         rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8"), &tcp("dns", 53, "10.0.0.0/8")]));

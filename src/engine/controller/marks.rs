@@ -1,14 +1,17 @@
-//! What a person does about the tags that make a group ours, where sgwarden may not.
+//! What a person does about the tags that make a group ours, where sgwarden may not or will not: one that is gone, and one that
+//! says somebody else's name.
 
 use crate::core::model::{GroupFacts, Region, Tags};
 use crate::core::plan::{TAG_ADOPT, TAG_CLUSTER};
 use crate::ports::cloud::{CloudError, ErrorClass};
 
 use super::pass::{Pass, Seen};
+use super::site::Site;
 
 /// A tag of ours that is not as it has to be.
 struct Wrong {
     key: String,
+    live: Option<String>,
     right: String,
 }
 
@@ -43,10 +46,30 @@ impl Pass<'_> {
         Some(error.explain_denied(&remedy))
     }
 
+    /// The group carries somebody else's tags.
+    pub(super) fn explain_claimed(&self, claimant: &str, site: &Site, group: &GroupFacts, adopting: bool) -> String {
+        let message = format!("the group carries the tags of {claimant}; sgwarden does not touch it");
+        if adopting {
+            return format!("{message}: name another one in spec.adopt, or delete this object");
+        }
+        let wrong = self.wrong_marks(&group.tags);
+        let differs = |mark: &Wrong| {
+            let live = mark.live.as_ref().map_or("missing".to_owned(), |live| format!("'{live}'"));
+            format!("tag {} is {live} and has to be '{}'", mark.key, mark.right)
+        };
+        let differences: Vec<String> = wrong.iter().map(differs).collect();
+        format!(
+            "{message} meanwhile. If it is this object's, somebody forged that: {}; put it back ({}). If it is theirs, delete this \
+             object, and the group stays",
+            differences.join(", "),
+            put_back(site.region(), group, &wrong)
+        )
+    }
+
     fn wrong_marks(&self, live: &Tags) -> Vec<Wrong> {
         let marks = self.owner.tags(self.origin()).into_iter();
         let wrong = marks.filter(|(key, right)| live.get(key) != Some(right));
-        wrong.map(|(key, right)| Wrong { key, right }).collect()
+        wrong.map(|(key, right)| Wrong { live: live.get(&key).cloned(), key, right }).collect()
     }
 }
 

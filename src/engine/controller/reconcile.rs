@@ -164,8 +164,10 @@ impl Pass<'_> {
         if self.restrain(&mut restraint, (site, declaration), &desired, observed.as_ref(), &report) {
             (plan, pending, report, faults) = make(&restraint);
         }
-        if let Some(claimant) = foreign(&report, observed.as_ref(), recorded.as_ref()) {
-            let message = format!("the group carries the tags of {claimant}; sgwarden does not touch it");
+        if let Some(observed) = &observed
+            && let Some(claimant) = foreign(&report, observed, recorded.as_ref())
+        {
+            let message = self.explain_claimed(&claimant, site, &observed.group, restraint.adopting);
             return ControlFlow::Break(self.stop(Some(declaration), Reason::OwnershipConflict, message).await);
         }
         if let Some(fault) = faults.first() {
@@ -352,10 +354,10 @@ fn names_another(declaration: &Declaration, id: &SecurityGroupId) -> bool {
 }
 
 /// Whose the group is, when it is not ours.
-fn foreign(report: &Report, observed: Option<&Observed>, recorded: Option<&SecurityGroupId>) -> Option<String> {
-    match (&report.ownership, observed) {
-        (Some(Ownership::Foreign { claimant }), _) => Some(claimant.clone()),
-        (Some(Ownership::Stripped), Some(observed)) if recorded != Some(&observed.group.id) => Some("nobody".to_owned()),
-        (Some(Ownership::Stripped | Ownership::Ours | Ownership::Reclaimed { former_uid: _ }) | None, _) => None,
+fn foreign(report: &Report, observed: &Observed, recorded: Option<&SecurityGroupId>) -> Option<String> {
+    match &report.ownership {
+        Some(Ownership::Foreign { claimant }) => Some(claimant.clone()),
+        Some(Ownership::Stripped) if recorded != Some(&observed.group.id) => Some("nobody".to_owned()),
+        Some(Ownership::Stripped | Ownership::Ours | Ownership::Reclaimed { former_uid: _ }) | None => None,
     }
 }
