@@ -89,6 +89,8 @@ pub struct Facts<'a> {
     pub desired: Option<&'a Desired>,
     /// The group as last read.
     pub observed: Option<&'a Observed>,
+    /// The group that was compared as if it were taken over, which mode Observe does not do.
+    pub would_adopt: Option<&'a SecurityGroupId>,
     /// What still differs, and how it would be put right.
     pub remaining: Option<(&'a Plan, &'a Report)>,
     /// The plan that is told and not carried out.
@@ -136,6 +138,7 @@ impl<'a> Facts<'a> {
             place: None,
             desired: None,
             observed: None,
+            would_adopt: None,
             remaining: None,
             pending: None,
             over_quota: None,

@@ -22,10 +22,12 @@ impl Pass<'_> {
             let message = format!("spec.adopt: group {} is not taken over: {refusal}", group.id);
             return Err(self.stop_unpinned(declaration, reason, message).await);
         }
-        // Observe says what it would do, and writes nothing: the group is looked at as if it were ours.
+        // Observe compares it as if it were ours, for the plan, and keeps nothing of that: recorded, it would be ours by its id, and
+        // go on without consent one day.
         if self.restraint(declaration, site).policy.mode == Mode::Observe {
-            let message = format!("group {} would be taken over; mode Observe writes nothing, not even its tags", group.id);
-            return Err(self.stop_unpinned(declaration, Reason::Observing, message).await);
+            self.found = Some(Origin::Adopted);
+            self.would_adopt = Some(group.id.clone());
+            return Ok(listed);
         }
         self.record_taken_over(declaration, site, listed).await
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::{Origin, SecurityGroup, SecurityGroupStatus};
 use crate::core::desired::{Declaration, Desired};
-use crate::core::model::{Observed, Vouched};
+use crate::core::model::{Observed, SecurityGroupId, Vouched};
 use crate::core::plan::{Owner, Plan, Report, Restraint};
 use crate::core::status::SuspendedUntil;
 use crate::engine::execute::Subject;
@@ -86,6 +86,8 @@ pub(super) struct Pass<'a> {
     pub(super) war: Option<String>,
     /// How the group that was found came to be ours, as its tags tell; `None`: it was not found yet.
     pub(super) found: Option<Origin>,
+    /// The group that mode Observe compares as if it were taken over.
+    pub(super) would_adopt: Option<SecurityGroupId>,
     /// Digest of the differences a first read showed, when a second one has to agree.
     pub(super) unconfirmed: Option<u64>,
 }

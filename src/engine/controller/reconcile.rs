@@ -51,6 +51,7 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         next_suspend: None,
         war,
         found: None,
+        would_adopt: None,
         unconfirmed: None,
     };
     if deleting {
@@ -139,7 +140,7 @@ impl Pass<'_> {
             }
         };
         let status = self.status();
-        let (recorded, vouched) = (status::recorded_group(&status), self.baseline());
+        let (recorded, vouched) = (self.would_adopt.clone().or_else(|| status::recorded_group(&status)), self.baseline());
         let owner = self.owner.clone();
         let same_spec = status.observed_generation == Some(self.generation());
         let (status_is_ours, origin) = (self.status_is_ours(), self.origin());
@@ -233,6 +234,7 @@ impl Pass<'_> {
         first: bool,
     ) -> Result<Option<ListedGroup>, Next> {
         let recorded = status::recorded_group(&self.status());
+        self.would_adopt = None;
         let wanted = Some(Wanted { declaration, vpc: &vpc.id });
         let located = if first {
             locate_at_first(&site.worker, &self.owner, recorded.as_ref(), wanted).await
@@ -280,7 +282,12 @@ impl Pass<'_> {
         }
         match listed {
             // Of an object that was deleted and is applied anew.
-            Some(listed) if recorded.is_none() && self.is_adopted() && self.status().group_id.is_none() => {
+            Some(listed)
+                if recorded.is_none()
+                    && self.is_adopted()
+                    && self.would_adopt.is_none()
+                    && self.status().group_id.is_none() =>
+            {
                 self.record_taken_over(declaration, site, listed).await.map(Some)
             }
             listed => Ok(listed),
