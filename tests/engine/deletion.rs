@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::people::in_force;
+use sgwarden::adapters::sim::{Config, Fault, VpcSeed};
+
+use crate::people::{account, in_force, with};
 use crate::rig::{Rig, VPC, manifest, tcp};
 
 /// From waking up for nothing to trying again, at the longest.
@@ -119,4 +121,116 @@ async fn a_ring_keeps_all_its_rules_while_one_of_it_has_an_interface_or_stays() 
             rig.gone(name).await;
         }
     }
+}
+
+const WAY_OUT: &str = "To let the object go and leave the group in EC2, set spec.deletionPolicy: Retain";
+
+fn kept(name: &str) -> String {
+    with(name, &["deletionPolicy: Retain"], &[&tcp("https", 443, "10.0.0.0/8")])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_waits_names_the_way_out_and_takes_it() {
+    for held_by in ["an interface", "a denial", "AWS"] {
+        let rig = Rig::start().await;
+        rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8")]));
+        rig.settled("web").await;
+        let group = rig.group("web");
+        let (kind, status, reason) = match held_by {
+            "an interface" => {
+                interface(&rig, &[group.as_str()]);
+                ("DeletionBlocked", "True", "InUse")
+            }
+            "a denial" => {
+                rig.sim.inject(Fault::error("DeleteSecurityGroup", "UnauthorizedOperation", 403));
+                ("Ready", "False", "PermissionDenied")
+            }
+            _ => {
+                rig.sim.inject(Fault::error("DeleteSecurityGroup", "Unavailable", 503));
+                ("Ready", "False", "CloudUnavailable")
+            }
+        };
+        rig.store.delete("web");
+        let message = rig.condition("web", kind, status, reason).await;
+        assert!(message.contains(WAY_OUT), "{message}");
+        rig.pass(LATER).await;
+        assert_eq!(rig.says("web", kind, status).unwrap().matches(WAY_OUT).count(), 1);
+        rig.store.apply(&kept("web"));
+        rig.gone("web").await;
+        assert_eq!(in_force(&rig.sim, group.as_str()), ["ingress tcp 443 from 10.0.0.0/8"]);
+        assert_eq!(rig.told("web", "Retained").len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_account_is_lost_for_an_hour_is_let_go_of_with_an_event() {
+    let role = "roleArn: \"arn:aws:iam::111122223333:role/sgwarden\"";
+    for lost in ["the role", "the namespace", "the Region"] {
+        let mut rig = Rig::idle().await;
+        rig.store.apply_account(&account(role));
+        rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8")]));
+        rig.start_engine();
+        rig.settled("web").await;
+        let group = rig.group("web");
+        rig.kill_engine().await;
+        match lost {
+            "the role" => rig.sim.inject(Fault::error("AssumeRole", "AccessDenied", 403)),
+            "the namespace" => rig.store.apply_account(&account(&format!(
+                "{role}, allowedNamespaces: {{from: Selector, selector: {{matchLabels: {{team: other}}}}}}"
+            ))),
+            _ => rig.store.apply_account(&account(role).replace("[eu-west-1]", "[us-east-1]")),
+        }
+        rig.start_engine();
+        rig.store.delete("web");
+        rig.until("it waits", |rig| rig.says("web", "Ready", "False").is_some_and(|text| text.contains(WAY_OUT))).await;
+        rig.pass(Duration::from_secs(3400)).await;
+        assert!(rig.store.get("web").is_some(), "{lost}: not yet");
+        rig.gone("web").await;
+        let told = rig.told("web", "Retained");
+        assert!(told.len() == 1 && told[0].contains(&format!("EC2 group {group} stays: ")), "{lost}: {told:?}");
+        assert_eq!(in_force(&rig.sim, group.as_str()), ["ingress tcp 443 from 10.0.0.0/8"], "{lost}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_comes_back_within_the_hour_begins_it_anew() {
+    let mut rig = Rig::idle().await;
+    rig.store.apply_account(&account("roleArn: \"arn:aws:iam::111122223333:role/sgwarden\""));
+    rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8")]));
+    rig.start_engine();
+    rig.settled("web").await;
+    let group = rig.group("web");
+    let eni = interface(&rig, &[group.as_str()]);
+    rig.kill_engine().await;
+    rig.sim.inject(Fault::error("AssumeRole", "AccessDenied", 403));
+    rig.start_engine();
+    rig.store.delete("web");
+    rig.pass(Duration::from_secs(2000)).await;
+    rig.sim.clear_faults();
+    rig.condition("web", "DeletionBlocked", "True", "InUse").await;
+    rig.pass(Duration::from_secs(3000)).await;
+    rig.sim.inject(Fault::error("*", "AuthFailure", 401));
+    rig.pass(Duration::from_secs(1200)).await;
+    rig.sim.clear_faults();
+    let _ = rig.call("DeleteNetworkInterface", &[("NetworkInterfaceId", &eni)]);
+    rig.gone("web").await;
+    assert!(rig.told("web", "Retained").is_empty());
+    assert_eq!(rig.told("web", "Deleted").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_goes_whose_group_and_vpc_are_gone() {
+    const OTHER: &str = "vpc-0ffffffffffffffff";
+    let vpcs = vec![VpcSeed::new(VPC), VpcSeed::new(OTHER)];
+    let mut rig = Rig::over(Config { vpcs, ..Config::default() }).await;
+    rig.start_engine();
+    rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8")]).replace(VPC, OTHER));
+    rig.settled("web").await;
+    let group = rig.group("web");
+    rig.kill_engine().await;
+    rig.intruder.write.delete_group(&group).await.unwrap();
+    let _ = rig.call("DeleteVpc", &[("VpcId", OTHER)]);
+    rig.store.delete("web");
+    rig.start_engine();
+    rig.gone("web").await;
 }

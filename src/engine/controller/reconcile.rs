@@ -283,10 +283,7 @@ impl Pass<'_> {
         match listed {
             // Of an object that was deleted and is applied anew.
             Some(listed)
-                if recorded.is_none()
-                    && self.is_adopted()
-                    && self.would_adopt.is_none()
-                    && self.status().group_id.is_none() =>
+                if recorded.is_none() && self.is_adopted() && self.would_adopt.is_none() && self.status().group_id.is_none() =>
             {
                 self.record_taken_over(declaration, site, listed).await.map(Some)
             }
