@@ -16,6 +16,7 @@ mod limits;
 mod many;
 mod ownership;
 mod people;
+mod places;
 mod policy;
 mod references;
 mod rig;

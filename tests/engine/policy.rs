@@ -312,7 +312,8 @@ async fn observe_shows_the_plan_of_a_group_that_would_be_taken_over_and_makes_no
     let rig = Rig::start().await;
     let group = rig.stray("legacy-web", &[("team", "shop")], &[SSH]).await;
     let adopt = format!("adopt: {{groupId: {group}}}");
-    let object = |mode: &str| with("web", &[&adopt, &format!("enforcement: {{mode: {mode}}}")], &[&tcp("https", 443, "10.0.0.0/8")]);
+    let object =
+        |mode: &str| with("web", &[&adopt, &format!("enforcement: {{mode: {mode}}}")], &[&tcp("https", 443, "10.0.0.0/8")]);
     rig.store.apply(&object("Observe"));
     rig.condition("web", "Ready", "False", "AwaitingConsent").await;
     rig.tag(&group, &[("sgwarden.dev/adopt", "c1/shop")]).await;
