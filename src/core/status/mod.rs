@@ -313,57 +313,6 @@ pub fn is_written_for(status: &SecurityGroupStatus, uid: &str) -> bool {
     status.uid.as_deref().is_none_or(|written| written == uid)
 }
 
-/// What is still good of a status that was written for an earlier object: where the group is, and what must not be opened again. What
-/// it vouches for, and what it tells of drift, approval and standing, is of that object's time: nothing of it is carried on, put right
-/// or told anew.
-pub fn inherited(status: &SecurityGroupStatus) -> SecurityGroupStatus {
-    let SecurityGroupStatus {
-        observed_generation: _,
-        uid: _,
-        account,
-        region,
-        vpc_id,
-        group_name,
-        description,
-        group_id,
-        arn,
-        owner_id,
-        origin,
-        mode: _,
-        rule_count: _,
-        rules: _,
-        tags: _,
-        quota: _,
-        pins,
-        expired,
-        expiring,
-        suspended_since,
-        suspended_until,
-        approved: _,
-        usage: _,
-        plan: _,
-        drift: _,
-        conditions: _,
-    } = status.clone();
-    SecurityGroupStatus {
-        account,
-        region,
-        vpc_id,
-        group_name,
-        description,
-        group_id,
-        arn,
-        owner_id,
-        origin,
-        pins,
-        expired,
-        suspended_since,
-        suspended_until,
-        expiring,
-        ..SecurityGroupStatus::default()
-    }
-}
-
 /// The set a status vouches for. `None`: no baseline, also when a line of it cannot be read.
 pub fn baseline(status: &SecurityGroupStatus) -> Option<Vouched> {
     let lines = status.rules.as_ref()?;
