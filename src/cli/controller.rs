@@ -54,7 +54,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     };
     let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| INSTALLED.to_owned());
     let world = World {
-        leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, "sgwarden"))),
+        leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, &lease(args.namespace.as_deref())))),
         objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),
         connect: aws,
         own,
@@ -63,6 +63,11 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         clock,
     };
     Box::pin(wiring::run_engine(&args.engine, world, shutdown::on_signal())).await
+}
+
+/// The Lease of everybody who keeps the same objects: those of one namespace, or all.
+fn lease(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "sgwarden".to_owned(), |namespace| format!("sgwarden-{namespace}"))
 }
 
 /// The connector of real AWS credentials.
@@ -82,4 +87,16 @@ pub(super) fn aws_connector(args: &AwsArgs, clock: &Clock) -> Result<Arc<dyn cra
 #[cfg(not(feature = "aws"))]
 pub(super) fn aws_connector(_: &AwsArgs, _: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
     Err(CliError::new("this build has no AWS adapter: build it with feature aws"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lease;
+
+    #[test]
+    fn controllers_of_different_namespaces_do_not_wait_for_each_other() {
+        let names = [lease(None), lease(Some("shop")), lease(Some("platform"))];
+        assert_eq!(names, ["sgwarden", "sgwarden-shop", "sgwarden-platform"]);
+        assert!(lease(Some(&"n".repeat(63))).len() <= 253, "the longest name that a Lease may have");
+    }
 }

@@ -294,6 +294,16 @@ impl CloudError {
             ErrorClass::Permission => denial::in_words(self),
         }
     }
+
+    /// The same for a call that AWS forbids, with what helps here.
+    pub fn explain_denied(&self, remedy: &str) -> String {
+        denial::with_remedy(self, remedy)
+    }
+
+    /// Whether a deny forbids the call: then no statement that allows it helps.
+    pub fn is_denied(&self) -> bool {
+        self.class == ErrorClass::Permission && denial::is_explicit(self)
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ const LONGEST: usize = 400;
 /// What every statement over groups that exist asks for.
 const OWN: &str = " for groups that carry this cluster's tag sgwarden.dev/cluster";
 
+/// What helps against a deny.
+const DENIED: &str = "a deny wins over whatever allows: it has to go";
+
 /// Which statement of `deploy/iam/enforce.json` allows an action on a kind of resource ("" where it may be any), and for
 /// which ones of them.
 const STATEMENTS: &[(&str, &str, &str, &str)] = &[
@@ -82,21 +85,46 @@ fn is_action(text: &str) -> bool {
 
 /// Who may not do what, on what, why, and what would allow it. The same for the same refusal, time and again.
 pub(super) fn in_words(error: &CloudError) -> String {
-    let code = error.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
     let denial = Denial::parse(&error.message);
-    let service = if matches!(error.operation, "GetCallerIdentity" | "AssumeRole") { "sts" } else { "ec2" };
-    let called = format!("{service}:{}", error.operation);
+    let called = called(error);
     let (action, kind) = denial.as_ref().map_or((called.as_str(), None), |denial| (denial.action, denial.kind()));
-    let who = denial.as_ref().and_then(|denial| denial.who).unwrap_or("the credentials");
-    let on = denial.as_ref().and_then(|denial| denial.resource).map(|arn| format!(" on {arn}")).unwrap_or_default();
-    let why = match &denial {
+    let told = what(error, denial.as_ref(), action);
+    let remedy = if is_explicit(error) { DENIED.to_owned() } else { remedy(error, action, kind) };
+    format!("{told}; {remedy}")
+}
+
+/// The same with what helps, where somebody knows better than the table.
+pub(super) fn with_remedy(error: &CloudError, remedy: &str) -> String {
+    let denial = Denial::parse(&error.message);
+    let called = called(error);
+    let action = denial.as_ref().map_or(called.as_str(), |denial| denial.action);
+    format!("{}; {remedy}", what(error, denial.as_ref(), action))
+}
+
+/// Whether it is a deny that forbids the call, and not that nothing allows it.
+pub(super) fn is_explicit(error: &CloudError) -> bool {
+    match Denial::parse(&error.message) {
+        Some(denial) => denial.why.is_some_and(|why| why.contains("explicit deny")),
+        None => error.message.contains("explicit deny"),
+    }
+}
+
+fn called(error: &CloudError) -> String {
+    let service = if matches!(error.operation, "GetCallerIdentity" | "AssumeRole") { "sts" } else { "ec2" };
+    format!("{service}:{}", error.operation)
+}
+
+/// Who may not do what, on what and why.
+fn what(error: &CloudError, denial: Option<&Denial<'_>>, action: &str) -> String {
+    let code = error.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+    let who = denial.and_then(|denial| denial.who).unwrap_or("the credentials");
+    let on = denial.and_then(|denial| denial.resource).map(|arn| format!(" on {arn}")).unwrap_or_default();
+    let why = match denial {
         Some(Denial { who: _, action: _, resource: _, why: Some(why) }) => format!(": {why}"),
         Some(Denial { who: _, action: _, resource: _, why: None }) => String::new(),
         None => format!(": {}", error.message),
     };
-    let denied = why.contains("explicit deny");
-    let remedy = if denied { "a deny wins over whatever allows: it has to go".to_owned() } else { remedy(error, action, kind) };
-    format!("{who} may not {action}{on}{why}{code}; {remedy}")
+    format!("{who} may not {action}{on}{why}{code}")
 }
 
 /// The line to add to the policy.

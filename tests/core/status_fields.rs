@@ -10,7 +10,7 @@ use sgwarden::api::{Approved, Mode, SecurityGroupStatus, UndeclaredRules, Usage}
 use sgwarden::core::desired::DeclaredAdoption;
 use sgwarden::core::model::{Direction, Weight};
 use sgwarden::core::plan::TAG_ORIGIN;
-use sgwarden::core::status::{Expiring, HeldUp, Pending, Reason, Standing, Wait, inherited, is_written_for, next_news};
+use sgwarden::core::status::{Expiring, HeldUp, Pending, Reason, Standing, Wait, is_written_for, next_news};
 
 use crate::history::story;
 use crate::status::{HASH, More, OVER, SSH, Watched, failed, progressing, refused};
@@ -133,20 +133,6 @@ fn a_status_says_for_which_object_it_was_written() {
     assert_eq!(watched.status, before, "alone it is no news");
     watched.look_with(failed(Reason::Throttled), More { uid: Some("u1"), ..More::default() });
     assert!(is_written_for(&watched.status, "u1") && !is_written_for(&watched.status, "u2"));
-}
-
-#[test]
-fn a_status_that_was_restored_with_another_object_vouches_for_nothing_and_tells_no_old_news() {
-    let mut watched = Watched::new(Mode::Enforce);
-    watched.suspend(60);
-    watched.intrude(SSH);
-    let pins = BTreeSet::from(["prefix-list corp pl-0a1b2c3d".to_owned()]);
-    watched.look_with(Standing::Done, More { uid: Some("u1"), pins: Some(&pins), ..More::default() });
-    let restored = watched.status.clone();
-    let next = inherited(&restored);
-    assert_eq!((&next.group_id, &next.region, &next.pins), (&restored.group_id, &restored.region, &restored.pins));
-    assert_eq!((next.suspended_until, restored.suspended_until.is_some()), (restored.suspended_until.clone(), true));
-    assert_eq!((next.rules, next.tags, next.drift.len(), next.conditions.len(), next.uid), (None, None, 0, 0, None));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sgwarden::adapters::sim::{Config, Quotas, VpcSeed};
+use sgwarden::adapters::sim::{Config, Fault, Quotas, VpcSeed};
 use sgwarden::core::model::NewRule;
 
 use crate::people::{SEEN_TWICE, SOON, account, in_force, with};
-use crate::rig::{Rig, VPC, manifest, tcp};
+use crate::rig::{OURS, Rig, VPC, manifest, tcp};
 
 const OFFICE: &str = "ingress tcp 443 from 10.0.0.0/8";
 const WORLD: &str = "ingress tcp 443 from 0.0.0.0/0";
@@ -291,6 +291,65 @@ async fn stripped_owner_tags_come_back_and_what_was_added_meanwhile_goes() {
     }
 }
 
+/// What EC2 says when a policy has no statement for a call on a group, or one that denies it.
+fn denial(group: &str, action: &str, why: &str) -> Fault {
+    let message = format!(
+        "You are not authorized to perform this operation. User: arn:aws:sts::111122223333:assumed-role/sgwarden/pod is not \
+         authorized to perform: ec2:{action} on resource: arn:aws:ec2:eu-west-1:111122223333:security-group/{group} {why}"
+    );
+    let (message, about, access_key) = (Some(message), Some(group.to_owned()), Some(OURS.to_owned()));
+    Fault { message, about, access_key, ..Fault::error(action, "UnauthorizedOperation", 403) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stripped_tag_that_the_policy_does_not_let_us_put_back_is_told_with_both_ways_out() {
+    let (cluster, owner) = ("sgwarden.dev/cluster", "sgwarden.dev/owner");
+    for (stripped, why) in [
+        (&[cluster][..], "because no identity-based policy allows the ec2:CreateTags action"),
+        (&[cluster, owner][..], "because no identity-based policy allows the ec2:CreateTags action"),
+        (&[cluster][..], "with an explicit deny in a service control policy"),
+    ] {
+        let rig = Rig::start().await;
+        office(&rig, AT_REST).await;
+        let group = rig.group("web");
+        let tags = rig.tags(&group).await;
+        // As the policy of deploy/ has it: nothing is allowed on a group without the cluster's tag.
+        for action in ["CreateTags", "RevokeSecurityGroupIngress"] {
+            rig.sim.inject(denial(group.as_str(), action, why));
+        }
+        rig.untag(&group, stripped).await;
+        rig.intrude(&group, &[SSH]).await;
+        let message = rig.condition("web", "Ready", "False", "PermissionDenied").await;
+        let pairs: Vec<String> = stripped.iter().map(|key| format!(" Key={key},Value={}", tags[*key])).collect();
+        let command = format!("(aws ec2 create-tags --region eu-west-1 --resources {group} --tags{})", pairs.concat());
+        assert!(message.contains(&command), "{message}");
+        assert_eq!(message.contains("statement Heal of deploy/iam/heal.json"), !why.contains("explicit deny"), "{message}");
+        assert!(!message.contains("enforce.json"), "nothing there helps: {message}");
+        rig.pass(Duration::from_secs(600)).await;
+        assert_eq!(rig.says("web", "Ready", "False").unwrap(), format!("PermissionDenied: {message}"));
+        // Somebody runs the command.
+        rig.sim.clear_faults();
+        let right: Vec<(&str, &str)> = stripped.iter().map(|key| (*key, tags[*key].as_str())).collect();
+        rig.tag(&group, &right).await;
+        rig.until_has("web", &[OFFICE]).await;
+        rig.settled("web").await;
+        assert_eq!(rig.tags(&group).await, tags);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_that_has_nothing_to_do_with_our_tags_names_its_own_statement() {
+    let rig = Rig::start().await;
+    office(&rig, AT_REST).await;
+    let group = rig.group("web");
+    let why = "because no identity-based policy allows the ec2:RevokeSecurityGroupIngress action";
+    rig.sim.inject(denial(group.as_str(), "RevokeSecurityGroupIngress", why));
+    rig.intrude(&group, &[SSH]).await;
+    let message = rig.condition("web", "Ready", "False", "PermissionDenied").await;
+    assert!(message.contains("statement WriteOwned of deploy/iam/enforce.json allows it"), "{message}");
+    assert!(!message.contains("create-tags"), "{message}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_group_with_anothers_tags_is_not_written_and_converges_when_they_are_put_back() {
     for forged in [("sgwarden.dev/owner", "shop/db"), ("sgwarden.dev/cluster", "c2")] {
@@ -302,7 +361,10 @@ async fn a_group_with_anothers_tags_is_not_written_and_converges_when_they_are_p
         rig.tag(&group, &[forged]).await;
         rig.intrude(&group, &[SSH]).await;
         let message = rig.condition("web", "Ready", "False", "OwnershipConflict").await;
-        assert!(message.contains(forged.1), "{message}");
+        assert!(message.contains(forged.1) && message.contains("sgwarden does not touch it"), "{message}");
+        let (key, said) = (forged.0, format!("tag {} is '{}' and has to be '{right}'", forged.0, forged.1));
+        let command = format!("(aws ec2 create-tags --region eu-west-1 --resources {group} --tags Key={key},Value={right})");
+        assert!(message.contains(&said) && message.contains(&command), "the way out: {message}");
         rig.cut(&group, OFFICE).await;
         // Also what the manifest asks for waits.
         rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8"), &tcp("dns", 53, "10.0.0.0/8")]));

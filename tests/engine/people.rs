@@ -73,6 +73,14 @@ fn rows(sim: &Sim, group: &str) -> Vec<(String, String)> {
     rows
 }
 
+/// A tag of a group as EC2 has it at this moment, looked at past its API.
+pub(crate) fn tag_of(sim: &Sim, group: &str, key: &str) -> Option<String> {
+    let dump = sim.dump();
+    let places = dump["places"].as_array()?.iter();
+    let mut groups = places.flat_map(|place| place["groups"].as_array().into_iter().flatten());
+    groups.find(|one| one["id"] == group)?["tags"][key].as_str().map(str::to_owned)
+}
+
 /// For how long something held, each time it did.
 pub(crate) struct Spans {
     seen: Arc<Mutex<Vec<(Instant, Duration)>>>,

@@ -329,6 +329,51 @@ async fn the_stop_button_stops_a_plan_between_two_of_its_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn observe_shows_the_plan_of_a_group_that_would_be_taken_over_and_makes_nothing_its_own() {
+    let rig = Rig::start().await;
+    let group = rig.stray("legacy-web", &[("team", "shop")], &[SSH]).await;
+    let adopt = format!("adopt: {{groupId: {group}}}");
+    let object =
+        |mode: &str| with("web", &[&adopt, &format!("enforcement: {{mode: {mode}}}")], &[&tcp("https", 443, "10.0.0.0/8")]);
+    rig.store.apply(&object("Observe"));
+    rig.condition("web", "Ready", "False", "AwaitingConsent").await;
+    rig.tag(&group, &[("sgwarden.dev/adopt", "c1/shop")]).await;
+    let message = rig.condition("web", "Ready", "True", "Observing").await;
+    assert!(message.contains(&format!("group {group} would be taken over")) && message.contains("status.plan"), "{message}");
+    let steps = |rig: &Rig| rig.store.get("web").unwrap().status.unwrap().plan.unwrap().steps.join("\n");
+    let plan = steps(&rig);
+    for part in [SSH, OFFICE, "sgwarden.dev/owner"] {
+        assert!(plan.contains(part), "{plan}");
+    }
+    minutes(&rig, 10).await;
+    // What becomes of the group meanwhile is seen.
+    rig.intrude(&group, &["ingress tcp 23 from 10.0.0.0/8"]).await;
+    rig.until("the plan follows", |rig| steps(rig).contains("tcp 23")).await;
+    let status = rig.store.get("web").unwrap().status.unwrap();
+    assert_eq!((status.group_id, status.origin, status.rules, status.vpc_id), (None, None, None, None), "nothing is recorded");
+    assert!(status.drift.is_empty());
+    assert_eq!(rig.writes.count(), 0);
+    let writes = rig.store.writes();
+    minutes(&rig, 30).await;
+    assert_eq!(rig.store.writes(), writes, "an unchanged object is not written");
+    // Who takes the consent back is not asked for the sake of what was looked at.
+    rig.untag(&group, &["sgwarden.dev/adopt"]).await;
+    rig.store.apply(&object("Enforce"));
+    rig.condition("web", "Ready", "False", "AwaitingConsent").await;
+    minutes(&rig, 10).await;
+    assert_eq!(rig.writes.count(), 0);
+    rig.tag(&group, &[("sgwarden.dev/adopt", "c1/shop")]).await;
+    rig.condition("web", "Ready", "False", "AwaitingApproval").await;
+    // And an object that only looked leaves nothing.
+    rig.store.apply(&object("Observe").replace("name: web", "name: api").replace("https", "http"));
+    rig.store.delete("web");
+    rig.gone("web").await;
+    rig.store.delete("api");
+    rig.gone("api").await;
+    assert_eq!(rig.asked_for("shop/api").len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_stop_button_stops_a_change_that_is_under_way_for_its_limit() {
     let mut rig = Rig::idle().await;
     rig.store.apply_account(&account("limits: {revocationsPerMinute: 2}"));

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use sgwarden::api::{TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
+
 use crate::source::{Kind, Source};
 use crate::{Finding, root, settle, stands, text};
 
@@ -18,8 +20,14 @@ const ASSUMES: &str = "AssumeRoleProvider";
 /// What assuming a role takes; tags are handed on by EKS Pod Identity.
 const ASSUMING: [&str; 2] = ["sts:AssumeRole", "sts:TagSession"];
 /// Every policy there is.
-const POLICIES: [&str; 4] =
-    ["deploy/iam/enforce.json", "deploy/iam/read-only.json", "deploy/iam/hub.json", "deploy/iam/member-trust.json"];
+const POLICIES: [&str; 6] = [
+    "deploy/iam/enforce.json",
+    "deploy/iam/heal.json",
+    "deploy/iam/read-only.json",
+    "deploy/iam/hub.json",
+    "deploy/iam/member-trust.json",
+    "deploy/iam/scp.json",
+];
 /// What is to be filled in.
 const PLACEHOLDERS: [&str; 4] = ["ACCOUNT_ID", "CLUSTER_ID", "EXTERNAL_ID", "HUB_ROLE_ARN"];
 
@@ -35,6 +43,7 @@ fn the_policies_allow_what_the_adapter_calls_and_nothing_else() {
         needed.iter().filter(|action| action.starts_with("ec2:Describe") || action.starts_with("ec2:Get")).cloned().collect();
     let mut findings = compare("deploy/iam/enforce.json", &needed);
     findings.extend(compare("deploy/iam/read-only.json", &reads));
+    findings.extend(compare("deploy/iam/heal.json", &BTreeSet::from(["ec2:CreateTags".to_owned()])));
     let assumes = sources.iter().any(|source| source.without_tests().iter().any(|token| token.text == ASSUMES));
     let assuming: BTreeSet<String> = ASSUMING.iter().filter(|_| assumes).map(|action| (*action).to_owned()).collect();
     findings.extend(compare("deploy/iam/hub.json", &assuming));
@@ -45,7 +54,9 @@ fn the_policies_allow_what_the_adapter_calls_and_nothing_else() {
 #[test]
 fn every_write_is_bound_to_what_is_ours() {
     let mut findings = Vec::new();
-    for statement in statements("deploy/iam/enforce.json") {
+    let heal = "deploy/iam/heal.json";
+    let of = |path: &'static str| statements(path).into_iter().map(move |statement| (path, statement));
+    for (path, statement) in of("deploy/iam/enforce.json").chain(of(heal)) {
         let sid = statement["Sid"].as_str().unwrap_or("a statement without Sid").to_owned();
         let writes = listed(&statement["Action"]).iter().any(|action| !action.starts_with("ec2:Describe"));
         // Rules and prefix lists carry no tags of ours, and a VPC is nobody's: the group in the same call decides.
@@ -55,7 +66,7 @@ fn every_write_is_bound_to_what_is_ours() {
         let bound = statement["Condition"].to_string().contains("/sgwarden.dev/cluster\":\"CLUSTER_ID\"");
         if writes && !beside && !bound {
             findings.push(Finding::at(
-                "deploy/iam/enforce.json",
+                path,
                 1,
                 &format!("{sid} writes to groups of others: add the condition on sgwarden.dev/cluster"),
             ));
@@ -65,11 +76,46 @@ fn every_write_is_bound_to_what_is_ours() {
 }
 
 #[test]
+fn healing_marks_only_what_nobody_marked_and_with_our_marks_only() {
+    let heal = statements("deploy/iam/heal.json");
+    assert_eq!(heal.len(), 1);
+    let statement = &heal[0];
+    assert_eq!((&statement["Sid"], &statement["Action"]), (&Value::from("Heal"), &Value::from("ec2:CreateTags")));
+    let condition = &statement["Condition"];
+    assert_eq!(condition["Null"][format!("aws:ResourceTag/{TAG_CLUSTER}")], "true");
+    assert_eq!(condition["Null"]["aws:TagKeys"], "false", "no key at all is a list of which all are ours");
+    assert_eq!(condition["ForAllValues:StringLike"]["aws:TagKeys"], "sgwarden.dev/*");
+    assert_eq!(condition["StringEquals"][format!("aws:RequestTag/{TAG_CLUSTER}")], "CLUSTER_ID");
+}
+
+#[test]
+fn the_marks_are_kept_from_everybody_but_the_role() {
+    let path = "deploy/iam/scp.json";
+    let denies = with_effect(path, "Deny");
+    let exempt = serde_json::json!({ "aws:PrincipalArn": ["arn:aws:iam::*:role/sgwarden", "HUB_ROLE_ARN"] });
+    for statement in &denies {
+        assert_eq!(statement["Resource"], "arn:aws:ec2:*:*:security-group/*", "{path}: nothing but groups");
+        assert_eq!(statement["Condition"]["ArnNotLike"], exempt, "{path}: else sgwarden itself may not");
+    }
+    let keys = |statement: &Value| listed(&statement["Condition"]["ForAnyValue:StringEqualsIgnoreCase"]["aws:TagKeys"]);
+    let named: Vec<&Value> = denies.iter().filter(|statement| !keys(statement).is_empty()).collect();
+    assert_eq!(named.len(), 1);
+    assert_eq!(keys(named[0]), [TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID]);
+    assert_eq!(listed(&named[0]["Action"]), ["ec2:CreateTags", "ec2:DeleteTags"]);
+    // A call that names no key takes all tags off.
+    let all = denies.iter().find(|statement| statement["Condition"]["Null"]["aws:TagKeys"] == "true").unwrap();
+    assert_eq!(listed(&all["Action"]), ["ec2:DeleteTags"]);
+    assert_eq!(all["Condition"]["Null"][format!("aws:ResourceTag/{TAG_CLUSTER}")], "false");
+    assert!(text(path).len() <= 5_120, "more than AWS takes as a service control policy");
+}
+
+#[test]
 fn what_is_to_be_filled_in_is_told() {
     let told = text("deploy/README.md");
     let found = std::fs::read_dir(root().join("deploy/iam")).unwrap().count();
     assert_eq!(found, POLICIES.len(), "a policy that no test looks at");
     for path in POLICIES {
+        assert!(told.contains(path.trim_start_matches("deploy/")), "{path} is not explained in deploy/README.md");
         let policy = text(path);
         for word in policy.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter(|word| word.len() > 3) {
             assert!(PLACEHOLDERS.contains(&word) && told.contains(word), "{path}: {word} is not explained in deploy/README.md");
@@ -103,11 +149,16 @@ fn compare(path: &str, needed: &BTreeSet<String>) -> Vec<Finding> {
     missing.chain(idle).map(|what| Finding::at(path, 1, &what)).collect()
 }
 
+/// The statements of a policy that allows, and forbids nothing.
 fn statements(path: &str) -> Vec<Value> {
+    with_effect(path, "Allow")
+}
+
+fn with_effect(path: &str, effect: &str) -> Vec<Value> {
     let policy: Value = serde_json::from_str(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     assert_eq!(policy["Version"], "2012-10-17", "{path}");
     let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
-    assert!(statements.iter().all(|statement| statement["Effect"] == "Allow"), "{path}: the checks read Allow only");
+    assert!(statements.iter().all(|statement| statement["Effect"] == effect), "{path}: the checks read {effect} only");
     statements
 }
 

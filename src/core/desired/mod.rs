@@ -41,7 +41,7 @@ pub use grants::may_refer;
 pub use namespaces::Selector;
 pub use parse::parse;
 pub use parse_account::parse_account;
-pub use pins::{behind, pin_lines, pinned_prefix_lists};
+pub use pins::{pin_lines, pinned_prefix_lists};
 pub use policy::{Policy, Suspension, Toleration, policy};
 pub use problem::Problem;
 pub use resolve::{Lookup, Lookups, Range, Referent, ReferentKind};

@@ -1,7 +1,7 @@
 //! Prefix lists by name: the id behind a name is pinned when it is first looked up, so that nobody moves a group's traffic by
 //! giving another list the name.
 //!
-//! Entry points: [`pinned_prefix_lists`], [`behind`], [`pin_lines`]. The lines of `status.pins`:
+//! Entry points: [`pinned_prefix_lists`], [`pin_lines`]. The lines of `status.pins`:
 //! `prefix-list <name> <id>`.
 
 use std::collections::BTreeMap;
@@ -23,21 +23,6 @@ pub fn pinned_prefix_lists(pins: &[String]) -> BTreeMap<String, PrefixListId> {
 /// The lines for `status.pins`.
 pub fn pin_lines(lists: &BTreeMap<String, PrefixListId>) -> Vec<String> {
     lists.iter().map(|(name, id)| format!("{PREFIX_LIST}{name} {id}")).collect()
-}
-
-/// The id behind a name, or why it is not known: of those found under the name now, the pinned one, else the only one.
-pub fn behind(name: &str, pinned: Option<&PrefixListId>, found: &[PrefixListId]) -> Result<PrefixListId, String> {
-    let listed = || found.iter().map(PrefixListId::as_str).collect::<Vec<_>>().join(" and ");
-    match (pinned, found) {
-        (_, []) => Err(format!("there is no prefix list called '{name}' that this account can use")),
-        (Some(pinned), _) if found.contains(pinned) => Ok(pinned.clone()),
-        (Some(pinned), _) => Err(format!(
-            "'{name}' was prefix list {pinned} when it was first looked up, and is {} now: write prefixListId for the one that is meant",
-            listed()
-        )),
-        (None, [only]) => Ok(only.clone()),
-        (None, _) => Err(format!("{} are all called '{name}': write prefixListId for the one that is meant", listed())),
-    }
 }
 
 #[cfg(test)]
@@ -62,22 +47,5 @@ mod tests {
             lines.push(other.to_owned());
         }
         assert_eq!(pinned_prefix_lists(&lines), lists);
-    }
-
-    #[test]
-    fn a_name_that_means_another_list_than_before_is_not_followed() {
-        for (pinned, found, expected) in [
-            (None, vec![1], Some(1)),
-            (None, vec![], None),
-            (None, vec![1, 2], None),
-            (Some(1), vec![1], Some(1)),
-            (Some(1), vec![2, 1], Some(1)),
-            (Some(1), vec![2], None),
-            (Some(1), vec![], None),
-        ] {
-            let ids: Vec<PrefixListId> = found.iter().copied().map(id).collect();
-            assert_eq!(behind("corp", pinned.map(id).as_ref(), &ids).ok(), expected.map(id), "{pinned:?} {found:?}");
-        }
-        insta::assert_snapshot!(behind("corp", Some(&id(1)), &[id(2)]).unwrap_err(), @"'corp' was prefix list pl-00000001 when it was first looked up, and is pl-00000002 now: write prefixListId for the one that is meant");
     }
 }

@@ -13,9 +13,9 @@ pub fn plan_deletion(observed: &Observed) -> Plan {
     Plan { group: Some(observed.group.id.clone()), steps: vec![Step::DeleteGroup], ..Plan::default() }
 }
 
-/// Plans the deletion of a group that is held by nothing but rules among groups that all go: its own to itself and, in
-/// `partners`, groups that are being deleted too and refer to it. Its rules to them and to itself go first, as theirs to it do.
-/// Only where none of them has an interface, so that these rules allow nobody anything.
+/// Plans the deletion of a group that is held by nothing but rules among groups that all go: its own to itself and those of
+/// `partners`, which are all groups that refer to it, to those, and so on. Its rules to them and to itself go first, as theirs
+/// among each other do. Only where none of them has an interface, so that these rules allow nobody anything.
 pub fn plan_deletion_of_cycle(observed: &Observed, partners: &BTreeSet<SecurityGroupId>) -> Plan {
     let id = &observed.group.id;
     let in_cycle = |peer: &Peer| matches!(peer, Peer::Group { id: peer, account: None } if peer == id || partners.contains(peer));

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::desired::Mode;
 use crate::core::model::{Atom, Direction, LiveRule, NewGroup, Observed, RuleId, Space};
 
 use super::PlanInput;
@@ -34,8 +35,9 @@ pub(super) fn order(input: PlanInput<'_>, report: &mut Report) -> Plan {
     let mut steps = Vec::new();
     std::mem::take(&mut work.owner_tags).push_steps(&mut steps);
     let group = Some(observed.group.id.clone());
-    // Whoever else wants the group reads its marks too: it is looked at once more before anything else is done to it.
-    if input.restraint.adopting && !steps.is_empty() {
+    // Whoever else wants the group reads its marks too: it is looked at once more before anything else is done to it. A plan that
+    // nobody carries out tells all of it.
+    if input.restraint.adopting && input.restraint.policy.mode == Mode::Enforce && !steps.is_empty() {
         return Plan { group, steps, ..Plan::default() };
     }
     let fresh = not_in_force(input, observed);

@@ -89,6 +89,8 @@ pub struct Facts<'a> {
     pub desired: Option<&'a Desired>,
     /// The group as last read.
     pub observed: Option<&'a Observed>,
+    /// The group that was compared as if it were taken over, which mode Observe does not do.
+    pub would_adopt: Option<&'a SecurityGroupId>,
     /// What still differs, and how it would be put right.
     pub remaining: Option<(&'a Plan, &'a Report)>,
     /// The plan that is told and not carried out.
@@ -136,6 +138,7 @@ impl<'a> Facts<'a> {
             place: None,
             desired: None,
             observed: None,
+            would_adopt: None,
             remaining: None,
             pending: None,
             over_quota: None,
@@ -226,9 +229,9 @@ fn see(status: &mut SecurityGroupStatus, observed: &Observed, facts: &Facts<'_>)
     status.group_id = Some(observed.group.id.to_string());
     status.arn.clone_from(&observed.group.arn);
     status.owner_id = Some(observed.group.owner.to_string());
-    // The tag is foreign input, and anybody's to edit: it counts only where status says nothing. Without it a group that is to be
-    // taken over is one that was there before, and of any other it is not known: such a group outlives its object.
-    let tagged = observed.group.tags.get(plan::TAG_ORIGIN).and_then(|origin| Origin::parse(origin).ok());
+    // It counts only where status says nothing. Without it a group that is to be taken over is one that was there before, and of
+    // any other it is not known: such a group outlives its object.
+    let tagged = origin_of(&observed.group.tags);
     let adopting = facts.declaration.is_some_and(|declaration| declaration.adopt.is_some());
     let origin = tagged.or(adopting.then_some(Origin::Adopted));
     status.origin = status.origin.take().or(origin.map(Into::into));
@@ -310,57 +313,6 @@ pub fn is_written_for(status: &SecurityGroupStatus, uid: &str) -> bool {
     status.uid.as_deref().is_none_or(|written| written == uid)
 }
 
-/// What is still good of a status that was written for an earlier object: where the group is, and what must not be opened again. What
-/// it vouches for, and what it tells of drift, approval and standing, is of that object's time: nothing of it is carried on, put right
-/// or told anew.
-pub fn inherited(status: &SecurityGroupStatus) -> SecurityGroupStatus {
-    let SecurityGroupStatus {
-        observed_generation: _,
-        uid: _,
-        account,
-        region,
-        vpc_id,
-        group_name,
-        description,
-        group_id,
-        arn,
-        owner_id,
-        origin,
-        mode: _,
-        rule_count: _,
-        rules: _,
-        tags: _,
-        quota: _,
-        pins,
-        expired,
-        expiring,
-        suspended_since,
-        suspended_until,
-        approved: _,
-        usage: _,
-        plan: _,
-        drift: _,
-        conditions: _,
-    } = status.clone();
-    SecurityGroupStatus {
-        account,
-        region,
-        vpc_id,
-        group_name,
-        description,
-        group_id,
-        arn,
-        owner_id,
-        origin,
-        pins,
-        expired,
-        suspended_since,
-        suspended_until,
-        expiring,
-        ..SecurityGroupStatus::default()
-    }
-}
-
 /// The set a status vouches for. `None`: no baseline, also when a line of it cannot be read.
 pub fn baseline(status: &SecurityGroupStatus) -> Option<Vouched> {
     let lines = status.rules.as_ref()?;
@@ -370,6 +322,11 @@ pub fn baseline(status: &SecurityGroupStatus) -> Option<Vouched> {
 /// The group a status records.
 pub fn recorded_group(status: &SecurityGroupStatus) -> Option<SecurityGroupId> {
     status.group_id.as_ref()?.parse().ok()
+}
+
+/// How a group came to us, as its tag tells: foreign input, and anybody's to edit.
+pub fn origin_of(tags: &Tags) -> Option<Origin> {
+    tags.get(plan::TAG_ORIGIN).and_then(|origin| Origin::parse(origin).ok())
 }
 
 /// The tags a status says we applied.

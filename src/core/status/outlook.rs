@@ -61,8 +61,10 @@ pub(super) fn drafts(status: &SecurityGroupStatus, facts: &Facts<'_>) -> Vec<Dra
         return not_synced(wait.reason(), &approval::message(pending, wait, facts));
     }
     if observing && observed > 0 {
+        let adopting =
+            facts.would_adopt.map(|id| format!("group {id} would be taken over, and is not even tagged: ")).unwrap_or_default();
         let message = format!(
-            "{} reported and left alone (mode Observe); status.plan lists what would be done",
+            "{adopting}{} reported and left alone (mode Observe); status.plan lists what would be done",
             plural(observed, "difference")
         );
         let drifting = status.drift.iter().any(is_open);

@@ -10,8 +10,7 @@ use super::pass::{Next, Pass, Seen};
 use super::site::Site;
 
 impl Pass<'_> {
-    /// A group that the manifest asks for. What is found is recorded first, as taken over: a crash from here on must not make us
-    /// think that we created it, and delete it one day.
+    /// A group that the manifest asks for.
     pub(super) async fn adopt(&mut self, declaration: &Declaration, site: &Site, listed: ListedGroup) -> Result<ListedGroup, Next> {
         let group = &listed.group;
         let allowed = site.account.adoption == Adoption::Allowed;
@@ -23,11 +22,25 @@ impl Pass<'_> {
             let message = format!("spec.adopt: group {} is not taken over: {refusal}", group.id);
             return Err(self.stop_unpinned(declaration, reason, message).await);
         }
-        // Observe says what it would do, and writes nothing: the group is looked at as if it were ours.
+        // Observe compares it as if it were ours, for the plan, and keeps nothing of that: recorded, it would be ours by its id, and
+        // go on without consent one day.
         if self.restraint(declaration, site).policy.mode == Mode::Observe {
-            let message = format!("group {} would be taken over; mode Observe writes nothing, not even its tags", group.id);
-            return Err(self.stop_unpinned(declaration, Reason::Observing, message).await);
+            self.found = Some(Origin::Adopted);
+            self.would_adopt = Some(group.id.clone());
+            return Ok(listed);
         }
+        self.record_taken_over(declaration, site, listed).await
+    }
+
+    /// What is found is recorded first, as taken over: a crash from here on must not make us think that we created it, and delete
+    /// it one day.
+    pub(super) async fn record_taken_over(
+        &mut self,
+        declaration: &Declaration,
+        site: &Site,
+        listed: ListedGroup,
+    ) -> Result<ListedGroup, Next> {
+        let group = &listed.group;
         let previous = self.status();
         let doing = format!("group {} is being taken over", group.id);
         let mut next = self.failed_status(&previous, Some(declaration), Standing::Progressing { doing });

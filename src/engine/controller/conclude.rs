@@ -42,8 +42,10 @@ impl Pass<'_> {
         let previous = self.status();
         let converged = seen.report.is_settled() && seen.desired.held.is_empty();
         let known = seen.vouched.filter(|_| !seen.report.baseline_lost);
+        // Nothing of a group that is only looked at as if it were taken over becomes ours.
+        let observed = seen.observed.filter(|_| self.would_adopt.is_none());
         let vouched =
-            seen.observed.map_or_else(|| known.cloned(), |observed| plan::vouched_after(known, seen.desired, observed, converged));
+            observed.map_or_else(|| known.cloned(), |observed| plan::vouched_after(known, seen.desired, observed, converged));
         let list_changes = seen.site.worker.list_changes(&self.key);
         let tracked = self.track(seen, &previous);
         let tracking = self.tracking(seen);
@@ -51,7 +53,9 @@ impl Pass<'_> {
         let drift = status::note_list_changes(&tracked, &noted, tracking);
         let next = status::build(Facts {
             // Where nothing was created nothing is pinned.
-            place: seen.observed.map(|_| seen.site.place(&seen.desired.vpc)),
+            place: observed.map(|_| seen.site.place(&seen.desired.vpc)),
+            observed,
+            would_adopt: self.would_adopt.as_ref(),
             desired: Some(seen.desired),
             remaining: Some((seen.plan, seen.report)),
             pending: pending(seen),

@@ -1,6 +1,7 @@
 //! What a pass does with what went wrong: a reason from the closed list, words for people, and when to try again.
 
 use crate::api::SecurityGroupStatus;
+use crate::api::conditions::MAX_MESSAGE;
 use crate::core::desired::Declaration;
 use crate::core::model::Region;
 use crate::core::plan::{self, Ownership, PlanInput};
@@ -17,6 +18,9 @@ use super::pass::{Next, Pass, Pause, REFETCH, Seen};
 const NAME_TAKEN: u32 = 6;
 /// EC2's answer to more rules than a group may have.
 const TOO_MANY_RULES: &str = "RulesPerSecurityGroupLimitExceeded";
+
+/// What is said of every object that is being deleted and cannot go.
+const WAY_OUT: &str = ". To let the object go and leave the group in EC2, set spec.deletionPolicy: Retain";
 
 impl Pass<'_> {
     pub(super) async fn execution_failed(&mut self, seen: &Seen<'_>, execution: &Execution, failure: &Failure) -> Next {
@@ -42,7 +46,8 @@ impl Pass<'_> {
                     return Next::soon(REFETCH);
                 }
                 let reason = if error.class == ErrorClass::Stale { Reason::Refused } else { reason_of(error) };
-                let message = format!("{}; {progress}", error.explain(seen.site.region()));
+                let explained = self.explain_unmarked(seen, error).unwrap_or_else(|| error.explain(seen.site.region()));
+                let message = format!("{explained}; {progress}");
                 if seen.observed.is_none() {
                     return self.create_failed(seen, error, reason, message).await;
                 }
@@ -166,6 +171,7 @@ impl Pass<'_> {
         declaration: Option<&Declaration>,
         standing: Standing,
     ) -> SecurityGroupStatus {
+        let standing = if self.object.metadata.deletion_timestamp.is_some() { with_way_out(standing) } else { standing };
         let mut next = status::build(Facts {
             declaration,
             drift: self.records(previous),
@@ -175,6 +181,19 @@ impl Pass<'_> {
         // What was vouched for stays word for word, also where this version cannot read it.
         next.rules = previous.rules.clone().filter(|_| self.status_is_ours());
         next
+    }
+}
+
+/// An object that is being deleted need not wait for its group; people are told how it goes without.
+fn with_way_out(standing: Standing) -> Standing {
+    let told = |message: String| {
+        let room = MAX_MESSAGE.saturating_sub(WAY_OUT.chars().count());
+        status::cut(&message, room) + WAY_OUT
+    };
+    match standing {
+        Standing::Failed { reason, message, seen } => Standing::Failed { reason, message: told(message), seen },
+        Standing::DeletionBlocked { message } => Standing::DeletionBlocked { message: told(message) },
+        Standing::Unseen | Standing::Done | Standing::Progressing { doing: _ } => standing,
     }
 }
 

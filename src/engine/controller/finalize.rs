@@ -7,7 +7,7 @@ use crate::core::model::{Observed, Region, SecurityGroupId};
 use crate::core::plan::{self, Ownership};
 use crate::core::status::{self, Reason, Standing};
 use crate::engine::execute::Failure;
-use crate::ports::cloud::{ErrorClass, GroupQuery, Interface};
+use crate::ports::cloud::{ASSUME_ROLE, CloudError, ErrorClass, GroupQuery, Interface};
 
 use super::locate::{Located, locate};
 use super::memory::Absence;
@@ -52,11 +52,14 @@ pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
     }
     let recorded = status::recorded_group(&status);
     match locate(&site.worker, &pass.owner, recorded.as_ref(), None).await {
-        Err(error) => pass.cloud_failed(None, site.region(), &error).await,
+        Err(error) => call_failed(pass, site.region(), &error).await,
         Ok(Located::Found(listed)) => match site.worker.observe(&listed.group.id).await {
-            Ok(Some(observed)) => delete(pass, &site, &observed).await,
+            Ok(Some(observed)) => {
+                pass.context.memories.with_account(&pass.key, &pass.uid);
+                delete(pass, &site, &observed).await
+            }
             Ok(None) => absent(pass, &status).await,
-            Err(error) => pass.cloud_failed(None, site.region(), &error).await,
+            Err(error) => call_failed(pass, site.region(), &error).await,
         },
         Ok(
             Located::RecordedAbsent(_)
@@ -89,16 +92,32 @@ async fn reach(pass: &mut Pass<'_>, status: &SecurityGroupStatus, region: &Regio
     };
     match reached {
         Ok(site) => Ok(site),
-        Err(Unreachable::Cloud(region, error)) => Err(pass.cloud_failed(None, &region, &error).await),
-        Err(Unreachable::Refused(reason, message)) => {
-            let parts = &pass.context.parts;
-            let waited = pass.context.memories.without_account(&pass.key, &pass.uid, parts.clock.instant());
-            if waited >= parts.timings.account_grace {
-                return Err(retain(pass, status.group_id.as_ref(), &message).await);
-            }
-            Err(pass.stop(None, reason, format!("the group cannot be deleted: {message}")).await)
-        }
+        Err(Unreachable::Cloud(region, error)) => Err(call_failed(pass, &region, &error).await),
+        Err(Unreachable::Refused(reason, message)) => match let_go_in_time(pass, &message).await {
+            Some(next) => Err(next),
+            None => Err(pass.stop(None, reason, format!("the group cannot be deleted: {message}")).await),
+        },
     }
+}
+
+/// A call failed. A role that may not be assumed any more is an account that is gone, as far as can be told.
+async fn call_failed(pass: &mut Pass<'_>, region: &Region, error: &CloudError) -> Next {
+    let refused = error.class == ErrorClass::Credentials && error.operation == ASSUME_ROLE;
+    if refused && let Some(next) = let_go_in_time(pass, &error.explain(region)).await {
+        return next;
+    }
+    pass.cloud_failed(None, region, error).await
+}
+
+/// The account cannot be used. `Some`: not for so long that the group is let go of.
+async fn let_go_in_time(pass: &mut Pass<'_>, why: &str) -> Option<Next> {
+    let parts = &pass.context.parts;
+    let waited = pass.context.memories.without_account(&pass.key, &pass.uid, parts.clock.instant());
+    if waited < parts.timings.account_grace {
+        return None;
+    }
+    let group = pass.status().group_id;
+    Some(retain(pass, group.as_ref(), why).await)
 }
 
 /// The group does not show. One read proves nothing: a group created moments ago would be left behind for good.
@@ -197,7 +216,7 @@ async fn delete(pass: &mut Pass<'_>, site: &Site, observed: &Observed) -> Next {
         Some(Failure::Call(error)) if error.class == ErrorClass::InUse => blocked(pass, site, &id, &error.message).await,
         // Gone meanwhile, or a rule of it is: the next look tells.
         Some(Failure::Call(error)) if error.class == ErrorClass::Stale => Next::failed(),
-        Some(Failure::Call(error)) => pass.cloud_failed(None, site.region(), &error).await,
+        Some(Failure::Call(error)) => call_failed(pass, site.region(), &error).await,
         Some(Failure::NotVisible { missing: _ } | Failure::Superseded) => Next::soon(pass.context.parts.timings.visible_poll),
     }
 }
@@ -223,23 +242,29 @@ fn is_in_use(failure: Option<&Failure>) -> bool {
     matches!(failure, Some(Failure::Call(error)) if error.class == ErrorClass::InUse)
 }
 
-/// The other groups of a cycle that goes as a whole: they refer to this group, are being deleted too, and neither they nor this
-/// one has an interface. `None` when anything else holds the group, or when that cannot be read.
+/// Everybody who holds the group, and who holds those, where all of them are being deleted and none has an interface: then no
+/// rule among them allows anybody anything, and each takes its own out of the others' way. In a ring of three nobody has a rule
+/// that names who refers to it, so that the whole ring has to be known. `None` when anything else holds one of them, or when that
+/// cannot be read.
 async fn dying_partners(pass: &Pass<'_>, site: &Site, observed: &Observed) -> Option<BTreeSet<SecurityGroupId>> {
     let own = &observed.group.id;
     let read = site.worker.reader();
     if !read.interfaces(own).await.ok()?.is_empty() {
         return None;
     }
-    let mut partners = BTreeSet::new();
-    for group in read.groups(&GroupQuery::Referring(own.clone())).await.ok()? {
-        if group.id == *own {
-            continue;
+    let mut partners = BTreeSet::from([own.clone()]);
+    let mut unread = vec![own.clone()];
+    while let Some(held) = unread.pop() {
+        for group in read.groups(&GroupQuery::Referring(held)).await.ok()? {
+            if partners.contains(&group.id) {
+                continue;
+            }
+            if !pass.context.is_going(&group.id) || !read.interfaces(&group.id).await.ok()?.is_empty() {
+                return None;
+            }
+            partners.insert(group.id.clone());
+            unread.push(group.id);
         }
-        if !pass.context.is_going(&group.id) || !read.interfaces(&group.id).await.ok()?.is_empty() {
-            return None;
-        }
-        partners.insert(group.id);
     }
     Some(partners)
 }

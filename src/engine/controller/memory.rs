@@ -165,6 +165,11 @@ impl Memories {
         self.with(key, uid, |memory| now.duration_since(*memory.without_account.get_or_insert(now)))
     }
 
+    /// The account can be used.
+    pub(super) fn with_account(&self, key: &Key, uid: &str) {
+        self.with(key, uid, |memory| memory.without_account = None);
+    }
+
     /// A pass failed; how many did in a row.
     pub(super) fn failed(&self, key: &Key, uid: &str) -> u32 {
         self.with(key, uid, |memory| {

@@ -3,7 +3,8 @@
 //! Entry point: [`run`]. `stores` follows the objects and tells `wakes` what has to be looked at; `run` schedules that while this
 //! process leads. The reconcile is a straight line (`reconcile`): fetch → locate → resolve → plan → record → execute → verify →
 //! report; where nothing changed it ends at its first look (`unchanged`), and deletion has its own line (`finalize`). `site` finds
-//! account and Region, `lookups` what rules refer to, `restrain` what may be done now (`limits`, `wars`); `accounts` looks after
+//! account and Region, `lookups` what rules refer to, `restrain` what may be done now (`limits`, `wars`), `marks` what a person
+//! does about tags of ours that are wrong; `accounts` looks after
 //! what is shared.
 //!
 //! Invariant: an object is never reconciled twice at the same time, and a panic in one does not touch the others.
@@ -19,6 +20,7 @@ mod finalize;
 mod limits;
 mod locate;
 mod lookups;
+mod marks;
 mod memory;
 mod pass;
 mod reconcile;

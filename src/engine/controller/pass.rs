@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{SecurityGroup, SecurityGroupStatus};
+use crate::api::{Origin, SecurityGroup, SecurityGroupStatus};
 use crate::core::desired::{Declaration, Desired};
-use crate::core::model::{Observed, Vouched};
+use crate::core::model::{Observed, SecurityGroupId, Vouched};
 use crate::core::plan::{Owner, Plan, Report, Restraint};
 use crate::core::status::SuspendedUntil;
 use crate::engine::execute::Subject;
@@ -88,6 +88,10 @@ pub(super) struct Pass<'a> {
     pub(super) changed_lately: usize,
     /// What the read before showed as missing or altered, when a second one has to show it too.
     pub(super) doubted: Option<BTreeSet<String>>,
+    /// How the group that was found came to be ours, as its tags tell; `None`: it was not found yet.
+    pub(super) found: Option<Origin>,
+    /// The group that mode Observe compares as if it were taken over.
+    pub(super) would_adopt: Option<SecurityGroupId>,
 }
 
 impl Pass<'_> {

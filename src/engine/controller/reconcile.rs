@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::api::{FINALIZER, Mode, SecurityGroup};
+use crate::api::{FINALIZER, Mode, Origin, SecurityGroup};
 use crate::core::desired::{self, Declaration, DeclaredAdoption};
 use crate::core::model::{ListedGroup, Observed, SecurityGroupId, VpcFacts};
 use crate::core::plan::{self, Owner, Ownership, PlanInput, Report, Restraint};
@@ -52,6 +52,8 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         war,
         changed_lately: 0,
         doubted: None,
+        found: None,
+        would_adopt: None,
     };
     if deleting {
         return if ours_to_finish { finalize::finalize(&mut pass).await } else { Next::on_change() };
@@ -139,7 +141,7 @@ impl Pass<'_> {
             }
         };
         let status = self.status();
-        let (recorded, vouched) = (status::recorded_group(&status), self.baseline());
+        let (recorded, vouched) = (self.would_adopt.clone().or_else(|| status::recorded_group(&status)), self.baseline());
         let owner = self.owner.clone();
         let same_spec = status.observed_generation == Some(self.generation());
         let (status_is_ours, origin) = (self.status_is_ours(), self.origin());
@@ -164,8 +166,10 @@ impl Pass<'_> {
         if self.restrain(&mut restraint, (site, declaration), &desired, observed.as_ref(), &report) {
             (plan, pending, report, faults) = make(&restraint);
         }
-        if let Some(claimant) = foreign(&report, observed.as_ref(), recorded.as_ref()) {
-            let message = format!("the group carries the tags of {claimant}; sgwarden does not touch it");
+        if let Some(observed) = &observed
+            && let Some(claimant) = foreign(&report, observed, recorded.as_ref())
+        {
+            let message = self.explain_claimed(&claimant, site, &observed.group, restraint.adopting);
             return ControlFlow::Break(self.stop(Some(declaration), Reason::OwnershipConflict, message).await);
         }
         if let Some(fault) = faults.first() {
@@ -231,6 +235,7 @@ impl Pass<'_> {
         first: bool,
     ) -> Result<Option<ListedGroup>, Next> {
         let recorded = status::recorded_group(&self.status());
+        self.would_adopt = None;
         let wanted = Some(Wanted { declaration, vpc: &vpc.id });
         let located = if first {
             locate_at_first(&site.worker, &self.owner, recorded.as_ref(), wanted).await
@@ -251,6 +256,7 @@ impl Pass<'_> {
         let listed = match located {
             Located::Found(listed) => {
                 self.context.memories.present(&self.key, &self.uid);
+                self.found = Some(status::origin_of(&listed.group.tags).unwrap_or(Origin::Adopted));
                 Some(*listed)
             }
             Located::Adoptable(listed) => Some(self.adopt(declaration, site, *listed).await?),
@@ -272,9 +278,17 @@ impl Pass<'_> {
                 return Err(self.stop_unpinned(declaration, Reason::GroupNameTaken, message).await);
             }
         };
-        match listed.as_ref().and_then(|listed| self.elsewhere(declaration, vpc, listed)) {
-            Some(problem) => Err(self.halt(Some(declaration), Reason::InvalidSpec, problem).await),
-            None => Ok(listed),
+        if let Some(problem) = listed.as_ref().and_then(|listed| self.elsewhere(declaration, vpc, listed)) {
+            return Err(self.halt(Some(declaration), Reason::InvalidSpec, problem).await);
+        }
+        match listed {
+            // Of an object that was deleted and is applied anew.
+            Some(listed)
+                if recorded.is_none() && self.is_adopted() && self.would_adopt.is_none() && self.status().group_id.is_none() =>
+            {
+                self.record_taken_over(declaration, site, listed).await.map(Some)
+            }
+            listed => Ok(listed),
         }
     }
 
@@ -345,10 +359,10 @@ fn names_another(declaration: &Declaration, id: &SecurityGroupId) -> bool {
 }
 
 /// Whose the group is, when it is not ours.
-fn foreign(report: &Report, observed: Option<&Observed>, recorded: Option<&SecurityGroupId>) -> Option<String> {
-    match (&report.ownership, observed) {
-        (Some(Ownership::Foreign { claimant }), _) => Some(claimant.clone()),
-        (Some(Ownership::Stripped), Some(observed)) if recorded != Some(&observed.group.id) => Some("nobody".to_owned()),
-        (Some(Ownership::Stripped | Ownership::Ours | Ownership::Reclaimed { former_uid: _ }) | None, _) => None,
+fn foreign(report: &Report, observed: &Observed, recorded: Option<&SecurityGroupId>) -> Option<String> {
+    match &report.ownership {
+        Some(Ownership::Foreign { claimant }) => Some(claimant.clone()),
+        Some(Ownership::Stripped) if recorded != Some(&observed.group.id) => Some("nobody".to_owned()),
+        Some(Ownership::Stripped | Ownership::Ours | Ownership::Reclaimed { former_uid: _ }) | None => None,
     }
 }

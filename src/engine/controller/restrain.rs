@@ -26,10 +26,13 @@ impl Pass<'_> {
         self.origin() == Origin::Adopted.as_str()
     }
 
-    /// How the group came to be ours, as its tag says it.
+    /// How the group came to be ours, as its tag says it. An object that is applied anew knows only what the group tells; of a
+    /// group of which neither tells, nobody may say that it was created here: it would be deleted one day.
     pub(super) fn origin(&self) -> &'static str {
-        let recorded = self.object.status.as_ref().and_then(|status| status.origin.as_deref());
-        recorded.and_then(|origin| Origin::parse(origin).ok()).unwrap_or(Origin::Created).as_str()
+        let status = self.object.status.as_ref();
+        let recorded = status.and_then(|status| status.origin.as_deref()).and_then(|origin| Origin::parse(origin).ok());
+        let exists = status.is_some_and(|status| status.group_id.is_some());
+        recorded.or(self.found).unwrap_or(if exists { Origin::Adopted } else { Origin::Created }).as_str()
     }
 
     /// Looks whether reverts are suspended, by the spec or by the annotation, and for how long.

@@ -1,14 +1,14 @@
 //! Regions: one worker for each route into an account and Region. It reads for all passes together, sweeps, keeps to EC2's
 //! limits, and knows what we wrote ourselves.
 //!
-//! Entry points: [`Regions::worker`], then [`Worker::listed_since`] and [`Worker::observe`] to read, [`Worker::writer`] to write,
+//! Entry points: [`Regions::worker`], then [`Worker::snapshot`], [`Worker::listed`] and [`Worker::observe`] to read, [`Worker::writer`] to write,
 //! [`Worker::settled`] when all is well.
 //!
 //! Rooms: `loader` (reads that share calls) · `cache` · `lanes` (token buckets and who goes first) · `decorate` (the ports behind
 //! them) · `overlay`, `expected` (own writes against stale reads) · `fingerprint`, `ledger` (what each group was when all was well) · `sweep` ·
 //! `lists` (prefix lists in use).
 //!
-//! A pass, in short: `first_sweep` at start → `managed` → `listed_since` → if the group is not as it should be, or was written
+//! A pass, in short: `first_sweep` at start → `managed` → `snapshot`, else `listed` → if the group is not as it should be, or was written
 //! recently, `observe` → write → `observe` again → `settled`. A Region where nothing changes costs one listing a sweep, and no pass.
 //!
 //! Invariant: a sweep only wakes. What is true of a group is what the pass then reads of it.

@@ -153,15 +153,6 @@ impl Worker {
         Ok(listed.filter(|_| !self.common.overlay.deleted(id)))
     }
 
-    /// As [`Worker::listed`], or without a call from the last sweep, if that began at `since` or later and after our last write
-    /// to the group returned.
-    pub async fn listed_since(&self, id: &SecurityGroupId, since: Instant) -> Result<Option<ListedGroup>, CloudError> {
-        match self.snapshot(id) {
-            Some((listed, began)) if began >= since => Ok(Some(listed)),
-            Some(_) | None => self.listed(id).await,
-        }
-    }
-
     /// A group as the last sweep showed it, and when that began. Kept for groups that differed, that are not settled yet, and
     /// right after a start for every group with our tag; `None` says nothing about the group.
     pub fn snapshot(&self, id: &SecurityGroupId) -> Option<(ListedGroup, Instant)> {
@@ -172,7 +163,7 @@ impl Worker {
     }
 
     /// Waits for the first sweep since the start, but not for ever. Whether there was one that went through: then
-    /// [`Worker::listed_since`] need not call for every group.
+    /// [`Worker::snapshot`] serves every group with our tag.
     pub async fn first_sweep(&self) -> bool {
         let mut standing = self.standing.subscribe();
         let ended = timeout(self.around.timings.first_sweep, standing.wait_for(|standing| standing.attempted)).await;
@@ -264,11 +255,6 @@ impl Worker {
     /// or altered needs a second read that agrees.
     pub fn stormy(&self) -> bool {
         self.ledger.is_stormy()
-    }
-
-    /// A VPC; kept for `Timings::lookup`.
-    pub async fn vpc(&self, id: &VpcId) -> Result<Option<VpcFacts>, CloudError> {
-        Ok(self.vpcs(&VpcQuery::Id(id.clone())).await?.into_iter().find(|vpc| vpc.id == *id))
     }
 
     /// VPCs; kept for `Timings::lookup` if there are any.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::ports::cloud::ErrorClass;
+use crate::ports::cloud::{ErrorClass, VpcQuery};
 
 use super::fake::{Trouble, error};
 use super::{Rig, id, pass, secs};
@@ -131,14 +131,15 @@ async fn looking_for_the_unreadable_has_an_end() {
 #[tokio::test(start_paused = true)]
 async fn vpcs_are_kept_for_a_while_but_not_that_there_is_none() {
     let (rig, _) = quiet(0).await;
-    let vpc = "vpc-0a1b2c3d".parse().unwrap();
-    assert!(rig.worker.vpc(&vpc).await.unwrap().is_none());
-    let facts = crate::core::model::VpcFacts { id: vpc.clone(), owner: "111122223333".parse().unwrap(), ipv6: false };
+    let vpc: crate::core::model::VpcId = "vpc-0a1b2c3d".parse().unwrap();
+    let query = VpcQuery::Id(vpc.clone());
+    assert!(rig.worker.vpcs(&query).await.unwrap().is_empty());
+    let facts = crate::core::model::VpcFacts { id: vpc, owner: "111122223333".parse().unwrap(), ipv6: false };
     rig.ec2.edit(|world| world.vpcs.push(facts));
-    let many = join_all((0..50).map(|_| rig.worker.vpc(&vpc))).await;
-    assert!(many.into_iter().all(|found| found.unwrap().is_some()));
+    let many = join_all((0..50).map(|_| rig.worker.vpcs(&query))).await;
+    assert!(many.into_iter().all(|found| found.unwrap().len() == 1));
     assert_eq!(rig.ec2.count("DescribeVpcs"), 2, "one found none, fifty shared one");
     pass(secs(61)).await;
-    assert!(rig.worker.vpc(&vpc).await.unwrap().is_some());
+    assert_eq!(rig.worker.vpcs(&query).await.unwrap().len(), 1);
     assert_eq!(rig.ec2.count("DescribeVpcs"), 3);
 }
