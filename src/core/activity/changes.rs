@@ -112,7 +112,7 @@ impl<'v> Reader<'v> {
         let account_wide = match name {
             // A group that was not made is nobody's.
             EventName::CreateSecurityGroup => done && !named,
-            EventName::CreateTags | EventName::DeleteTags => incomplete && !named && rules.is_empty(),
+            EventName::CreateTags | EventName::DeleteTags => incomplete && !named,
             EventName::ModifyManagedPrefixList
             | EventName::RestoreManagedPrefixListVersion
             | EventName::DeleteManagedPrefixList => incomplete && lists.is_empty(),
@@ -192,18 +192,20 @@ impl<'v> Reader<'v> {
     /// Authorize and revoke.
     fn rules(&mut self, group: Option<&SecurityGroupId>, set: &str, what: &What) {
         self.groups.extend(group.cloned());
-        let rows = member(self.response, set).filter(|set| set.is_object() || set.is_array());
-        if let Some(rows) = rows {
-            for value in each(Some(rows)) {
-                let row = rows::row(value, self.owner);
-                self.rule(row.group.or_else(|| group.cloned()), row.id, row.shape, what);
-            }
+        let rows = each(member(self.response, set));
+        for value in rows {
+            let row = rows::row(value, self.owner);
+            self.rule(row.group.or_else(|| group.cloned()), row.id, row.shape, what);
+        }
+        if !rows.is_empty() {
             return;
         }
         // In the default VPC a revoke succeeds although some of what it names was never there.
         let missed: BTreeSet<Becomes> = self.permissions(self.response, "unknownIpPermissionSet").into_iter().flatten().collect();
         let missed: BTreeSet<Becomes> = missed.iter().map(comparable).collect();
-        let named = self.permissions(self.request, "ipPermissions").into_iter().chain(rows::flat(self.request));
+        let mut named = self.permissions(self.request, "ipPermissions");
+        named.extend(rows::flat(self.request));
+        let nothing_named = named.is_empty();
         for shape in named {
             if !shape.as_ref().is_some_and(|shape| missed.contains(&comparable(shape))) {
                 self.rule(group.cloned(), None, shape, what);
@@ -213,13 +215,14 @@ impl<'v> Reader<'v> {
             let id = word_or_self(value, "securityGroupRuleId").and_then(|id| id.parse().ok());
             self.rule(group.cloned(), id, None, what);
         }
-        if self.changes.is_empty() && missed.is_empty() {
+        // That all of it was missed is said by an empty list; that nothing is named cannot be.
+        if self.changes.is_empty() && nothing_named {
             self.untold(group.cloned(), what.clone());
         }
     }
 
-    fn permissions(&self, from: &'v Value, name: &str) -> Vec<Shape> {
-        rows::permissions(member(from, name), self.owner).collect()
+    fn permissions(&self, from: &Value, name: &str) -> Vec<Shape> {
+        rows::permissions(member(from, name), self.owner)
     }
 
     /// An object for one rule, an array for several; each names its rule and says what that is to become.

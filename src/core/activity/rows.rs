@@ -42,19 +42,22 @@ pub(super) fn single(value: &Value, owner: &AccountId) -> Shape {
     Some(Becomes { traffic: traffic(value)?, peer })
 }
 
-/// The rules of `ipPermissions`: one for each peer.
-pub(super) fn permissions<'v>(list: Option<&'v Value>, owner: &'v AccountId) -> impl Iterator<Item = Shape> + 'v {
-    each(list).iter().flat_map(move |permission| {
+/// The rules of `ipPermissions`: one for each peer. A permission without any is one that cannot be told.
+pub(super) fn permissions(list: Option<&Value>, owner: &AccountId) -> Vec<Shape> {
+    let range = |name: &'static str| move |value: &Value| cidr(&word_or_self(value, name)?);
+    let mut shapes = Vec::new();
+    for permission in each(list) {
         let traffic = traffic(permission);
-        let range = |name: &'static str| move |value: &Value| cidr(&word_or_self(value, name)?);
-        let peers = each(member(permission, "groups"))
-            .iter()
-            .map(move |value| pair(value, owner))
-            .chain(each(member(permission, "ipRanges")).iter().map(range("cidrIp")))
-            .chain(each(member(permission, "ipv6Ranges")).iter().map(range("cidrIpv6")))
-            .chain(each(member(permission, "prefixListIds")).iter().map(list_id));
-        peers.map(move |peer| Some(Becomes { traffic: traffic?, peer: peer? }))
-    })
+        let mut peers: Vec<Option<Peer>> = each(member(permission, "groups")).iter().map(|value| pair(value, owner)).collect();
+        peers.extend(each(member(permission, "ipRanges")).iter().map(range("cidrIp")));
+        peers.extend(each(member(permission, "ipv6Ranges")).iter().map(range("cidrIpv6")));
+        peers.extend(each(member(permission, "prefixListIds")).iter().map(list_id));
+        if peers.is_empty() {
+            peers.push(None);
+        }
+        shapes.extend(peers.into_iter().map(|peer| Some(Becomes { traffic: traffic?, peer: peer? })));
+    }
+    shapes
 }
 
 fn list_id(value: &Value) -> Option<Peer> {
@@ -105,7 +108,7 @@ mod tests {
 
     fn texts(list: &Value) -> Vec<String> {
         let show = |shape: Shape| shape.map_or("?".to_owned(), |it| format!("{} / {}", it.traffic, it.peer));
-        permissions(Some(list), &owner()).map(show).collect()
+        permissions(Some(list), &owner()).into_iter().map(show).collect()
     }
 
     #[test]
@@ -120,7 +123,7 @@ mod tests {
                 {"groupName": "by-name"},
             ]},
             "prefixListIds": [{"prefixListId": "pl-77777777"}],
-        }, {"ipProtocol": -1, "fromPort": 0, "toPort": 0, "ipRanges": "0.0.0.0/0"}, {"ipProtocol": "tcp", "ipRanges": ["::/0"]}]});
+        }, {"ipProtocol": -1, "fromPort": 0, "toPort": 0, "ipRanges": "0.0.0.0/0"}, {"ipProtocol": "tcp", "ipRanges": ["::/0"]}, {"ipProtocol": "-1"}]});
         assert_eq!(
             texts(&list),
             [
@@ -132,6 +135,7 @@ mod tests {
                 "tcp 80-81 / 2001:db8:7::/64",
                 "tcp 80-81 / pl-77777777",
                 "all / 0.0.0.0/0",
+                "?",
                 "?",
             ]
         );
