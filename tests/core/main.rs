@@ -1,6 +1,6 @@
 //! The tier `core`: what the pure heart decides, judged from outside.
 //!
-//! - `activity`: who did it, by CloudTrail;
+//! - `activity`: who did it, by `CloudTrail`;
 //! - `goldens`: scenarios as files, each with the plan an operator reads;
 //! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
 //!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;

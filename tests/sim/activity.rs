@@ -323,11 +323,11 @@ fn an_intruder_is_named_among_our_own_calls() {
     let mut named = Vec::new();
     for (drifted, found) in found.iter().zip(attribute(&group, &found, &log.of_group(&group), &own)) {
         let Drift::Added(atom) = &drifted.drift else { unreachable!() };
-        named.push(match found {
+        named.push(match &found {
             Attribution::Named(event, By::RuleId) => format!("{}: {}", atom.traffic, event.actor.name),
             Attribution::OwnRole(_, By::RuleId) => format!("{}: our role", atom.traffic),
             Attribution::Nobody(_) => format!("{}: nobody", atom.traffic),
-            other => panic!("{other:?}"),
+            Attribution::Named(..) | Attribution::Tie(..) | Attribution::OwnRole(..) => panic!("{found:?}"),
         });
     }
     named.sort();

@@ -20,7 +20,7 @@ use crate::core::model::{Atom, Direction, Peer, PrefixListId, RuleId, SecurityGr
 
 use super::event::{Change, Event, What, without_account};
 use super::identity::Actor;
-use super::log::later;
+use super::kept::later;
 use super::own::{Own, Whose};
 
 /// By how much an event's time may lie outside of the time in question: `CloudTrail` counts whole seconds and says when a call was

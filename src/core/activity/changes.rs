@@ -72,7 +72,7 @@ struct Reader<'v> {
     incomplete: bool,
 }
 
-impl<'v> Reader<'v> {
+impl Reader<'_> {
     /// Returns whether the call is about security groups.
     fn read(&mut self) -> bool {
         let group = parsed(self.request, "groupId");

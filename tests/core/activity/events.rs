@@ -26,8 +26,12 @@ fn show(change: &Change) -> String {
         What::Tagged(Some(tag)) | What::Untagged(Some(tag)) => write!(line, " {:?}={:?}", tag.key, tag.value),
         What::VpcAssociated(Some(vpc)) | What::VpcDisassociated(Some(vpc)) => write!(line, " {vpc}"),
         What::PrefixListChanged(Some(list)) => write!(line, " {list}"),
-        What::Modified(None) | What::Tagged(None) | What::Untagged(None) => write!(line, " untold"),
-        What::VpcAssociated(None) | What::VpcDisassociated(None) | What::PrefixListChanged(None) => write!(line, " untold"),
+        What::Modified(None)
+        | What::Tagged(None)
+        | What::Untagged(None)
+        | What::VpcAssociated(None)
+        | What::VpcDisassociated(None)
+        | What::PrefixListChanged(None) => write!(line, " untold"),
         What::Added | What::Removed | What::Described | What::GroupCreated | What::GroupDeleted => Ok(()),
     };
     line
@@ -63,8 +67,7 @@ fn read(body: &str) -> String {
         Some(Failure::Refused(code)) => format!("refused ({code})"),
     };
     let mut text = format!("{name}: {outcome}, {time} in {account} {region}\n  by {}\n", show_actor(actor));
-    let lists = lists.iter().map(|list| format!(" {list}")).collect::<String>();
-    let _ = writeln!(text, "  {} groups, {} rules{lists}", groups.len(), rules.len());
+    let _ = writeln!(text, "  {} groups, {} rules, {} lists", groups.len(), rules.len(), lists.len());
     for (said, words) in [(event.account_wide, "any group of the account"), (event.incomplete, "not all is told")] {
         if said {
             let _ = writeln!(text, "  {words}");

@@ -3,13 +3,13 @@
 //! - `events`: each message of `cloudtrail/` and what is read from it, as a golden; every kind of caller;
 //! - `fuzz`: the same messages, spoilt in every way;
 //! - `join`: which event made a difference, as a table; `properties`: the same for any events at all;
-//! - `log`: what is kept, and what goes first; `own`: our calls told from others'; `gone`: what no read of EC2 shows.
+//! - `kept`: what is kept, and what goes first; `own`: our calls told from others'; `gone`: what no read of EC2 shows.
 
 mod events;
 mod fuzz;
 mod gone;
 mod join;
-mod log;
+mod kept;
 mod own;
 mod properties;
 
@@ -31,7 +31,7 @@ pub(crate) fn messages() -> Vec<(String, String)> {
     for entry in std::fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.ends_with(".json") && name != "identities.json" {
+        if path.extension().is_some_and(|extension| extension == "json") && name != "identities.json" {
             found.push((name, std::fs::read_to_string(&path).unwrap()));
         }
     }
