@@ -1,10 +1,11 @@
 //! The pure heart: what is desired, what is live, and what to do about the difference.
 //!
 //! Rooms, each using only those before it: `model` (vocabulary) ← `desired` (from manifests), `plan` (the decision) ←
-//! `status` and `audit` (what people and records hear of it).
+//! `status` and `audit` (what people and records hear of it). `activity` (what `CloudTrail` tells, and who did it) uses `model` alone.
 //!
 //! Invariant: sync, with no clock, randomness, client, logging or hash order. Equal input gives equal bytes.
 
+pub mod activity;
 pub mod audit;
 pub mod desired;
 pub mod model;

@@ -1,5 +1,6 @@
 //! The tier `core`: what the pure heart decides, judged from outside.
 //!
+//! - `activity`: who did it, by `CloudTrail`;
 //! - `goldens`: scenarios as files, each with the plan an operator reads;
 //! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
 //!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;
@@ -18,6 +19,7 @@
     reason = "a test that fails may panic where it likes"
 )]
 
+mod activity;
 mod canonical;
 mod cloud;
 mod drift;

@@ -9,6 +9,7 @@
 mod setup;
 mod support;
 
+mod activity;
 mod canonical;
 mod events;
 mod faults;

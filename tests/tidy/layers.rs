@@ -11,6 +11,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("=core", &[]),
     ("core/model", &[]),
+    ("core/activity", &["core/model"]),
     ("core/desired", &["api", "core/model"]),
     ("core/plan", &["core/model", "core/desired"]),
     ("core/status", &["api", "core/model", "core/desired", "core/plan"]),
