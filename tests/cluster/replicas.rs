@@ -169,7 +169,8 @@ async fn in_a_rolling_update_the_next_replica_writes_soon_and_never_before_the_l
     one_after_the_other(&rig, &key, &second.key);
     second.stopped().await;
     let leases: Api<Lease> = Api::namespaced(rig.client.clone(), &rig.namespace);
-    let holder = leases.get("sgwarden").await.unwrap().spec.unwrap().holder_identity.unwrap_or_default();
+    let lease = format!("sgwarden-{}", rig.namespace);
+    let holder = leases.get(&lease).await.unwrap().spec.unwrap().holder_identity.unwrap_or_default();
     assert_eq!(holder, "", "whoever ends in peace releases");
 }
 
