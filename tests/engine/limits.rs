@@ -157,18 +157,8 @@ async fn what_takes_a_set_back_is_no_mass_change() {
 
 #[tokio::test(start_paused = true)]
 async fn over_a_quarter_and_two_hundred_rules_in_ten_minutes_wait_and_go_once_approved() {
-    let quotas = Quotas { rules_per_group: 200, ..Quotas::default() };
-    let mut rig = Rig::over(Config { vpcs: vec![VpcSeed::new(VPC)], quotas, ..Config::default() }).await;
-    rig.store.apply_account(&account("limits: {rulesPerGroup: 200, revocationsPerMinute: 100000}"));
-    for group in ["a", "b", "c", "d"] {
-        rig.store.apply(&manifest(group, &refs(&many(1000, 90, "10.0.0.0/8"))));
-    }
-    rig.start_engine();
-    for group in ["a", "b", "c", "d"] {
-        rig.settled(group).await;
-    }
     // Creating groups is no change of what is live, but is counted for ten minutes.
-    rig.pass(Duration::from_secs(700)).await;
+    let rig = four_groups().await;
     let moved = refs(&many(3000, 90, "10.0.0.0/8")).into_iter().map(str::to_owned).collect::<Vec<_>>();
     // 90 go and 90 come: 180 of 360, which is not over 200.
     rig.store.apply(&manifest("a", &refs(&moved)));
