@@ -121,7 +121,7 @@ impl<'a> Sides<'a> {
             }
             self.taken.insert(atom);
             // A row that became what we ourselves meant it to become, before the manifest changed its mind, is no drift.
-            let intended = self.vouched.is_some_and(|vouched| vouched.get(&rule.atom).is_some());
+            let intended = self.begun(&rule.atom).is_some();
             differences.push(Difference {
                 what: What::Moved { live: (*rule).clone(), atom: atom.clone(), declared: declared.clone() },
                 cause: if intended { self.change(atom) } else { Cause::Drift },

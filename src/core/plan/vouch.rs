@@ -170,6 +170,7 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
         None => return None,
     };
     let live = observed.by_atom();
+    let rows = before.by_id();
     let mut after = Vouched::default();
     // Somebody made another rule of a row of ours, and nobody vouches for that one: the row's own line is what tells.
     let lives_on = |atom: &Atom, id: &RuleId| {
@@ -184,11 +185,15 @@ pub fn vouched_after(vouched: Option<&Vouched>, desired: &Desired, observed: &Ob
             after.insert(atom.clone(), known.clone());
         }
     }
-    for (atom, rule) in live {
+    for (&atom, &rule) in &live {
         let seen = DescriptionHash::of(rule.description.as_deref());
         let known = before.get(atom);
         let known_id = known.and_then(|known| known.id.clone());
-        let id = known_id.filter(|id| lives_on(atom, id)).or_else(|| Some(rule.id.clone()));
+        // A row of ours that somebody made into this one is still known by its own line, and not by this.
+        let of_another = rows
+            .get(&rule.id)
+            .is_some_and(|(known, _)| *known != atom && desired.rules.contains(known) && !live.contains_key(known));
+        let id = known_id.filter(|id| of_another || lives_on(atom, id)).or_else(|| Some(rule.id.clone()));
         let entry = match (desired.rules.get(atom), known) {
             (Some(declared), known) => {
                 // A description that differs stays known as we left it, or its drift would be forgotten.
