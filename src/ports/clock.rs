@@ -94,6 +94,8 @@ pub struct Timings {
     pub backoff_first: Duration,
     /// Longest wait after failures.
     pub backoff_limit: Duration,
+    /// Least wait after a failure that only a person can cure: credentials, a permission, a quota, what EC2 refuses for good.
+    pub refused: Duration,
     /// Wait while a reference is not ready. The reference becoming ready ends it early.
     pub reference_poll: Duration,
     /// Longest one reconcile may take before it is given up as an error.
@@ -155,6 +157,7 @@ impl Default for Timings {
             status_patience: Duration::from_secs(1),
             backoff_first: Duration::from_secs(1),
             backoff_limit: Duration::from_secs(300),
+            refused: Duration::from_secs(30),
             reference_poll: Duration::from_secs(30),
             reconcile_limit: Duration::from_secs(300),
             account_grace: Duration::from_secs(3600),
@@ -205,6 +208,7 @@ impl Timings {
             status_patience,
             backoff_first,
             backoff_limit,
+            refused,
             reference_poll,
             reconcile_limit,
             account_grace,
@@ -240,6 +244,7 @@ impl Timings {
             status_patience,
             backoff_first: backoff_first / factor,
             backoff_limit: backoff_limit / factor,
+            refused: refused / factor,
             reference_poll: reference_poll / factor,
             reconcile_limit,
             account_grace: account_grace / factor,

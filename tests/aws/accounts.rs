@@ -209,6 +209,28 @@ async fn a_session_is_shared_and_taken_again_when_it_ends() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_ended_before_its_time_is_taken_again_once() {
+    for code in ["RequestExpired", "ExpiredToken", "ExpiredTokenException", "InvalidSecurity.RequestHasExpired"] {
+        let sim = world();
+        let ec2 = mounted(&sim, options()).connect(&member()).await.unwrap();
+        let web = group(&ec2, MEMBER_VPC).await;
+        sim.clear_calls();
+        sim.inject(Fault { times: Some(1), ..Fault::error("CreateTags", code, 400) });
+        let error = ec2.write.set_tags(&web, &[("team".into(), "shop".into())].into()).await.unwrap_err();
+        assert_eq!((error.class, error.outcome_unknown), (ErrorClass::Unavailable, false), "{error}");
+        assert!(error.is(code) && error.message.starts_with("the credentials have run out and are asked for anew: "), "{error}");
+        assert_eq!(sim.count("AssumeRole"), 0, "by whoever calls next");
+        ec2.read.groups(&GroupQuery::All).await.unwrap();
+        ec2.write.set_tags(&web, &[("team".into(), "shop".into())].into()).await.unwrap();
+        assert_eq!(sim.count("AssumeRole"), 1, "{code}: reads and writes share the new session");
+        // The clock, perhaps, or a policy: asking again and again does not help.
+        sim.inject(Fault::error("CreateTags", code, 400));
+        let error = ec2.write.set_tags(&web, &[("team".into(), "web".into())].into()).await.unwrap_err();
+        assert_eq!((error.class, sim.count("AssumeRole")), (ErrorClass::Credentials, 1), "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_role_that_breaks_later_says_so_at_the_call_that_needs_it() {
     let sim = world();
     sim.run_clock(-SignedDuration::from_hours(1));

@@ -68,6 +68,7 @@ fn timings() -> Timings {
         visible_limit: Duration::from_secs(10),
         backoff_first: Duration::from_millis(100),
         backoff_limit: Duration::from_millis(800),
+        refused: Duration::from_millis(800),
         reference_poll: Duration::from_millis(500),
         ..Timings::default()
     }

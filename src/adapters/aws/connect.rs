@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -15,6 +14,7 @@ use aws_sdk_ec2::config::retry::RetryPartition;
 use tokio::sync::OnceCell;
 
 use super::error::{Access, refused, unreadable};
+use super::identity::Renewable;
 use super::lane::Lane;
 use super::options::AwsOptions;
 use super::read::Reader;
@@ -46,13 +46,18 @@ impl AwsConnector {
     async fn open(&self, route: &Route) -> Result<Ec2, CloudError> {
         let limits = self.options.limits;
         let endpoint = route.endpoint.as_ref().or(self.options.endpoint.as_ref());
+        let (own_identity, identity) = (Renewable::new(), Renewable::new());
         let own = self.config(&route.region, endpoint.map(|url| usable(url)).transpose()?).await;
+        // Of its own, for the clients of the route: the SDK's cache has room for 64 and then lets go of any.
+        let own = own.into_builder().identity_cache(own_identity.clone()).build();
         let config = match &route.role {
-            Some(role) => self.assumed(&own, role, &route.region).await,
+            Some(role) => self.assumed(&own, role, &route.region, &identity).await,
             None => own,
         };
-        let account = self.identify(&config, route).await?;
-        let lane = Lane { account: Some(account.clone()), region: route.region.clone(), role: route.role.clone() };
+        let identities = [own_identity, identity];
+        let lane = Lane { account: None, region: route.region.clone(), role: route.role.clone(), identities };
+        let account = self.identify(&config, route, &lane).await?;
+        let lane = Lane { account: Some(account.clone()), ..lane };
         // Of its own, and one for both: the SDK's default partition is the Region's alone, so one account's throttling
         // would use up another's retries.
         let partition = RetryPartition::custom(format!("sgwarden-{account}-{}", route.region)).build();
@@ -99,20 +104,19 @@ impl AwsConnector {
 
     /// The same as a role. It is assumed at STS's endpoint of the Region when the first call needs it, and again in time
     /// before its session ends; what fails fails for this route alone.
-    async fn assumed(&self, own: &SdkConfig, role: &Role, region: &Region) -> SdkConfig {
+    async fn assumed(&self, own: &SdkConfig, role: &Role, region: &Region, identity: &Renewable) -> SdkConfig {
         let mut session = AssumeRoleProvider::builder(&role.arn).session_name(&self.options.session_name).configure(own);
         session = session.region(aws_config::Region::new(region.as_str().to_owned()));
         if let Some(external_id) = &role.external_id {
             session = session.external_id(external_id);
         }
         let session = SharedCredentialsProvider::new(session.build().await);
-        // One cache for the clients of the route, so that they share a session, and none with other routes: the SDK's has
-        // room for 64 and then lets go of any.
-        own.to_builder().credentials_provider(session).identity_cache(IdentityCache::lazy().build()).build()
+        // One for all clients of the route, so that they share a session.
+        own.to_builder().credentials_provider(session).identity_cache(identity.clone()).build()
     }
 
     /// Whose credentials they are. Asked at STS's endpoint of the Region.
-    async fn identify(&self, config: &SdkConfig, route: &Route) -> Result<AccountId, CloudError> {
+    async fn identify(&self, config: &SdkConfig, route: &Route, lane: &Lane) -> Result<AccountId, CloudError> {
         let whose = route.role.as_ref().map_or("own", |role| role.arn.as_str());
         let partition = RetryPartition::custom(format!("sgwarden-sts-{whose}-{}", route.region)).build();
         let mut config = aws_sdk_sts::config::Builder::from(config).retry_partition(partition);
@@ -120,7 +124,6 @@ impl AwsConnector {
             config = config.timeout_config(self.options.limits.assuming_timeout());
         }
         let client = aws_sdk_sts::Client::from_conf(config.build());
-        let lane = Lane { account: None, region: route.region.clone(), role: route.role.clone() };
         let (answer, request_id) = lane.call(IDENTITY, Access::Read, client.get_caller_identity().send()).await?;
         let account: AccountId =
             answer.account().unwrap_or_default().parse().map_err(|error| unreadable(IDENTITY, Access::Read, request_id, &error))?;

@@ -10,8 +10,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tracing::Instrument;
 
 use super::error::{Access, find, from_sdk};
+use super::identity::{Renewable, has_run_out};
 use crate::core::model::{AccountId, Region};
-use crate::ports::cloud::{ASSUME_ROLE, CloudError, Role};
+use crate::ports::cloud::{ASSUME_ROLE, CloudError, ErrorClass, Role};
 
 /// Whose calls and where to, for the traces.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Lane {
     pub(super) region: Region,
     /// Who we are to be there, if not ourselves.
     pub(super) role: Option<Role>,
+    /// Our own, and the one of the calls: where there is a role, either may be what has run out.
+    pub(super) identities: [Renewable; 2],
 }
 
 impl Lane {
@@ -55,11 +58,29 @@ impl Lane {
                 Ok((answer, request_id))
             }
             Err(error) => {
-                let error = self.told(operation, access, &error);
+                let error = self.renewed(self.told(operation, access, &error));
                 span.record("request_id", error.request_id.as_deref()).record("code", error.code.as_deref());
                 Err(error)
             }
         }
+    }
+
+    /// Credentials that have run out are asked for once more; the call is then worth another try. While connecting they were
+    /// asked for a moment ago.
+    fn renewed(&self, error: CloudError) -> CloudError {
+        if self.account.is_none() || !error.code.as_deref().is_some_and(has_run_out) {
+            return error;
+        }
+        let mut renewed = false;
+        for identity in &self.identities {
+            renewed |= identity.renew();
+        }
+        if !renewed {
+            return error;
+        }
+        let message = format!("the credentials have run out and are asked for anew: {}", error.message);
+        // Refused before anything was done.
+        CloudError { class: ErrorClass::Unavailable, message, outcome_unknown: false, ..error }
     }
 
     /// A call that did not begin, because there was no becoming the role it is made as, failed at that.

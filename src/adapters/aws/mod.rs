@@ -13,6 +13,7 @@
 mod connect;
 mod convert;
 mod error;
+mod identity;
 mod in_process;
 mod lane;
 mod listed;

@@ -52,9 +52,9 @@ impl Pass<'_> {
                     return self.create_failed(seen, error, reason, message).await;
                 }
                 let standing = Standing::Failed { reason, message, seen: true };
-                match self.look_again(seen, standing.clone()).await {
+                match self.look_again(seen, standing.clone(), Next::after(error)).await {
                     Some(next) => next,
-                    None => self.finish(Some(seen.declaration), standing, Next::failed()).await,
+                    None => self.finish(Some(seen.declaration), standing, Next::after(error)).await,
                 }
             }
             Failure::NotVisible { missing } => {
@@ -80,12 +80,12 @@ impl Pass<'_> {
         if refused && !error.outcome_unknown {
             status::unpin(&mut next, error.class == ErrorClass::NameTaken);
         }
-        self.store(next).await.unwrap_or_else(Next::failed)
+        self.store(next).await.unwrap_or_else(|| Next::after(error))
     }
 
     /// What was done all the same is written down before the pass ends: a failure that lasts must not make us forget, or tell
     /// our own work from drift no more. `None`: the group cannot be read now.
-    async fn look_again(&mut self, seen: &Seen<'_>, standing: Standing) -> Option<Next> {
+    async fn look_again(&mut self, seen: &Seen<'_>, standing: Standing, after: Next) -> Option<Next> {
         let id = seen.plan.group.clone()?;
         let observed = seen.site.worker.observe(&id).await.ok()??;
         let previous = self.status();
@@ -119,15 +119,14 @@ impl Pass<'_> {
             drift: self.track(&now_seen, &previous),
             ..self.facts(&previous, &now_seen, standing)
         });
-        Some(self.store(next).await.unwrap_or_else(Next::failed))
+        Some(self.store(next).await.unwrap_or(after))
     }
 
     /// A call that only read, or found whose credentials these are, failed.
     pub(super) async fn cloud_failed(&mut self, declaration: Option<&Declaration>, region: &Region, error: &CloudError) -> Next {
         self.note_error(error);
         let standing = Standing::Failed { reason: reason_of(error), message: error.explain(region), seen: false };
-        let next = Next::failed();
-        self.finish(declaration, standing, next).await
+        self.finish(declaration, standing, Next::after(error)).await
     }
 
     fn note_error(&self, error: &CloudError) {

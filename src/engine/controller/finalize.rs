@@ -126,7 +126,7 @@ async fn absent(pass: &mut Pass<'_>, status: &SecurityGroupStatus) -> Next {
     if may_exist {
         let now = pass.context.parts.clock.instant();
         if let Absence::Suspected { reads: _, pause } =
-            pass.context.memories.absent(&pass.key, &pass.uid, now, &pass.context.parts.timings)
+            pass.context.memories.absent(&pass.key, &pass.uid, pass.is_settled(), now, &pass.context.parts.timings)
         {
             return Next::soon(pause);
         }

@@ -25,6 +25,8 @@ pub(super) struct Memory {
     missing: Option<(Instant, u32)>,
     /// When we created its group, until a read has shown it.
     created: Option<Instant>,
+    /// A read of ours has shown its group.
+    shown: bool,
     /// When the group that it takes over was first known to carry its tags.
     marked: Option<Instant>,
     /// Drift records that could not be stored.
@@ -195,6 +197,7 @@ impl Memories {
     pub(super) fn created(&self, key: &Key, uid: &str, now: Instant) {
         self.with(key, uid, |memory| {
             memory.created = Some(now);
+            memory.shown = false;
             memory.missing = None;
         });
     }
@@ -204,6 +207,7 @@ impl Memories {
         self.with(key, uid, |memory| {
             memory.missing = None;
             memory.created = None;
+            memory.shown = true;
         });
     }
 
@@ -217,14 +221,15 @@ impl Memories {
         self.with(key, uid, |memory| memory.marked = None);
     }
 
-    /// A read did not show the group. Whether that is enough to believe it, else when to read again.
-    pub(super) fn absent(&self, key: &Key, uid: &str, now: Instant, timings: &Timings) -> Absence {
+    /// A read did not show the group. Whether that is enough to believe it, else when to read again. `settled`: by its status
+    /// it was seen whole before; if not, whoever worked here before us may have created it moments ago.
+    pub(super) fn absent(&self, key: &Key, uid: &str, settled: bool, now: Instant, timings: &Timings) -> Absence {
         self.with(key, uid, |memory| {
             let (since, reads) = memory.missing.map_or((now, 1), |(since, reads)| (since, reads.saturating_add(1)));
             memory.missing = Some((since, reads));
             // A group created moments ago may not show everywhere yet (EC2 is eventually consistent).
-            let lag =
-                memory.created.map_or(Duration::ZERO, |created| timings.visibility.saturating_sub(now.duration_since(created)));
+            let born = memory.created.or_else(|| (!settled && !memory.shown).then_some(since));
+            let lag = born.map_or(Duration::ZERO, |born| timings.visibility.saturating_sub(now.duration_since(born)));
             let rest = timings.absence.saturating_sub(now.duration_since(since)).max(lag);
             if reads >= READS_OF_ABSENCE && rest.is_zero() {
                 return Absence::Confirmed;
@@ -270,7 +275,7 @@ mod tests {
         let timings = Timings::default();
         let mut pauses = Vec::new();
         loop {
-            match memories.absent(&key(), "u", Instant::now(), &timings) {
+            match memories.absent(&key(), "u", true, Instant::now(), &timings) {
                 Absence::Confirmed => break,
                 Absence::Suspected { reads: _, pause } => {
                     pauses.push(pause);
@@ -286,7 +291,7 @@ mod tests {
         let memories = Memories::default();
         memories.created(&key(), "u", Instant::now());
         let mut waited = Duration::ZERO;
-        while let Absence::Suspected { reads: _, pause } = memories.absent(&key(), "u", Instant::now(), &Timings::default()) {
+        while let Absence::Suspected { reads: _, pause } = memories.absent(&key(), "u", true, Instant::now(), &Timings::default()) {
             waited += pause;
             tokio::time::advance(pause).await;
         }
@@ -294,13 +299,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn so_is_one_that_another_process_may_have_created_moments_ago() {
+        for (shown, expected) in [(false, 300), (true, 60)] {
+            let memories = Memories::default();
+            if shown {
+                memories.present(&key(), "u");
+            }
+            let mut waited = Duration::ZERO;
+            let timings = Timings::default();
+            while let Absence::Suspected { reads: _, pause } = memories.absent(&key(), "u", false, Instant::now(), &timings) {
+                waited += pause;
+                tokio::time::advance(pause).await;
+            }
+            assert_eq!(waited, Duration::from_secs(expected), "shown: {shown}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_read_that_shows_the_group_starts_the_count_anew() {
         let memories = Memories::default();
         let timings = Timings::default();
-        let _ = memories.absent(&key(), "u", Instant::now(), &timings);
+        let _ = memories.absent(&key(), "u", true, Instant::now(), &timings);
         tokio::time::advance(Duration::from_secs(600)).await;
         memories.present(&key(), "u");
-        assert!(matches!(memories.absent(&key(), "u", Instant::now(), &timings), Absence::Suspected { reads: 1, pause: _ }));
+        assert!(matches!(memories.absent(&key(), "u", true, Instant::now(), &timings), Absence::Suspected { reads: 1, pause: _ }));
     }
 
     #[test]

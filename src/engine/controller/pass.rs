@@ -11,6 +11,7 @@ use crate::core::model::{Observed, SecurityGroupId, Vouched};
 use crate::core::plan::{Owner, Plan, Report, Restraint};
 use crate::core::status::SuspendedUntil;
 use crate::engine::execute::Subject;
+use crate::ports::cloud::{CloudError, ErrorClass};
 use crate::ports::metrics::Outcome;
 use crate::ports::objects::{Key, ObjectsError};
 
@@ -36,6 +37,8 @@ pub(super) enum Pause {
     For(Duration),
     /// After a pause that grows with the failures in a row.
     Backoff,
+    /// The same, and not soon: time alone cures nothing.
+    Refused,
     /// When the object, something it refers to, or its group in EC2 changes.
     Change,
 }
@@ -48,6 +51,17 @@ impl Next {
     /// Again, after a pause that grows with the failures in a row.
     pub(super) fn failed() -> Self {
         Self { after: Pause::Backoff, outcome: Outcome::Error }
+    }
+
+    /// After a call that failed: soon where it may go through next time, later where somebody has to do something first.
+    pub(super) fn after(error: &CloudError) -> Self {
+        let after = match error.class {
+            ErrorClass::Throttled | ErrorClass::Unavailable | ErrorClass::Stale | ErrorClass::NameTaken | ErrorClass::InUse => {
+                Pause::Backoff
+            }
+            ErrorClass::Terminal | ErrorClass::Quota | ErrorClass::Credentials | ErrorClass::Permission => Pause::Refused,
+        };
+        Self { after, outcome: Outcome::Error }
     }
 
     pub(super) fn on_change() -> Self {

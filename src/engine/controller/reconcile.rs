@@ -295,7 +295,7 @@ impl Pass<'_> {
     /// The recorded group does not show. `Ok`: it is gone.
     async fn missing(&mut self, declaration: &Declaration, id: &SecurityGroupId) -> Result<After, Next> {
         let now = self.context.parts.clock.instant();
-        match self.context.memories.absent(&self.key, &self.uid, now, &self.context.parts.timings) {
+        match self.context.memories.absent(&self.key, &self.uid, self.is_settled(), now, &self.context.parts.timings) {
             Absence::Confirmed if self.is_adopted() && names_another(declaration, id) => Ok(After::Adopt),
             Absence::Confirmed if self.is_adopted() => {
                 let message = format!(

@@ -17,6 +17,12 @@ impl Pass<'_> {
         self.object.status.as_ref().filter(|_| self.status_is_ours()).and_then(status::baseline)
     }
 
+    /// Whether the group was seen with rules of ours in it, or whole without any. A group of which the status has nothing but
+    /// intentions may have been created moments ago, by a process that died over it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.baseline().is_none_or(|vouched| vouched.is_empty() || vouched.iter().any(|(_, known)| known.id.is_some()))
+    }
+
     /// Whether the status was written for this object, and not for an earlier one of its name.
     pub(super) fn status_is_ours(&self) -> bool {
         self.object.status.as_ref().is_none_or(|status| status::is_written_for(status, &self.uid))

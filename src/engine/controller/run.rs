@@ -203,6 +203,10 @@ fn action(context: &Context, key: &Key, uid: &str, next: Next) -> Action {
         Pause::For(pause) => Action::requeue(pause),
         Pause::Usual => Action::requeue(jittered(context.parts.timings.reread)),
         Pause::Backoff => Action::requeue(jittered(backoff(&context.parts.timings, context.memories.failed(key, uid)))),
+        Pause::Refused => {
+            let pause = backoff(&context.parts.timings, context.memories.failed(key, uid));
+            Action::requeue(jittered(pause.max(context.parts.timings.refused)))
+        }
     }
 }
 

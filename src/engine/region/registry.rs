@@ -184,6 +184,7 @@ impl Regions {
             let keep = wanted.contains(route);
             if !keep {
                 slot.stop.cancel();
+                self.connect.forget(route);
             }
             keep
         });
