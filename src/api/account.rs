@@ -22,6 +22,8 @@ use super::security_group::MAX_TAGS;
 pub const DEFAULT_ACCOUNT: &str = "default";
 /// The most characters of an account's name.
 pub const MAX_ACCOUNT_NAME: usize = 63;
+/// The most queues of an account.
+pub const MAX_QUEUES: usize = 20;
 /// Annotation of a namespace: the account of objects in it that name none.
 pub const ACCOUNT_ANNOTATION: &str = "sgwarden.dev/account";
 
@@ -132,6 +134,14 @@ pub struct AwsAccountSpec {
     /// What objects of this account have that do not say otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub defaults: Option<AccountDefaults>,
+
+    /// Where CloudTrail's events of this account arrive: with them edits are seen within seconds, and who made them is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<AccountEvents>,
+
+    /// How the author of an edit is looked for when no event tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<AccountAttribution>,
 
     /// Consent (the default): an existing group is taken over only when somebody tagged it in AWS, with
     /// sgwarden.dev/adopt = <cluster id>/<namespace>. Allowed: namespaces that may use the account may take over groups
@@ -270,6 +280,45 @@ pub struct DefaultEnforcement {
     pub approval: Option<String>,
 }
 
+/// Where events arrive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountEvents {
+    /// SQS queues that EventBridge sends CloudTrail's events of EC2 to, each read with the credentials sgwarden itself runs with.
+    /// Several accounts may name one queue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_QUEUES), extend("x-kubernetes-list-type" = "atomic"))]
+    pub queues: Vec<EventQueue>,
+}
+
+/// An SQS queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventQueue {
+    /// Its URL, such as https://sqs.eu-west-1.amazonaws.com/111122223333/sgwarden.
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = schema::of_form_saying(
+        r"self.matches(r'^https?://[A-Za-z0-9.:\[\]_-]+/[A-Za-z0-9_/-]*[A-Za-z0-9_-]$')",
+        "\"'%s' is not the URL of a standard queue: write it like https://sqs.eu-west-1.amazonaws.com/111122223333/sgwarden\".format([self])",
+    ))]
+    pub url: String,
+    /// Its Region, where the URL does not say it, such as eu-west-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub region: Option<String>,
+}
+
+/// How the author of an edit is looked for when no event tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct AccountAttribution {
+    /// Whether CloudTrail's LookupEvents is asked, 5 and 15 minutes after an edit of which no event has come; false by default. It
+    /// needs the permission cloudtrail:LookupEvents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup_events: Option<bool>,
+}
+
 fn modes_schema(_: &mut SchemaGenerator) -> Schema {
     schema::some_of(Mode::VARIANTS)
 }
@@ -300,7 +349,7 @@ pub struct AwsAccountStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 40), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"]))]
     pub regions: Vec<RegionStatus>,
-    /// Ready, CredentialsValid, SweepHealthy, ClockSkewed, Reconciling, Stalled, DeletionBlocked.
+    /// Ready, CredentialsValid, SweepHealthy, EventsHealthy, ClockSkewed, Reconciling, Stalled, DeletionBlocked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::schema")]
     pub conditions: Vec<Condition>,

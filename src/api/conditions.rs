@@ -33,11 +33,13 @@ pub const DELETION_BLOCKED: &str = "DeletionBlocked";
 pub const CREDENTIALS_VALID: &str = "CredentialsValid";
 /// Of an `AwsAccount`: true when all groups of every Region were looked at lately.
 pub const SWEEP_HEALTHY: &str = "SweepHealthy";
+/// Of an `AwsAccount`: true when the queues its events arrive in can be read. Absent where it names none.
+pub const EVENTS_HEALTHY: &str = "EventsHealthy";
 /// Of an `AwsAccount`: true while EC2's clock and ours differ by so much that EC2's is gone by.
 pub const CLOCK_SKEWED: &str = "ClockSkewed";
 
 /// Every type of condition, of every kind.
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 13] = [
     READY,
     SYNCED,
     DRIFTED,
@@ -49,6 +51,7 @@ pub const ALL: [&str; 12] = [
     DELETION_BLOCKED,
     CREDENTIALS_VALID,
     SWEEP_HEALTHY,
+    EVENTS_HEALTHY,
     CLOCK_SKEWED,
 ];
 

@@ -171,6 +171,7 @@ mod tests {
                 "cidrsets: spec",
                 "awsaccounts.spec.allowedNamespaces.selector.matchExpressions[]: key operator",
                 "awsaccounts.spec.allowedNamespaces: from",
+                "awsaccounts.spec.events.queues[]: url",
                 "awsaccounts.spec: accountId allowedNamespaces regions",
                 "awsaccounts: spec",
             ]

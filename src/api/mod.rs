@@ -30,8 +30,9 @@ mod security_group;
 mod status;
 
 pub use account::{
-    ACCOUNT_ANNOTATION, AccountDefaults, AccountLimits, AccountNamespaces, AwsAccount, AwsAccountSpec, AwsAccountStatus,
-    DEFAULT_ACCOUNT, DefaultEnforcement, EnforcementCeiling, MAX_ACCOUNT_NAME, MassChange, RegionStatus,
+    ACCOUNT_ANNOTATION, AccountAttribution, AccountDefaults, AccountEvents, AccountLimits, AccountNamespaces, AwsAccount,
+    AwsAccountSpec, AwsAccountStatus, DEFAULT_ACCOUNT, DefaultEnforcement, EnforcementCeiling, EventQueue, MAX_ACCOUNT_NAME,
+    MAX_QUEUES, MassChange, RegionStatus,
 };
 pub use cidr_set::{CidrEntry, CidrSet, CidrSetSpec, CidrSetStatus, MAX_CIDRS, MAX_USERS, UsedBy};
 pub use enforcement::{Enforcement, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, Suspend, Toleration};

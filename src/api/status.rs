@@ -92,6 +92,8 @@ words! {
         GroupDeleted,
         /// A prefix list that rules use has other entries than before.
         PrefixListChanged,
+        /// A rule was there for a while, and no read has seen it: CloudTrail alone tells.
+        Transient,
         /// Different, but nothing was vouched for that it could be compared with.
         Unclassified,
     }
@@ -112,6 +114,8 @@ words! {
         Suspended,
         /// Left alone, because the spec says by now what the edit made.
         Declared,
+        /// Over before anybody could see it, so that there was nothing to do.
+        Transient,
         /// Nobody can tell: what it was compared with is lost, as after a restore.
         Unknown,
     }
@@ -360,7 +364,7 @@ pub struct DriftRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
 
-    /// What was done about it: Pending, Reverted, Reported, Tolerated, Suspended, Declared or Unknown.
+    /// What was done about it: Pending, Reverted, Reported, Tolerated, Suspended, Declared, Transient or Unknown.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub resolution: String,
@@ -386,7 +390,8 @@ pub struct DriftRecord {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(inline)]
 pub struct DriftAtom {
-    /// Added, Removed, Modified, DescriptionChanged, TagChanged, TagRemoved, GroupDeleted, PrefixListChanged or Unclassified.
+    /// Added, Removed, Modified, DescriptionChanged, TagChanged, TagRemoved, GroupDeleted, PrefixListChanged, Transient or
+    /// Unclassified.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub kind: String,
@@ -472,6 +477,11 @@ pub struct Actor {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_TEXT))]
     pub event_id: Option<String>,
+
+    /// Why nobody is named, or what else is to be known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub reason: Option<String>,
 }
 
 fn applied_tags_schema(_: &mut SchemaGenerator) -> Schema {
@@ -508,14 +518,14 @@ mod tests {
                 "mode": "AwaitingApproval", "origin": "Imported", "quota": {"limit": 60, "weight": 2}, "plan": {},
                 "drift": [
                     {},
-                    {"kind": "Added", "resolution": "Transient", "detectedAt": "yesterday", "notified": [{"at": 1}],
-                     "actor": {"name": "ada", "mfa": true}, "atoms": [{}, {"kind": "Transient", "exposure": 1}]}
+                    {"kind": "Added", "resolution": "Forgiven", "detectedAt": "yesterday", "notified": [{"at": 1}],
+                     "actor": {"name": "ada", "mfa": true}, "atoms": [{}, {"kind": "Widened", "exposure": 1}]}
                 ]
             }"#,
         )
         .expect("unknown fields and words are no error");
         assert_eq!(status.mode.as_deref(), Some("AwaitingApproval"));
         assert_eq!(status.drift.len(), 2);
-        assert!(Resolution::parse("Transient").is_err());
+        assert!(Resolution::parse("Forgiven").is_err());
     }
 }

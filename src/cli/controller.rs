@@ -44,7 +44,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     wiring::start_logs(&args.engine.logs)?;
     let clock = Clock::system();
     let own = args.aws.own_account()?;
-    let aws = aws_connector(&args.aws, &clock)?;
+    let (connect_aws, queues) = aws(&args.aws, &clock)?;
     let options = ClusterOptions { kubeconfig: args.kubeconfig, context: args.context };
     let cluster = connect(&options).await.map_err(CliError::from_error)?;
     cluster.check_crd().await.map_err(CliError::from_error)?;
@@ -56,7 +56,8 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     let world = World {
         leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, &lease(args.namespace.as_deref())))),
         objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),
-        connect: aws,
+        connect: connect_aws,
+        queues,
         own,
         cluster: id,
         former_clusters: args.former_cluster_ids,
@@ -70,22 +71,25 @@ fn lease(namespace: Option<&str>) -> String {
     namespace.map_or_else(|| "sgwarden".to_owned(), |namespace| format!("sgwarden-{namespace}"))
 }
 
-/// The connector of real AWS credentials.
+/// The ways of real AWS credentials: into accounts, and to queues.
+pub(super) type Aws = (Arc<dyn crate::ports::cloud::Connect>, Arc<dyn crate::ports::queue::Queues>);
+
+/// The ways of real AWS credentials.
 #[cfg(feature = "aws")]
 #[allow(clippy::unnecessary_wraps, reason = "a build without AWS has nothing to give")]
-pub(super) fn aws_connector(args: &AwsArgs, clock: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
-    use crate::adapters::aws::{AwsConnector, AwsOptions};
+pub(super) fn aws(args: &AwsArgs, clock: &Clock) -> Result<Aws, CliError> {
+    use crate::adapters::aws::{AwsConnector, AwsOptions, SqsQueues};
     let options = AwsOptions::default().clock(clock.clone());
     let options = match &args.role_session_name {
         Some(name) => options.session_name(name),
         None => options,
     };
-    Ok(Arc::new(AwsConnector::new(options)))
+    Ok((Arc::new(AwsConnector::new(options)), Arc::new(SqsQueues)))
 }
 
 /// There is no AWS in this build.
 #[cfg(not(feature = "aws"))]
-pub(super) fn aws_connector(_: &AwsArgs, _: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
+pub(super) fn aws(_: &AwsArgs, _: &Clock) -> Result<Aws, CliError> {
     Err(CliError::new("this build has no AWS adapter: build it with feature aws"))
 }
 

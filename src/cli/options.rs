@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::core::desired::QueueAddress;
 use crate::core::model::Region;
 use crate::engine::controller::OwnAccount;
 use crate::ports::clock::Timings;
@@ -28,6 +29,9 @@ pub(super) struct AwsArgs {
     /// Namespaces that may have groups while there is no `AwsAccount`; default: all
     #[arg(long, value_delimiter = ',', value_name = "NAMESPACE")]
     default_namespaces: Option<Vec<String>>,
+    /// SQS queue that EventBridge sends CloudTrail's events to, while there is no `AwsAccount`; may be given several times
+    #[arg(long = "events-queue", value_delimiter = ',', value_name = "URL")]
+    events_queues: Vec<String>,
 }
 
 impl AwsArgs {
@@ -41,7 +45,9 @@ impl AwsArgs {
             .map(|id| id.parse())
             .transpose()
             .map_err(|error: crate::core::model::BadId| CliError::new("--account-id").because(error))?;
-        Ok(OwnAccount { id, regions: regions.into_iter().collect(), namespaces: self.default_namespaces.clone() })
+        let queue = |url: &String| QueueAddress { url: url.clone(), region: None };
+        let queues = self.events_queues.iter().map(queue).collect();
+        Ok(OwnAccount { id, regions: regions.into_iter().collect(), namespaces: self.default_namespaces.clone(), queues })
     }
 }
 

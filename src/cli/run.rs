@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::adapters::directory::{DirectoryObjects, DirectoryOptions};
 use crate::ports::clock::Clock;
 
-use super::controller::aws_connector;
+use super::controller::aws;
 use super::error::CliError;
 use super::options::{AwsArgs, EngineArgs, cluster_id};
 use super::wiring::World;
@@ -37,13 +37,14 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     wiring::start_logs(&args.engine.logs)?;
     let clock = Clock::system();
     let own = args.aws.own_account()?;
-    let aws = aws_connector(&args.aws, &clock)?;
+    let (connect, queues) = aws(&args.aws, &clock)?;
     if !args.manifests.is_dir() {
         return Err(CliError::new(format!("-f {}: there is no such directory", args.manifests.display())));
     }
     let options = DirectoryOptions { manifests: args.manifests, state: args.state, interval: LOOK, clock: clock.clone() };
     let objects = Arc::new(DirectoryObjects::open(options).map_err(CliError::from_error)?);
     // The lock on the state directory keeps a second process away: no lease is needed.
-    let world = World { objects, connect: aws, own, cluster: args.cluster_id, former_clusters: Vec::new(), leases: None, clock };
+    let cluster = args.cluster_id;
+    let world = World { objects, connect, own, cluster, former_clusters: Vec::new(), leases: None, queues, clock };
     Box::pin(wiring::run_engine(&args.engine, world, shutdown::on_signal())).await
 }

@@ -16,6 +16,7 @@ use crate::ports::lease::Leases;
 use crate::ports::metrics::metered::meter;
 use crate::ports::metrics::{Health, Metrics};
 use crate::ports::objects::Objects;
+use crate::ports::queue::Queues;
 
 use super::error::CliError;
 use super::options::{EngineArgs, LogArgs, LogFormat};
@@ -46,13 +47,15 @@ pub(super) struct World {
     pub(super) former_clusters: Vec<String>,
     /// Where the lease is kept, if others may run beside us.
     pub(super) leases: Option<Arc<dyn Leases>>,
+    /// The way to queues of events.
+    pub(super) queues: Arc<dyn Queues>,
     /// Time.
     pub(super) clock: Clock,
 }
 
 /// Runs the engine until `stop`.
 pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: CancellationToken) -> Result<(), CliError> {
-    let World { objects, connect, own, cluster, former_clusters, leases, clock } = world;
+    let World { objects, connect, own, cluster, former_clusters, leases, queues, clock } = world;
     let file = args.audit_file.as_ref().map(AuditFile::open).transpose().map_err(CliError::from_error)?;
     let listener = TcpListener::bind(args.admin)
         .await
@@ -73,6 +76,7 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
         timings,
         metrics,
         health,
+        queues,
         cluster,
         former_clusters,
         own,

@@ -6,6 +6,7 @@
 //! Invariant: sync, with no clock, randomness, client, logging or hash order. Equal input gives equal bytes.
 
 pub mod activity;
+pub mod attribution;
 pub mod audit;
 pub mod desired;
 pub mod model;

@@ -134,6 +134,8 @@ pub trait Ec2Write: Send + Sync {
 pub struct Ec2 {
     /// The account the credentials belong to, as STS says.
     pub account: AccountId,
+    /// ARN of whom they are, as STS says: an IAM user's, or that of a session of a role.
+    pub principal: String,
     /// The Region.
     pub region: Region,
     /// Reads.

@@ -29,6 +29,7 @@ use sgwarden::ports::clock::{Clock, Timings};
 use sgwarden::ports::cloud::{Connect, Ec2, GroupQuery, Route};
 use sgwarden::ports::metrics::{Health, Metrics};
 use sgwarden::ports::objects::Objects;
+use sgwarden::ports::queue::NoQueues;
 
 use crate::support::controlplane::{ControlPlane, install_crypto_provider};
 
@@ -192,6 +193,7 @@ impl Rig {
         let clock = Clock::system();
         let parts = Parts {
             objects,
+            queues: Arc::new(NoQueues),
             connect,
             audit: trail(Some(AuditFile::open(self.audit_path()).unwrap())),
             timings: timings(),
@@ -200,7 +202,7 @@ impl Rig {
             clock,
             cluster: self.namespace.clone(),
             former_clusters: Vec::new(),
-            own: OwnAccount { id: None, regions: vec!["eu-west-1".parse().unwrap()], namespaces: None },
+            own: OwnAccount { id: None, regions: vec!["eu-west-1".parse().unwrap()], namespaces: None, queues: Vec::new() },
             leadership: Leadership { leases: None, identity: self.namespace.clone(), fence: Fence::always() },
             concurrency: 4,
         };

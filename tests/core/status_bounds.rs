@@ -15,8 +15,8 @@ use sgwarden::api::{
 use sgwarden::core::desired::Problem;
 use sgwarden::core::model::{Atom, Direction, Region, Tags};
 use sgwarden::core::status::{
-    AccountFacts, CidrSetFacts, Credentials, HeldUp, Pending, Reason, RegionFacts, Standing, Sweep, Wait, applied_tags, approval,
-    build_account, build_cidr_set,
+    AccountFacts, CidrSetFacts, Credentials, EventsFacts, HeldUp, Pending, Reason, RegionFacts, Standing, Sweep, Wait,
+    applied_tags, approval, build_account, build_cidr_set,
 };
 
 use crate::history::story;
@@ -195,6 +195,7 @@ fn the_status_of_an_account_stays_within_bounds() {
             problems,
             observing: true,
             credentials,
+            events: Some(EventsFacts::Failed(Reason::EventsSilent, long.clone())),
             skew: Some(jiff::SignedDuration::MIN),
             sweep_interval: jiff::SignedDuration::MAX,
             regions: &regions,

@@ -10,7 +10,8 @@ use sgwarden::api::{AwsAccountStatus, CidrSetStatus};
 use sgwarden::core::desired::{Problem, Range};
 use sgwarden::core::model::Region;
 use sgwarden::core::status::{
-    AccountFacts, CidrSetFacts, Credentials, Reason, RegionFacts, Sweep, account_status_due, build_account, build_cidr_set,
+    AccountFacts, CidrSetFacts, Credentials, EventsFacts, Reason, RegionFacts, Sweep, account_status_due, build_account,
+    build_cidr_set,
 };
 
 use crate::status::start;
@@ -40,6 +41,7 @@ struct Account {
     problems: Vec<Problem>,
     observing: bool,
     credentials: Credentials,
+    events: Option<EventsFacts>,
     skew: Option<i64>,
     sweeps: [Option<Sweep>; 2],
     failures: [Option<(Reason, String)>; 2],
@@ -56,6 +58,7 @@ impl Account {
             problems: Vec::new(),
             observing: false,
             credentials: Credentials::Unknown,
+            events: None,
             skew: None,
             sweeps: [None, None],
             failures: [None, None],
@@ -97,6 +100,7 @@ impl Account {
             problems: &self.problems,
             observing: self.observing,
             credentials: self.credentials.clone(),
+            events: self.events.clone(),
             skew: self.skew.map(SignedDuration::from_secs),
             sweep_interval: SignedDuration::from_secs(60),
             regions: &regions,
@@ -278,4 +282,29 @@ fn a_set_that_cannot_be_used_says_why_and_keeps_its_figure() {
     assert_eq!(message(&status.conditions, READY), "spec.cidrs[0].cidr: 'office' is no range");
     let again = set(&status, Some(&[range("192.0.2.0/24", None)]), &[], 1);
     assert_eq!((says(&again.conditions, READY).as_str(), says(&again.conditions, STALLED).as_str()), ("True/Succeeded", "absent"));
+}
+
+#[test]
+fn how_events_arrive_is_told_where_there_are_queues() {
+    let mut account = Account::swept();
+    account.look();
+    let told = |account: &Account| {
+        let found = account.status.conditions.iter().find(|condition| condition.type_ == "EventsHealthy");
+        found.map(|condition| format!("{} {}", condition.status, condition.reason))
+    };
+    assert_eq!(told(&account), None);
+    for (events, expected) in [
+        (EventsFacts::Unknown, "Unknown NotLookedAt"),
+        (EventsFacts::Healthy, "True Succeeded"),
+        (EventsFacts::Failed(Reason::EventsSilent, "nothing came".into()), "False EventsSilent"),
+        // After a restart, until the queues were asked.
+        (EventsFacts::Unknown, "False EventsSilent"),
+    ] {
+        account.events = Some(events);
+        account.look();
+        assert_eq!(told(&account).as_deref(), Some(expected));
+    }
+    account.events = None;
+    account.look();
+    assert_eq!(told(&account), None);
 }

@@ -10,6 +10,7 @@ mod calls;
 mod crash;
 mod decoys;
 mod deletion;
+mod events;
 mod faults;
 mod found;
 mod invent;

@@ -10,9 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use sgwarden::adapters::sim::{Config, Sim, SimConnector, VpcSeed};
+use sgwarden::adapters::sim::{Config, Sim, SimConnector, SimQueue, VpcSeed};
 use sgwarden::api::{SecurityGroup, conditions};
 use sgwarden::core::audit::ChangeRecord;
+use sgwarden::core::desired::QueueAddress;
 use sgwarden::core::model::{Direction, LiveRule, NewRule, Region, RuleId, SecurityGroupId, Tags};
 use sgwarden::engine::controller::{Leadership, OwnAccount, Parts, run};
 use sgwarden::engine::leader::Fence;
@@ -56,6 +57,9 @@ pub(crate) struct Rig {
     pub(crate) cluster: String,
     pub(crate) metrics: Metrics,
     pub(crate) writes: Writes,
+    /// Where the stand-in's events arrive, and whether the engine reads them there.
+    pub(crate) queue: SimQueue,
+    pub(crate) listening: Vec<QueueAddress>,
     engine: Option<(CancellationToken, JoinHandle<()>)>,
     driver: JoinHandle<()>,
 }
@@ -251,6 +255,8 @@ impl Rig {
         });
         let intruder = SimConnector::new(sim.clone(), INTRUDER).connect(&Route::own(region())).await.unwrap();
         Self {
+            queue: SimQueue::new(sim.clone()),
+            listening: Vec::new(),
             sim,
             store: Store::default(),
             intruder,
@@ -268,6 +274,8 @@ impl Rig {
     pub(crate) fn beside(&self, cluster: &str) -> Self {
         Self {
             sim: self.sim.clone(),
+            queue: self.queue.clone(),
+            listening: Vec::new(),
             store: Store::default(),
             intruder: self.intruder.clone(),
             audit: Records::default(),
@@ -299,14 +307,20 @@ impl Rig {
             audit: Arc::new(self.audit.clone()),
             timings: self.timings.clone(),
             metrics: self.metrics.clone(),
+            queues: Arc::new(self.queue.clone()),
             health: Health::new(&clock),
             clock,
             cluster: self.cluster.clone(),
             former_clusters: Vec::new(),
-            own: OwnAccount { id: None, regions: vec![region()], namespaces: None },
+            own: OwnAccount { id: None, regions: vec![region()], namespaces: None, queues: self.listening.clone() },
             leadership: Leadership { leases: None, identity: "test".to_owned(), fence: Fence::always() },
             concurrency: 8,
         }
+    }
+
+    /// The engine reads the stand-in's events from its next start on.
+    pub(crate) fn listen(&mut self) {
+        self.listening = vec![QueueAddress { url: "http://127.0.0.1/events".to_owned(), region: None }];
     }
 
     pub(crate) fn start_engine(&mut self) {

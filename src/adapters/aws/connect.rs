@@ -56,7 +56,7 @@ impl AwsConnector {
         };
         let identities = [own_identity, identity];
         let lane = Lane { account: None, region: route.region.clone(), role: route.role.clone(), identities };
-        let account = self.identify(&config, route, &lane).await?;
+        let (account, principal) = self.identify(&config, route, &lane).await?;
         let lane = Lane { account: Some(account.clone()), ..lane };
         // Of its own, and one for both: the SDK's default partition is the Region's alone, so one account's throttling
         // would use up another's retries.
@@ -70,7 +70,7 @@ impl AwsConnector {
         };
         let read = Reader { client: client(limits.read_retry(), limits.read_timeout()), lane: lane.clone() };
         let write = Writer { client: client(RetryConfig::standard().with_max_attempts(1), limits.write_timeout()), lane };
-        Ok(Ec2 { account, region: route.region.clone(), read: Arc::new(read), write: Arc::new(write) })
+        Ok(Ec2 { account, principal, region: route.region.clone(), read: Arc::new(read), write: Arc::new(write) })
     }
 
     /// What all clients of a route share, with our own credentials.
@@ -115,8 +115,8 @@ impl AwsConnector {
         own.to_builder().credentials_provider(session).identity_cache(identity.clone()).build()
     }
 
-    /// Whose credentials they are. Asked at STS's endpoint of the Region.
-    async fn identify(&self, config: &SdkConfig, route: &Route, lane: &Lane) -> Result<AccountId, CloudError> {
+    /// Whose credentials they are: account and ARN. Asked at STS's endpoint of the Region.
+    async fn identify(&self, config: &SdkConfig, route: &Route, lane: &Lane) -> Result<(AccountId, String), CloudError> {
         let whose = route.role.as_ref().map_or("own", |role| role.arn.as_str());
         let partition = RetryPartition::custom(format!("sgwarden-sts-{whose}-{}", route.region)).build();
         let mut config = aws_sdk_sts::config::Builder::from(config).retry_partition(partition);
@@ -134,7 +134,7 @@ impl AwsConnector {
                     format!("the credentials are of account {account}, but --account-id says {expected}; nothing is touched");
                 Err(refused(IDENTITY, ErrorClass::Credentials, message))
             }
-            Some(_) | None => Ok(account),
+            Some(_) | None => Ok((account, answer.arn().unwrap_or_default().to_owned())),
         }
     }
 }

@@ -26,4 +26,4 @@ mod write;
 
 pub use connect::AwsConnector;
 pub use options::{AwsOptions, CallLimits};
-pub use queue::SqsQueue;
+pub use queue::{SqsQueue, SqsQueues};

@@ -1,10 +1,11 @@
-//! An SQS queue to put messages on.
+//! SQS queues: to put messages on, and to take them off.
 //!
-//! Entry point: [`SqsQueue::open`].
+//! Entry points: [`SqsQueue::open`] (to send), [`SqsQueues`] (to receive).
 //!
 //! Invariant: what is sent goes where the queue's URL says, whatever endpoint the environment names: a bare `AWS_ENDPOINT_URL`
 //! that is meant for a stand-in of EC2 must not swallow messages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,15 +15,29 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
+};
 use http::Uri;
 
 use super::error::{Access, from_sdk, refused};
+use crate::core::desired::QueueAddress;
 use crate::ports::cloud::{CloudError, ErrorClass};
-use crate::ports::queue::Enqueue;
+use crate::ports::queue::{Dequeue, Enqueue, Message, Queues};
 
 const OPEN: &str = "GetQueueAttributes";
 const SEND: &str = "SendMessage";
+const RECEIVE: &str = "ReceiveMessage";
+const DELETE: &str = "DeleteMessageBatch";
+const EXTEND: &str = "ChangeMessageVisibilityBatch";
+
+/// How long a reader waits for the first message: SQS's longest.
+const WAIT: Duration = Duration::from_secs(20);
+/// How long what was received is hidden from others.
+const HIDDEN: Duration = Duration::from_mins(1);
+/// The most messages of a call: SQS's.
+const MOST: i32 = 10;
 
 /// One attempt.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -39,24 +54,7 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// Finds the queue and asks whether it is there. Its Region is the one in an AWS URL, else the environment's or the profile's.
     pub async fn open(url: &str) -> Result<Self, CloudError> {
-        let place = Place::read(url).map_err(|problem| refused(OPEN, ErrorClass::Terminal, problem.to_owned()))?;
-        // Not the instance's: it would be asked over the network, and a queue elsewhere is more likely meant then.
-        let region = RegionProviderChain::first_try(place.region.map(Region::new))
-            .or_else(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new());
-        let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .region(region)
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(TOTAL).build());
-        if let Ok(name) = AppName::new("sgwarden") {
-            config = config.app_name(name);
-        }
-        let config = config.load().await;
-        if config.region().is_none() {
-            let message = "the queue's URL names no Region: set AWS_REGION".to_owned();
-            return Err(refused(OPEN, ErrorClass::Terminal, message));
-        }
-        let client = Client::from_conf(aws_sdk_sqs::config::Builder::from(&config).endpoint_url(place.endpoint).build());
-        let queue = Self { client, url: url.to_owned() };
+        let queue = Self { client: client(OPEN, url, None, ATTEMPT).await?, url: url.to_owned() };
         match queue.look().await {
             // Who may send need not be allowed to look.
             Ok(()) => Ok(queue),
@@ -77,6 +75,88 @@ impl Enqueue for SqsQueue {
         let request = self.client.send_message().queue_url(&self.url).message_body(body);
         request.send().await.map(|_| ()).map_err(|error| from_sdk(SEND, Access::Write, &error))
     }
+}
+
+/// Queues to take messages off, with the credentials of the environment.
+#[derive(Clone, Copy, Debug)]
+pub struct SqsQueues;
+
+#[async_trait]
+impl Queues for SqsQueues {
+    async fn open(&self, address: &QueueAddress) -> Result<Arc<dyn Dequeue>, CloudError> {
+        let region = address.region.as_ref().map(|region| region.to_string());
+        let client = client(RECEIVE, &address.url, region, WAIT + ATTEMPT).await?;
+        Ok(Arc::new(SqsReader { client, url: address.url.clone() }))
+    }
+}
+
+struct SqsReader {
+    client: Client,
+    url: String,
+}
+
+#[async_trait]
+impl Dequeue for SqsReader {
+    async fn receive(&self) -> Result<Vec<Message>, CloudError> {
+        let request = self.client.receive_message().queue_url(&self.url).max_number_of_messages(MOST);
+        let request = request.wait_time_seconds(seconds(WAIT)).visibility_timeout(seconds(HIDDEN));
+        let request = request.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let answer = request.send().await.map_err(|error| from_sdk(RECEIVE, Access::Read, &error))?;
+        let messages = answer.messages.unwrap_or_default().into_iter().filter_map(|message| {
+            let count = message.attributes.unwrap_or_default().remove(&MessageSystemAttributeName::ApproximateReceiveCount);
+            let received = count.and_then(|count| count.parse().ok()).unwrap_or(1);
+            Some(Message { receipt: message.receipt_handle?, body: message.body.unwrap_or_default(), received })
+        });
+        Ok(messages.collect())
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Result<(), CloudError> {
+        let mut request = self.client.delete_message_batch().queue_url(&self.url);
+        for (number, receipt) in receipts.iter().enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(receipt).build();
+            request = request.entries(entry.map_err(|error| unbuilt(DELETE, &error))?);
+        }
+        // What is not deleted comes again.
+        request.send().await.map(drop).map_err(|error| from_sdk(DELETE, Access::Write, &error))
+    }
+
+    async fn extend(&self, receipts: &[String]) -> Result<(), CloudError> {
+        let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
+        for (number, receipt) in receipts.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string()).receipt_handle(receipt);
+            let entry = entry.visibility_timeout(seconds(HIDDEN)).build();
+            request = request.entries(entry.map_err(|error| unbuilt(EXTEND, &error))?);
+        }
+        request.send().await.map(drop).map_err(|error| from_sdk(EXTEND, Access::Write, &error))
+    }
+}
+
+fn unbuilt(operation: &'static str, error: &BuildError) -> CloudError {
+    refused(operation, ErrorClass::Terminal, format!("the request cannot be built: {error}"))
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// A client for one queue. Its Region is the one given, else the one in an AWS URL, else the environment's or the profile's.
+async fn client(operation: &'static str, url: &str, region: Option<String>, attempt: Duration) -> Result<Client, CloudError> {
+    let place = Place::read(url).map_err(|problem| refused(operation, ErrorClass::Terminal, problem.to_owned()))?;
+    // Not the instance's: it would be asked over the network, and a queue elsewhere is more likely meant then.
+    let region = RegionProviderChain::first_try(region.or(place.region).map(Region::new))
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new());
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(attempt + TOTAL - ATTEMPT);
+    let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region).timeout_config(timeouts.build());
+    if let Ok(name) = AppName::new("sgwarden") {
+        config = config.app_name(name);
+    }
+    let config = config.load().await;
+    if config.region().is_none() {
+        let message = "the queue's URL names no Region: say it beside the URL, or set AWS_REGION".to_owned();
+        return Err(refused(operation, ErrorClass::Terminal, message));
+    }
+    Ok(Client::from_conf(aws_sdk_sqs::config::Builder::from(&config).endpoint_url(place.endpoint).build()))
 }
 
 /// What a queue's URL says.

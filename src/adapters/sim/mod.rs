@@ -45,7 +45,8 @@ pub use faults::{Effect, Fault, Faults, Latency, StaleReads, StopAfter, When};
 pub use handle::Sim;
 pub use identity::Principal;
 pub use log::CallRecord;
-pub use ports::SimConnector;
+pub use ports::{SimConnector, SimQueue};
+
 pub use roles::RoleSeed;
 pub use server::serve;
 pub use world::error::ApiError;

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::audit_log::AuditFile;
 use crate::adapters::aws::{AwsConnector, AwsOptions};
 use crate::adapters::directory::{DirectoryObjects, DirectoryOptions};
-use crate::adapters::sim::{Config, Sim, VpcSeed};
+use crate::adapters::sim::{Config, Sim, SimQueue, VpcSeed};
+use crate::core::desired::QueueAddress;
 use crate::core::model::Region;
 use crate::engine::controller::{Leadership, OwnAccount, Parts, run};
 use crate::engine::leader::Fence;
@@ -78,6 +79,8 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
         settle: Duration::from_secs(1),
         ..Timings::default()
     };
+    // The stand-in has one queue, whatever it is called.
+    let events = QueueAddress { url: "http://127.0.0.1/events".to_owned(), region: None };
     let parts = Parts {
         objects,
         connect: connector(&sim, ACCOUNT_KEY),
@@ -86,9 +89,10 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
         timings: timings.divided_by(args.speedup),
         metrics: Metrics::default(),
         health: Health::new(&clock),
+        queues: Arc::new(SimQueue::new(sim.clone())),
         cluster: "demo".to_owned(),
         former_clusters: Vec::new(),
-        own: OwnAccount { id: None, regions: vec![region.clone()], namespaces: None },
+        own: OwnAccount { id: None, regions: vec![region.clone()], namespaces: None, queues: vec![events] },
         leadership: Leadership { leases: None, identity: "demo".to_owned(), fence: Fence::always() },
         concurrency: 4,
     };

@@ -89,7 +89,7 @@ pub(super) fn truth(value: &Value, name: &str) -> Option<bool> {
 }
 
 /// A text for people; see [`shown`].
-pub(super) fn cut(text: &str) -> String {
+pub fn cut(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut characters = text.chars().map(|c| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c });
     let mut kept: String = characters.by_ref().take(MAX_TEXT).collect();

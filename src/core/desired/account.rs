@@ -40,10 +40,23 @@ pub struct Account {
     pub limits: Limits,
     /// What objects have that do not say otherwise.
     pub defaults: Defaults,
+    /// The queues that its events arrive in.
+    pub queues: BTreeSet<QueueAddress>,
+    /// Whether `CloudTrail`'s `LookupEvents` may be asked.
+    pub lookup_events: bool,
     /// Whether groups may be taken over that nobody tagged for it in AWS.
     pub adoption: Adoption,
     /// `Observe`: nothing is written in this account, whatever the objects say.
     pub mode: Mode,
+}
+
+/// An SQS queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueAddress {
+    /// Its URL.
+    pub url: String,
+    /// Its Region, where the URL does not tell it.
+    pub region: Option<Region>,
 }
 
 /// A role to assume.
@@ -159,6 +172,8 @@ impl Account {
             settle: DEFAULT_SETTLE,
             limits: Limits::default(),
             defaults: Defaults::default(),
+            queues: BTreeSet::new(),
+            lookup_events: false,
             adoption: Adoption::Consent,
             mode: Mode::Enforce,
         }

@@ -32,7 +32,7 @@ mod suspension;
 mod text;
 
 pub use account::{
-    Account, AccountRole, Ceiling, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, Defaults, Limits, MassLimit, NamespaceRule,
+    Account, AccountRole, Ceiling, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, Defaults, Limits, MassLimit, NamespaceRule, QueueAddress,
 };
 pub use annotations::{approval_of, suspend_of};
 pub use cidr_set::parse_cidr_set;

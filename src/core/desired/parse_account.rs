@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::api::{self, Adoption, AwsAccount, NamespacesFrom, UnknownWord};
+use crate::api::{self, Adoption, AwsAccount, MAX_QUEUES, NamespacesFrom, UnknownWord};
 use crate::core::model::{AccountId, DEFAULT_RULES_PER_GROUP, Region, VpcId};
 
 use super::account::{
-    Account, AccountRole, Ceiling, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, Defaults, Limits, MassLimit, NamespaceRule,
+    Account, AccountRole, Ceiling, DEFAULT_SETTLE, DEFAULT_SWEEP_INTERVAL, Defaults, Limits, MassLimit, NamespaceRule, QueueAddress,
 };
 use super::namespaces::checked_selector;
 use super::parse::{MAX_ACCOUNT_NAME, check_tags, is_account};
@@ -37,6 +37,8 @@ pub fn parse_account(object: &AwsAccount) -> Result<Account, Vec<Problem>> {
         settle,
         limits,
         defaults,
+        events,
+        attribution,
         adoption,
         mode,
     } = &object.spec;
@@ -67,6 +69,8 @@ pub fn parse_account(object: &AwsAccount) -> Result<Account, Vec<Problem>> {
     let settle = duration("spec.settle", settle.as_deref(), &SETTLE, p).unwrap_or(DEFAULT_SETTLE);
     let limits = limits.as_ref().map_or_else(Limits::default, |written| self::limits(written, p));
     let defaults = defaults.as_ref().map_or_else(Defaults::default, |written| self::defaults(written, p));
+    let queues = queues(events.as_ref().map_or(&[], |events| events.queues.as_slice()), p);
+    let lookup_events = attribution.as_ref().and_then(|attribution| attribution.lookup_events).unwrap_or(false);
     let adoption = word("spec.adoption", adoption.as_deref(), Adoption::parse, p).unwrap_or(Adoption::Consent);
     let mode = word("spec.mode", mode.as_deref(), Mode::parse, p).unwrap_or(Mode::Enforce);
     let account = namespaces.map(|namespaces| Account {
@@ -81,6 +85,8 @@ pub fn parse_account(object: &AwsAccount) -> Result<Account, Vec<Problem>> {
         settle,
         limits,
         defaults,
+        queues,
+        lookup_events,
         adoption,
         mode,
     });
@@ -173,6 +179,34 @@ fn is_endpoint(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let plain = |c: char| c.is_ascii_graphic() && !"?#@\"<>\\^`{|}".contains(c);
     url.len() <= 512 && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']) && rest.chars().all(plain))
+}
+
+fn queues(written: &[api::EventQueue], problems: &mut Problems) -> BTreeSet<QueueAddress> {
+    let mut queues = BTreeSet::new();
+    if written.len() > MAX_QUEUES {
+        problems.add("spec.events.queues", format!("there are {} queues; an account has {MAX_QUEUES} at most", written.len()));
+    }
+    for (number, api::EventQueue { url, region }) in written.iter().take(MAX_QUEUES).enumerate() {
+        let path = format!("spec.events.queues[{number}]");
+        if !is_queue(url) {
+            let form = "https://sqs.eu-west-1.amazonaws.com/111122223333/sgwarden";
+            problems.add(format!("{path}.url"), format!("'{url}' is not the URL of a standard queue: write it like {form}"));
+        }
+        let region = region.as_ref().and_then(|region| problems.keep(format!("{path}.region"), region.parse()));
+        queues.insert(QueueAddress { url: url.clone(), region });
+    }
+    queues
+}
+
+/// A FIFO queue's name has a dot in it.
+fn is_queue(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).and_then(|rest| rest.split_once('/'));
+    let host = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".:[]_-".contains(c));
+    let path = |text: &str| {
+        let form = text.chars().all(|c| c.is_ascii_alphanumeric() || "_/-".contains(c));
+        form && text.chars().last().is_some_and(|last| last != '/')
+    };
+    rest.is_some_and(|(authority, name)| host(authority) && path(name))
 }
 
 fn namespaces(written: &api::AccountNamespaces, problems: &mut Problems) -> Option<NamespaceRule> {
@@ -290,6 +324,8 @@ mod tests {
             "{accountId: \"111122223333\", regions: [eu-west-1, us-gov-west-1], roleArn: \"arn:aws-us-gov:iam::111122223333:role/ops/sgwarden\",
               externalId: \"a:b/c\", endpointUrl: \"http://127.0.0.1:4510\", sweepInterval: 1m30s, settle: 500ms, adoption: Allowed, mode: Observe,
               allowedNamespaces: {from: Selector, selector: {matchLabels: {team: shop}}, vpcs: [vpc-0a1b2c3d]},
+              events: {queues: [{url: \"https://sqs.eu-west-1.amazonaws.com/111122223333/q\"}, {url: \"http://127.0.0.1:9324/q\", region: eu-west-1}]},
+              attribution: {lookupEvents: true},
               limits: {apiShare: 1, rulesPerGroup: 200, revocationsPerMinute: 5, maxSuspend: 8h, massChange: {percent: 10},
                        enforcement: {modes: [Enforce], undeclaredRules: [Revoke, Report], tolerate: false, suspend: false}},
               defaults: {tags: {owner: platform}, enforcement: {mode: Observe, undeclaredRules: Report, approval: Required}}}",
@@ -307,6 +343,8 @@ mod tests {
             settle,
             limits,
             defaults,
+            queues,
+            lookup_events,
             adoption,
             mode,
         } = account;
@@ -314,12 +352,14 @@ mod tests {
             format!("{name} {id:?} {regions:?} {role:?} {endpoint:?}"),
             format!("{namespaces:?} {vpcs:?} {sweep_interval:?} {settle:?} {adoption} {mode}"),
             format!("{limits:?}"),
+            format!("{queues:?} {lookup_events}"),
             format!("{defaults:?}"),
         ];
         insta::assert_snapshot!(text.join("\n"), @r#"
         prod Some(111122223333) {eu-west-1, us-gov-west-1} Some(AccountRole { arn: "arn:aws-us-gov:iam::111122223333:role/ops/sgwarden", external_id: Some("a:b/c") }) Some("http://127.0.0.1:4510")
         Selector(Selector { labels: {"team": "shop"}, expressions: [] }) {vpc-0a1b2c3d} 90s 500ms Allowed Observe
         Limits { api_share: 1.0, rules_per_group: 200, revocations_per_minute: 5, max_suspend: 28800s, mass_change: MassLimit { percent: 10, rules: 200 }, ceiling: Ceiling { modes: Some({Enforce}), undeclared: Some({Revoke, Report}), tolerate: false, suspend: false } }
+        {QueueAddress { url: "http://127.0.0.1:9324/q", region: Some(eu-west-1) }, QueueAddress { url: "https://sqs.eu-west-1.amazonaws.com/111122223333/q", region: None }} true
         Defaults { tags: {"owner": "platform"}, mode: Some(Observe), undeclared: Some(Report), approval: Some(Required) }
         "#);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::conditions::{CLOCK_SKEWED, CREDENTIALS_VALID, DELETION_BLOCKED, READY, SWEEP_HEALTHY};
+use crate::api::conditions::{CLOCK_SKEWED, CREDENTIALS_VALID, DELETION_BLOCKED, EVENTS_HEALTHY, READY, SWEEP_HEALTHY};
 use crate::api::{AwsAccountStatus, RegionStatus};
 use crate::core::desired::Problem;
 use crate::core::model::Region;
@@ -39,6 +39,17 @@ pub enum Credentials {
         /// Why, in words.
         message: String,
     },
+}
+
+/// How the events of an account arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventsFacts {
+    /// No queue was asked yet.
+    Unknown,
+    /// All queues answer.
+    Healthy,
+    /// Something is wrong.
+    Failed(Reason, String),
 }
 
 /// A look at all groups of a Region.
@@ -84,6 +95,8 @@ pub struct AccountFacts<'a> {
     pub observing: bool,
     /// What AWS says of the credentials.
     pub credentials: Credentials,
+    /// How its events arrive; `None`: it names no queue.
+    pub events: Option<EventsFacts>,
     /// EC2's clock minus ours, where an answer told.
     pub skew: Option<SignedDuration>,
     /// The time from one sweep to the next.
@@ -147,6 +160,13 @@ fn conditions(status: &AwsAccountStatus, facts: &AccountFacts<'_>) -> Vec<Condit
         }
         Sweeps::Failed(reason, message) => drafts.push(draft(SWEEP_HEALTHY, "False", reason, message)),
     }
+    match &facts.events {
+        None | Some(EventsFacts::Unknown) => {}
+        Some(EventsFacts::Healthy) => {
+            drafts.push(draft(EVENTS_HEALTHY, "True", Reason::Succeeded, "every queue of events answers"));
+        }
+        Some(EventsFacts::Failed(reason, message)) => drafts.push(draft(EVENTS_HEALTHY, "False", *reason, message)),
+    }
     drafts.extend(facts.skew.and_then(skewed));
     if let Some(groups) = facts.held_by.filter(|groups| *groups > 0) {
         let message =
@@ -157,12 +177,19 @@ fn conditions(status: &AwsAccountStatus, facts: &AccountFacts<'_>) -> Vec<Condit
     for (kind, message) in [
         (CREDENTIALS_VALID, "AWS was not asked yet whose credentials these are"),
         (SWEEP_HEALTHY, "not every Region was looked at yet"),
+        (EVENTS_HEALTHY, "the queues of events were not asked yet"),
     ] {
-        if drafts.iter().all(|draft| draft.kind != kind) && previous.iter().all(|known| known.type_ != kind) {
+        let asked = kind != EVENTS_HEALTHY || facts.events.is_some();
+        if asked && drafts.iter().all(|draft| draft.kind != kind) && previous.iter().all(|known| known.type_ != kind) {
             drafts.push(draft(kind, "Unknown", Reason::NotLookedAt, message));
         }
     }
-    finish(&drafts, previous, &[CREDENTIALS_VALID, SWEEP_HEALTHY], facts.generation, facts.now)
+    let unjudged: &[&str] = if facts.events.is_some() {
+        &[CREDENTIALS_VALID, SWEEP_HEALTHY, EVENTS_HEALTHY]
+    } else {
+        &[CREDENTIALS_VALID, SWEEP_HEALTHY]
+    };
+    finish(&drafts, previous, unjudged, facts.generation, facts.now)
 }
 
 /// How the Regions are looked at.

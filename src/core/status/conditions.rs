@@ -8,7 +8,7 @@ use crate::api::conditions::{
 };
 use crate::api::{DriftRecord, Mode, Resolution, SecurityGroupStatus};
 
-use super::drift::{cut, describe, is_open};
+use super::drift::{cut, describe, is_open, who};
 use super::reason::Reason;
 use super::{Facts, outlook, suspend};
 
@@ -134,7 +134,12 @@ fn drifted(records: &[DriftRecord], mode: Option<&str>, war: Option<&str>) -> Dr
             Ok(Resolution::Pending) => Reason::Progressing,
             Ok(Resolution::Suspended) => Reason::Suspended,
             Ok(
-                Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared | Resolution::Unknown,
+                Resolution::Reported
+                | Resolution::Reverted
+                | Resolution::Tolerated
+                | Resolution::Declared
+                | Resolution::Transient
+                | Resolution::Unknown,
             )
             | Err(_) => Reason::DriftReported,
         };
@@ -154,7 +159,7 @@ fn drifted(records: &[DriftRecord], mode: Option<&str>, war: Option<&str>) -> Dr
                 DRIFTED,
                 "False",
                 Reason::DriftReverted,
-                format!("put right at {at}: somebody {} ({})", describe(newest), newest.id),
+                format!("put right at {at}: {} {} ({})", who(newest), describe(newest), newest.id),
             )
         }
         Some(_) | None => draft(DRIFTED, "False", Reason::NoDrift, "nobody changed the group behind sgwarden's back"),
@@ -166,7 +171,14 @@ pub(super) fn doing(record: &DriftRecord, mode: Option<&str>) -> &'static str {
     match Resolution::parse(&record.resolution) {
         Ok(Resolution::Pending) => "being put right",
         Ok(Resolution::Suspended) => "left alone while reverts are suspended",
-        Ok(Resolution::Reported | Resolution::Reverted | Resolution::Tolerated | Resolution::Declared | Resolution::Unknown)
+        Ok(
+            Resolution::Reported
+            | Resolution::Reverted
+            | Resolution::Tolerated
+            | Resolution::Declared
+            | Resolution::Transient
+            | Resolution::Unknown,
+        )
         | Err(_) => {
             if mode == Some(Mode::Observe.as_str()) {
                 "reported, left alone (mode Observe)"

@@ -352,7 +352,7 @@ pub fn note_list_changes(records: &[DriftRecord], changes: &[ListChange], with: 
     next
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     cut(text, MAX_TEXT)
 }
 
@@ -413,6 +413,11 @@ pub fn cut(text: &str, limit: usize) -> String {
     head
 }
 
+/// Who made an edit, for people; `somebody` as long as nobody is known.
+pub fn who(record: &DriftRecord) -> &str {
+    record.actor.as_ref().and_then(|actor| actor.name.as_deref()).unwrap_or("somebody")
+}
+
 /// What a drift did, for people: `added ingress tcp 22 from 0.0.0.0/0 (opened tcp/22 to 4,294,967,296 addresses)`.
 pub fn describe(record: &DriftRecord) -> String {
     let mut parts: Vec<String> = record.atoms.iter().take(3).map(describe_atom).collect();
@@ -433,6 +438,7 @@ fn describe_atom(atom: &DriftAtom) -> String {
     let after = atom.after.as_deref().unwrap_or("nothing");
     match api::DriftKind::parse(&atom.kind) {
         Ok(api::DriftKind::Added) => format!("added {after}"),
+        Ok(api::DriftKind::Transient) => format!("added and took away again {after}"),
         Ok(api::DriftKind::Removed | api::DriftKind::TagRemoved) => format!("removed {before}"),
         Ok(api::DriftKind::GroupDeleted) => format!("deleted group {before}"),
         Ok(

@@ -20,17 +20,19 @@ mod outlook;
 mod reason;
 mod stance;
 mod suspend;
+mod transient;
 
-pub use account::{AccountFacts, Credentials, RegionFacts, Sweep, account_status_due, build_account};
+pub use account::{AccountFacts, Credentials, EventsFacts, RegionFacts, Sweep, account_status_due, build_account};
 pub use approval::{Pending, Wait, approval};
 pub use cidr_set::{CidrSetFacts, build_cidr_set};
 pub use conditions::{Standing, keep_failure};
-pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track};
+pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track, who};
 pub use expiry::{Expiring, next_news};
 pub use notices::{Told, notices};
 pub use outlook::{HeldUp, settled_message};
 pub use reason::Reason;
 pub use suspend::SuspendedUntil;
+pub use transient::{TransientEdit, note_transients};
 
 use std::collections::BTreeSet;
 

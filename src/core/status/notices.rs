@@ -48,27 +48,32 @@ fn reason<'a>(status: &'a SecurityGroupStatus, kind: &str, value: &str) -> Optio
 
 fn drift(before: &SecurityGroupStatus, after: &SecurityGroupStatus, record: &DriftRecord) -> Option<Told> {
     let known = before.drift.iter().find(|known| known.id == record.id);
+    let who = super::who(record);
     if known.is_some_and(|known| known.resolution == record.resolution && known.resolved_at == record.resolved_at) {
-        return None;
+        return known.and_then(|known| attributed(known, record));
     }
     // What is being put right is told when it is done; then, or when it is left alone, it is told for the first time.
     let untold = known.is_none_or(|known| known.resolution == Resolution::Pending.as_str());
     let what = describe(record);
     let id = &record.id;
     let (reason, note) = match Resolution::parse(&record.resolution).ok()? {
-        Resolution::Reverted => (Reason::DriftReverted, format!("Put right: somebody {what}. Drift {id}")),
+        Resolution::Reverted => (Reason::DriftReverted, format!("Put right: {who} {what}. Drift {id}")),
         Resolution::Reported if untold => {
-            (Reason::DriftReported, format!("Somebody {what}; {}. Drift {id}", why_left(record, after)))
+            (Reason::DriftReported, begun(&format!("{who} {what}; {}. Drift {id}", why_left(record, after))))
         }
         Resolution::Suspended if untold => {
-            (Reason::DriftReported, format!("Somebody {what}; left alone while reverts are suspended. Drift {id}"))
+            (Reason::DriftReported, begun(&format!("{who} {what}; left alone while reverts are suspended. Drift {id}")))
         }
-        Resolution::Tolerated if untold => (Reason::DriftReported, format!("Somebody {what}; tolerated by now. Drift {id}")),
-        Resolution::Declared if untold => (Reason::DriftReported, format!("Somebody {what}; declared by now. Drift {id}")),
+        Resolution::Tolerated if untold => (Reason::DriftReported, begun(&format!("{who} {what}; tolerated by now. Drift {id}"))),
+        Resolution::Declared if untold => (Reason::DriftReported, begun(&format!("{who} {what}; declared by now. Drift {id}"))),
         Resolution::Unknown if untold => {
-            (Reason::DriftReported, format!("Somebody {what}; what became of it is not known. Drift {id}"))
+            (Reason::DriftReported, begun(&format!("{who} {what}; what became of it is not known. Drift {id}")))
+        }
+        Resolution::Transient if untold => {
+            (Reason::DriftReported, begun(&format!("{who} {what}, before any read could show it. Drift {id}")))
         }
         Resolution::Reported
+        | Resolution::Transient
         | Resolution::Suspended
         | Resolution::Tolerated
         | Resolution::Declared
@@ -76,6 +81,26 @@ fn drift(before: &SecurityGroupStatus, after: &SecurityGroupStatus, record: &Dri
         | Resolution::Pending => return None,
     };
     Some(Told { warning: true, reason, action: format!("{reason}-{id}"), note })
+}
+
+/// A drift that was told before, and whose author is known now.
+fn attributed(known: &DriftRecord, record: &DriftRecord) -> Option<Told> {
+    let name = |record: &DriftRecord| record.actor.as_ref().and_then(|actor| actor.name.clone());
+    let told = record.resolution != Resolution::Pending.as_str();
+    if !told || name(record).is_none() || name(known) == name(record) {
+        return None;
+    }
+    let actor = record.actor.clone().unwrap_or_default();
+    let from = actor.source_ip.map(|from| format!(" from {from}")).unwrap_or_default();
+    let call = actor.event_name.map(|call| format!(" ({call})")).unwrap_or_default();
+    let (id, reason) = (&record.id, Reason::DriftAttributed);
+    let note = begun(&format!("{}{from}{call} {}. Drift {id}", super::who(record), describe(record)));
+    Some(Told { warning: true, reason, action: format!("{reason}-{id}"), note })
+}
+
+/// With a capital where a word of ours begins it: names are left as they are.
+fn begun(text: &str) -> String {
+    text.strip_prefix("somebody").map_or_else(|| text.to_owned(), |rest| format!("Somebody{rest}"))
 }
 
 fn why_left(record: &DriftRecord, after: &SecurityGroupStatus) -> &'static str {

@@ -83,6 +83,14 @@ pub enum Reason {
     DriftReported,
     /// The last drift was put right.
     DriftReverted,
+    /// Who made an edit is known now.
+    DriftAttributed,
+    /// Somebody tried an edit, and AWS did not allow it.
+    AttemptDenied,
+    /// Somebody else acts with sgwarden's own role.
+    OwnRoleMisuse,
+    /// No event of a write of our own came.
+    EventsSilent,
     /// There is no drift.
     NoDrift,
     /// Observe mode: the spec differs from EC2 and is not applied.

@@ -18,6 +18,7 @@ use crate::ports::cloud::{CloudError, Route};
 use crate::ports::objects::{Key, ObjectsError};
 
 use super::context::Context;
+use super::events;
 use super::failure::reason_of;
 use super::site::{find_account, route, settings, sweep_interval};
 
@@ -84,7 +85,7 @@ pub(super) async fn keep_warm(context: &Context, reached: &Reached) {
     }
 }
 
-fn usable(context: &Context) -> Vec<Account> {
+pub(super) fn usable(context: &Context) -> Vec<Account> {
     let objects = context.stores.accounts.state();
     if objects.is_empty() {
         return find_account(context, DEFAULT_ACCOUNT).into_iter().collect();
@@ -176,6 +177,7 @@ impl Report<'_> {
             problems: parsed.as_ref().err().map_or(&[], Vec::as_slice),
             observing: account.is_some_and(|account| account.mode == Mode::Observe),
             credentials: account.map_or(Credentials::Unknown, |account| self.credentials(account)),
+            events: account.and_then(|account| events::standing(context, account)),
             skew: context.parts.clock.skew(),
             sweep_interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
             regions: &regions,

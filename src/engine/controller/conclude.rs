@@ -50,7 +50,9 @@ impl Pass<'_> {
         let tracked = self.track(seen, &previous);
         let tracking = self.tracking(seen);
         let noted: Vec<_> = list_changes.iter().map(as_list_change).collect();
-        let drift = status::note_list_changes(&tracked, &noted, tracking);
+        let passing = self.context.passing.of(&self.key);
+        let drift = status::note_transients(&status::note_list_changes(&tracked, &noted, tracking), &passing, tracking);
+        let drift = self.with_authors(seen.site, drift);
         let next = status::build(Facts {
             // Where nothing was created nothing is pinned.
             place: observed.map(|_| seen.site.place(&seen.desired.vpc)),
@@ -92,7 +94,9 @@ impl Pass<'_> {
     pub(super) fn next_look(&self, declaration: &Declaration, site: &Site, desired: &Desired, seen: Option<&Seen<'_>>) -> Next {
         let (now, timings) = (self.context.parts.clock.now(), &self.context.parts.timings);
         let news = status::next_news(&self.status(), &desired.expiring, now);
-        let mut times: Vec<Timestamp> = news.into_iter().chain(desired.next_expiry).chain(self.next_suspend).collect();
+        let author = self.next_author(&self.status().drift);
+        let mut times: Vec<Timestamp> =
+            news.into_iter().chain(author).chain(desired.next_expiry).chain(self.next_suspend).collect();
         let mut after = |pause: Duration| {
             let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
             times.extend(now.checked_add(pause).ok());
@@ -134,7 +138,7 @@ impl Pass<'_> {
     }
 
     pub(super) fn track(&self, seen: &Seen<'_>, previous: &SecurityGroupStatus) -> Vec<DriftRecord> {
-        status::track(&self.records(previous), seen.report, self.tracking(seen))
+        self.with_authors(seen.site, status::track(&self.records(previous), seen.report, self.tracking(seen)))
     }
 
     /// The drift records, with those that a silent store of objects has not taken yet.

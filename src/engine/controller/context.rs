@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Notify, watch};
 
 use crate::api::{ACCOUNT_ANNOTATION, AwsAccount, DEFAULT_ACCOUNT, SecurityGroup};
-use crate::core::desired::{Account, NamespaceRule};
+use crate::core::desired::{Account, NamespaceRule, QueueAddress};
 use crate::core::model::{AccountId, Region, SecurityGroupId};
 use crate::core::status;
 use crate::engine::leader::Fence;
@@ -18,8 +19,10 @@ use crate::ports::cloud::Connect;
 use crate::ports::lease::Leases;
 use crate::ports::metrics::{Health, Metrics};
 use crate::ports::objects::{Key, Objects};
+use crate::ports::queue::Queues;
 use crate::ports::sinks::AuditSink;
 
+use super::events::{Attempts, Followed, Hearings, Passes, Passing};
 use super::finalize;
 use super::limits::Limits;
 use super::memory::Memories;
@@ -44,6 +47,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What `/livez` and `/readyz` say.
     pub health: Health,
+    /// The way to the queues that events arrive in.
+    pub queues: Arc<dyn Queues>,
     /// The id by which our groups are told from another cluster's.
     pub cluster: String,
     /// Ids this cluster had before: their groups are ours to reclaim.
@@ -65,6 +70,8 @@ pub struct OwnAccount {
     pub regions: Vec<Region>,
     /// The namespaces that may use it; `None`: all.
     pub namespaces: Option<Vec<String>>,
+    /// The queues its events arrive in.
+    pub queues: Vec<QueueAddress>,
 }
 
 /// How this process comes to be the one that writes.
@@ -87,6 +94,12 @@ pub struct Context {
     pub(super) memories: Memories,
     pub(super) limits: Limits,
     pub(super) accounts_changed: Notify,
+    pub(super) hearings: Hearings,
+    pub(super) passes: Passes,
+    pub(super) passing: Passing,
+    pub(super) followed: Followed,
+    pub(super) attempts: Attempts,
+    leading_since: Mutex<Option<Timestamp>>,
     references: Mutex<References>,
     ready: watch::Sender<bool>,
 }
@@ -101,9 +114,24 @@ impl Context {
             memories: Memories::default(),
             limits: Limits::default(),
             accounts_changed: Notify::new(),
+            hearings: Hearings::default(),
+            passes: Passes::default(),
+            passing: Passing::default(),
+            followed: Followed::default(),
+            attempts: Attempts::default(),
+            leading_since: Mutex::default(),
             references: Mutex::default(),
             ready: watch::Sender::new(false),
         }
+    }
+
+    /// Since when this process is the one that writes; `None`: it is not.
+    pub(super) fn leading_since(&self) -> Option<Timestamp> {
+        *self.leading_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lead_since(&self, since: Option<Timestamp>) {
+        *self.leading_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
     pub(super) fn references(&self) -> MutexGuard<'_, References> {

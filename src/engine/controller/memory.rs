@@ -33,6 +33,8 @@ pub(super) struct Memory {
     unsaved: Vec<DriftRecord>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
     written: Option<SecurityGroup>,
+    /// When we wrote it last.
+    wrote: Option<Instant>,
     /// EC2 said that the group's rules do not fit beside those they replace.
     quota_refused: bool,
     /// What was put right lately.
@@ -93,7 +95,15 @@ impl Memories {
     /// We wrote the object; this is what it is now.
     pub(super) fn wrote(&self, key: &Key, object: &SecurityGroup) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
-        self.with(key, &uid, |memory| memory.written = Some(object.clone()));
+        self.with(key, &uid, |memory| {
+            memory.written = Some(object.clone());
+            memory.wrote = Some(Instant::now());
+        });
+    }
+
+    /// Whether [`Memories::wrote`] was said at that time or since.
+    pub(super) fn wrote_since(&self, key: &Key, uid: &str, then: Instant) -> bool {
+        self.with(key, uid, |memory| memory.wrote.is_some_and(|wrote| wrote >= then))
     }
 
     /// Drift records that the store of objects did not take in time.

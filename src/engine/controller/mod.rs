@@ -15,6 +15,7 @@ mod accounts;
 mod adopt;
 mod conclude;
 mod context;
+mod events;
 mod failure;
 mod finalize;
 mod limits;

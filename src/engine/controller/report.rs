@@ -31,6 +31,7 @@ pub(super) async fn write_status(
     };
     context.memories.wrote(key, &written);
     context.memories.saved(key, &written);
+    context.passing.stored(key, &next);
     log_flips(&before, &next);
     let told = status::notices(&before, &next);
     count(context, &before, &next);

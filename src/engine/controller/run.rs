@@ -24,6 +24,7 @@ use crate::ports::objects::{Guarded, Key};
 
 use super::accounts::{self, Reached};
 use super::context::{Context, Parts};
+use super::events;
 use super::pass::{Next, Pause};
 use super::reconcile::reconcile;
 use super::stores::{Stores, feed, innermost};
@@ -83,13 +84,16 @@ async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: Canc
     }
     context.memories.new_term();
     context.regions.begin_term();
+    context.lead_since(Some(context.parts.clock.now()));
     let woken = context.wakes.listen();
     context.wake_all();
     tokio::select! {
         () = schedule(context.clone(), woken, term) => {}
         () = accounts::report(&context, &reached) => {}
+        () = events::listen(&context) => {}
     }
     context.wakes.close();
+    context.lead_since(None);
 }
 
 async fn schedule(context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<Guarded>>, term: CancellationToken) {
@@ -176,7 +180,9 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
             return Next::on_change();
         }
     };
-    let pass = AssertUnwindSafe(reconcile(context, key, seen, trace_id)).catch_unwind();
+    let began = context.parts.clock.instant();
+    let uid = seen.metadata.uid.clone().unwrap_or_default();
+    let pass = AssertUnwindSafe(reconcile(context, key.clone(), seen, trace_id)).catch_unwind();
     let next = match tokio::time::timeout(context.parts.timings.reconcile_limit, Box::pin(pass)).await {
         Ok(Ok(next)) => next,
         Ok(Err(_)) => {
@@ -194,6 +200,10 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
         }
     };
     working.end(next.outcome);
+    // What failed and says so in status is said.
+    if next.outcome != Outcome::Error || context.memories.wrote_since(&key, &uid, began) {
+        context.passes.ended(&key, began);
+    }
     next
 }
 

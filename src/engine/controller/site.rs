@@ -59,7 +59,12 @@ pub(super) fn find_account(context: &Context, name: &str) -> Result<Account, Unr
 fn own_account(own: &OwnAccount) -> Account {
     let namespaces = own.namespaces.as_ref();
     let namespaces = namespaces.map_or(NamespaceRule::All, |names| NamespaceRule::Listed(names.iter().cloned().collect()));
-    Account { id: own.id.clone(), namespaces, ..Account::own(own.regions.iter().cloned().collect()) }
+    Account {
+        id: own.id.clone(),
+        namespaces,
+        queues: own.queues.iter().cloned().collect(),
+        ..Account::own(own.regions.iter().cloned().collect())
+    }
 }
 
 impl Site {

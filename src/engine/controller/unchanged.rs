@@ -40,6 +40,7 @@ impl Pass<'_> {
             && status.mode.as_deref() == Some(Mode::Enforce.as_str())
             && !status.drift.iter().any(status::is_open)
             && self.context.memories.unsaved(&self.key, &self.uid).is_empty()
+            && self.context.passing.of(&self.key).is_empty()
             && status.conditions.iter().any(|condition| at_war(&condition)) == self.war.is_some()
             && self.suspended.is_none()
             && status.suspended_since.is_none()

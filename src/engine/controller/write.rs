@@ -66,7 +66,13 @@ impl Pass<'_> {
         };
         let (read, write) = (site.worker.reader(), site.worker.writer(Urgency::Change));
         let urgent = site.worker.writer(Urgency::Revert { exposure: plan::widest_opening(plan) });
-        let ec2 = Ec2 { account: site.worker.account().clone(), region: site.region().clone(), read, write };
+        let ec2 = Ec2 {
+            account: site.worker.account().clone(),
+            principal: site.worker.principal().to_owned(),
+            region: site.region().clone(),
+            read,
+            write,
+        };
         let executor = Executor {
             ec2: &ec2,
             urgent: urgent.as_ref(),

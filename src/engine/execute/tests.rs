@@ -202,6 +202,7 @@ async fn execute_while(world: World, steps: Vec<Step>, calls: usize, lasting: bo
     let writer = |name| Arc::new(Writer { world: world.clone(), name });
     let ec2 = Ec2 {
         account: "111122223333".parse().unwrap(),
+        principal: "arn:aws:iam::111122223333:user/sgwarden".into(),
         region: "eu-west-1".parse().unwrap(),
         read: Arc::new(Reader(world.clone())),
         write: writer("usual"),

@@ -17,6 +17,7 @@ use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, GroupQuery, Interface, 
 
 use super::lanes::{Action, Errand, Lanes, Urgency};
 use super::overlay::{Deed, Overlay};
+use super::trail::Trail;
 
 /// Rows a page has at most.
 const PAGE: usize = 1000;
@@ -82,6 +83,7 @@ pub(super) struct LanedWrite {
     pub(super) inner: Arc<dyn Ec2Write>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) overlay: Arc<Overlay>,
+    pub(super) trail: Arc<Trail>,
     pub(super) urgency: Urgency,
 }
 
@@ -96,9 +98,26 @@ impl LanedWrite {
         self.lanes.enter(action, Errand::Write(self.urgency)).await;
         let writing = self.overlay.begin(group);
         let answer = call.await;
+        self.note(group, &answer);
         writing.end(deed, &answer);
         self.lanes.answered(action, 0, answer.as_ref().err());
         answer
+    }
+}
+
+impl LanedWrite {
+    /// Our own write comes back as an event, which must be known for ours.
+    fn note(&self, group: Option<&SecurityGroupId>, answer: &Result<Receipt, CloudError>) {
+        let (request_id, done) = match answer {
+            Ok(receipt) => (receipt.request_id.as_deref(), true),
+            Err(error) => (error.request_id.as_deref(), false),
+        };
+        let unanswered = answer.as_ref().err().is_some_and(|error| error.outcome_unknown);
+        match (request_id, group) {
+            (Some(id), _) => self.trail.sent(id, done),
+            (None, Some(group)) if unanswered => self.trail.unanswered(group),
+            (None, Some(_) | None) => {}
+        }
     }
 }
 

@@ -105,6 +105,8 @@ struct Well {
     ids: Option<u64>,
     /// When the read began that showed it.
     began: Instant,
+    /// When the newest read began that showed it the same.
+    same: Instant,
 }
 
 struct Snapshot {
@@ -170,6 +172,23 @@ impl Ledger {
         self.lock().forget(key);
     }
 
+    /// When the newest read began that showed all well with the group of an object.
+    pub(super) fn last_well(&self, key: &Key) -> Option<Instant> {
+        self.lock().managed.get(key)?.well.map(|well| well.same)
+    }
+
+    /// The objects that manage a group.
+    pub(super) fn holders(&self, group: &SecurityGroupId) -> BTreeSet<Key> {
+        self.lock().holders.get(group).cloned().unwrap_or_default()
+    }
+
+    /// What the last sweep showed of a group serves nobody any more.
+    pub(super) fn drop_snapshot(&self, group: &SecurityGroupId) {
+        if let Some(snapshot) = &mut self.lock().snapshot {
+            snapshot.groups.remove(group);
+        }
+    }
+
     /// How many objects have a group here.
     pub(super) fn count(&self) -> usize {
         self.lock().managed.len()
@@ -206,7 +225,7 @@ impl Ledger {
         // When it was shown, if not by us, is not known: then no sweep that began before now is held against it.
         let began = inner.viewed.get(view.id()).copied().unwrap_or(now);
         if let Some(entry) = inner.managed.get_mut(key) {
-            entry.well = Some(Well { print, ids, began });
+            entry.well = Some(Well { print, ids, began, same: began });
             entry.tagged = Some(tagged);
             entry.swept = None;
         }
@@ -368,7 +387,11 @@ impl Entry {
                 return Seen::Same;
             }
             self.tagged = Some(tagged);
-            return if well.print == print { Seen::Same } else { Seen::Changed };
+            if well.print != print {
+                return Seen::Changed;
+            }
+            self.well = Some(Well { same: began.max(well.same), ..well });
+            return Seen::Same;
         }
         self.tagged = Some(tagged);
         match self.swept {

@@ -28,10 +28,12 @@ mod registry;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod worker;
 
 pub use lanes::Urgency;
 pub use ledger::View;
 pub use lists::ListChange;
 pub use registry::{Freshness, RegionParts, Regions};
+pub use trail::Trail;
 pub use worker::{RegionSettings, Worker};

@@ -264,6 +264,13 @@ impl Overlay {
         Some(observed)
     }
 
+    /// Rows we made, and somebody else removed since.
+    pub(super) fn others_removed(&self, group: &SecurityGroupId, rules: &BTreeSet<RuleId>) {
+        if let Some(notes) = self.lock().get_mut(group) {
+            notes.rows.retain(|id, row| !(matches!(row, Row::Kept(_)) && rules.contains(id)));
+        }
+    }
+
     /// Nobody is about to write to the group: what was read of it need not be kept.
     pub(super) fn at_rest(&self, group: &SecurityGroupId) {
         let mut groups = self.lock();

@@ -17,6 +17,7 @@ use crate::ports::objects::Key;
 use super::lanes::Lanes;
 use super::overlay::Overlay;
 use super::sweep;
+use super::trail::Trail;
 use super::worker::{Common, RegionSettings, Surroundings, Worker};
 
 /// What the workers are made of.
@@ -173,9 +174,26 @@ impl Regions {
         let mut commons = self.commons.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let lanes = Arc::new(Lanes::new(clock.clone(), metrics.clone(), timings.lane_recovery));
-            Arc::new(Common { lanes, overlay: Arc::new(Overlay::new(clock.clone(), timings)) })
+            Arc::new(Common {
+                lanes,
+                overlay: Arc::new(Overlay::new(clock.clone(), timings)),
+                trail: Arc::new(Trail::new(clock.clone())),
+            })
         };
         commons.entry((ec2.account.clone(), ec2.region.clone())).or_insert_with(new).clone()
+    }
+
+    /// What is known of the calls in an account and Region; `None`: we are not there.
+    pub fn trail(&self, account: &AccountId, region: &Region) -> Option<Arc<Trail>> {
+        let commons = self.commons.lock().unwrap_or_else(PoisonError::into_inner);
+        commons.get(&(account.clone(), region.clone())).map(|common| common.trail.clone())
+    }
+
+    /// The workers of an account and Region; more than one only while a route is being replaced, or where two objects lead there.
+    pub fn workers_of(&self, account: &AccountId, region: &Region) -> Vec<Arc<Worker>> {
+        let slots: Vec<Arc<Slot>> = self.lock().by_route.values().cloned().collect();
+        let workers = slots.iter().filter_map(|slot| slot.worker());
+        workers.filter(|worker| worker.account() == account && worker.region() == region).collect()
     }
 
     /// Stops the workers of all other routes. A pass under way may go on with the worker it has.

@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::core::model::{
-    AccountId, ListedGroup, LiveRule, Observed, PrefixListFacts, PrefixListId, Region, SecurityGroupId, Tags, VpcFacts, VpcId,
+    AccountId, ListedGroup, LiveRule, Observed, PrefixListFacts, PrefixListId, Region, RuleId, SecurityGroupId, Tags, VpcFacts,
+    VpcId,
 };
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, GroupQuery, VpcQuery};
@@ -23,6 +24,7 @@ use super::ledger::{Ledger, View};
 use super::lists::{ListChange, Lists};
 use super::loader::Loader;
 use super::overlay::Overlay;
+use super::trail::{Trail, time_of};
 
 /// How a Region of an account is to be looked after.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +43,7 @@ pub struct RegionSettings {
 pub(super) struct Common {
     pub(super) lanes: Arc<Lanes>,
     pub(super) overlay: Arc<Overlay>,
+    pub(super) trail: Arc<Trail>,
 }
 
 /// What a worker is made of besides its ports.
@@ -76,6 +79,7 @@ pub(super) struct Counts {
 pub struct Worker {
     pub(super) number: u64,
     account: AccountId,
+    principal: String,
     region: Region,
     write: Arc<dyn Ec2Write>,
     pub(super) read: Arc<dyn Ec2Read>,
@@ -92,7 +96,8 @@ pub struct Worker {
 
 impl Worker {
     pub(super) fn new(number: u64, ec2: Ec2, common: Arc<Common>, settings: RegionSettings, around: Surroundings) -> Self {
-        let Ec2 { account, region, read, write } = ec2;
+        let Ec2 { account, principal, region, read, write } = ec2;
+        common.trail.act_as(&principal);
         let (clock, timings) = (&around.clock, &around.timings);
         common.lanes.set_share(number, settings.api_share);
         let read: Arc<dyn Ec2Read> = Arc::new(LanedRead { inner: read, lanes: common.lanes.clone() });
@@ -117,6 +122,7 @@ impl Worker {
         Self {
             number,
             account,
+            principal,
             region,
             write,
             lists: Lists::new(&read, clock, timings),
@@ -135,6 +141,48 @@ impl Worker {
     /// The account its credentials belong to, as STS says.
     pub fn account(&self) -> &AccountId {
         &self.account
+    }
+
+    /// ARN of whom its credentials are, as STS says.
+    pub fn principal(&self) -> &str {
+        &self.principal
+    }
+
+    /// What is known of the calls in its account and Region.
+    pub fn trail(&self) -> &Trail {
+        &self.common.trail
+    }
+
+    /// When the last look at an object's group began that showed all well with it; `None`: there was none.
+    pub fn last_well(&self, key: &Key) -> Option<Timestamp> {
+        self.ledger.last_well(key).map(|moment| time_of(&self.around.clock, moment))
+    }
+
+    /// The objects that manage a group.
+    pub fn holders(&self, id: &SecurityGroupId) -> BTreeSet<Key> {
+        self.ledger.holders(id)
+    }
+
+    /// The rules of a group with their ids, as EC2 shows them now: without what we know of our own writes.
+    pub async fn rules_now(&self, id: &SecurityGroupId) -> Result<Vec<LiveRule>, CloudError> {
+        Ok(self.rules.load(id.clone()).await?.0.unwrap_or_default())
+    }
+
+    /// Whoever looks at the group next reads it: what the last sweep showed is over.
+    pub fn look_anew(&self, id: &SecurityGroupId) {
+        self.ledger.drop_snapshot(id);
+    }
+
+    /// Somebody else removed these rules: that no read shows them is true, though we authorized them a moment ago. An id is given
+    /// once, so that this can only have been afterwards.
+    pub fn others_removed(&self, id: &SecurityGroupId, rules: &BTreeSet<RuleId>) {
+        self.common.overlay.others_removed(id, rules);
+    }
+
+    /// Reads the prefix lists in use again; objects that use one that changed are woken.
+    pub async fn refresh_lists(&self) -> Result<(), CloudError> {
+        self.wake(self.lists.refresh(false).await?);
+        Ok(())
     }
 
     /// Its Region.
@@ -211,8 +259,14 @@ impl Worker {
     /// The port for writing. Every write waits for its token, the most urgent first, and is remembered for
     /// [`Worker::observe`].
     pub fn writer(&self, urgency: Urgency) -> Arc<dyn Ec2Write> {
-        let Common { lanes, overlay } = &*self.common;
-        Arc::new(LanedWrite { inner: self.write.clone(), lanes: lanes.clone(), overlay: overlay.clone(), urgency })
+        let Common { lanes, overlay, trail } = &*self.common;
+        Arc::new(LanedWrite {
+            inner: self.write.clone(),
+            lanes: lanes.clone(),
+            overlay: overlay.clone(),
+            trail: trail.clone(),
+            urgency,
+        })
     }
 
     /// This object manages this group: it is woken when a sweep shows a difference, or does not show the group.

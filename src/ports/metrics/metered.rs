@@ -99,10 +99,11 @@ pub fn code_label(answer: Option<&CloudError>) -> &'static str {
 
 /// Both ports of an account and Region, metered.
 pub fn meter(ec2: Ec2, metrics: &Ec2Metrics, clock: &Clock) -> Ec2 {
-    let Ec2 { account, region, read, write } = ec2;
+    let Ec2 { account, principal, region, read, write } = ec2;
     let meter = Meter { metrics: metrics.clone(), clock: clock.clone() };
     Ec2 {
         account,
+        principal,
         region,
         read: Arc::new(MeteredRead { inner: read, meter: meter.clone() }),
         write: Arc::new(MeteredWrite { inner: write, meter }),

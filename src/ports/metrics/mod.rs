@@ -10,6 +10,7 @@
 //! and a Region, which the platform team writes, and whose series go when they do. No ids, addresses or messages of AWS, and
 //! nothing that namespaces write, ever become labels, so the number of series is bounded.
 
+mod events;
 mod health;
 pub mod metered;
 mod region;
@@ -26,6 +27,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use events::EventMetrics;
 pub use health::{Health, Need};
 pub use region::{Place, Priority, RegionMetrics, SweepKind};
 
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub reconcile: ReconcileMetrics,
     /// Drift found and put right.
     pub drift: DriftMetrics,
+    /// What `CloudTrail` tells.
+    pub events: EventMetrics,
     /// Calls to EC2.
     pub ec2: Ec2Metrics,
     /// How fresh each Region's picture is, and how long calls wait for their turn.
@@ -59,6 +63,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         self.reconcile.register(registry);
         self.drift.register(registry);
+        self.events.register(registry);
         self.ec2.register(registry);
         self.region.register(registry);
         self.audit.register(registry);

@@ -38,6 +38,7 @@ fn busy() -> Metrics {
     metrics.reconcile.error("Throttled");
     metrics.drift.detected("RuleAdded", 2);
     metrics.drift.reverted("RuleAdded", 1);
+    metrics.events.set_aside("NotJson");
     metrics.ec2.called("DescribeSecurityGroups", "OK", Duration::from_millis(40));
     metrics.region.waited(Priority::Revert, Duration::from_millis(40));
     metrics.region.sweep_ended(&place("prod"), SweepKind::Usual, true, Duration::from_millis(40));
@@ -60,6 +61,7 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_active_workers {}",
         "sgwarden_audit_errors_total {}",
         "sgwarden_build_info {version}",
+        "sgwarden_denied_attempts_total {}",
         "sgwarden_drift_detected_total {kind}",
         "sgwarden_drift_reverted_total {kind}",
         "sgwarden_drifted_groups {}",
@@ -71,11 +73,19 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_ec2_request_duration_seconds_sum {operation}",
         "sgwarden_ec2_requests_total {code,operation}",
         "sgwarden_ec2_throttles_total {}",
+        "sgwarden_event_delay_seconds_bucket {le}",
+        "sgwarden_event_delay_seconds_count {}",
+        "sgwarden_event_delay_seconds_sum {}",
+        "sgwarden_event_queue_errors_total {}",
+        "sgwarden_events_at_work {}",
+        "sgwarden_events_received_total {}",
+        "sgwarden_events_set_aside_total {reason}",
         "sgwarden_invalid_objects {}",
         "sgwarden_last_successful_reconcile_timestamp_seconds {}",
         "sgwarden_last_sweep_timestamp_seconds {account,region}",
         "sgwarden_leader {}",
         "sgwarden_managed_groups {}",
+        "sgwarden_own_role_misuse_total {}",
         "sgwarden_reconcile_errors_total {class}",
         "sgwarden_reconcile_panics_total {}",
         "sgwarden_reconcile_time_seconds_bucket {le}",

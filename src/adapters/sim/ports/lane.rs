@@ -51,10 +51,10 @@ impl Lane {
     }
 
     /// Asks STS once whose key this is.
-    pub(super) fn identity(&self) -> Outcome<String> {
+    pub(super) fn identity(&self) -> Outcome<(String, String)> {
         self.sts(BTreeMap::new(), &StsCall::GetCallerIdentity).map(|reply| match reply {
-            StsReply::Identity { arn: _, user_id: _, account } => account,
-            StsReply::Assumed { .. } => String::new(),
+            StsReply::Identity { arn, user_id: _, account } => (account, arn),
+            StsReply::Assumed { .. } => Default::default(),
         })
     }
 

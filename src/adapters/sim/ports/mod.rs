@@ -10,9 +10,12 @@
 mod convert;
 mod error;
 mod lane;
+mod queue;
 mod read;
 mod request;
 mod write;
+
+pub use queue::SimQueue;
 
 use super::handle::Sim;
 use crate::core::model::AccountId;
@@ -71,11 +74,11 @@ impl SimConnector {
             let assumed = lane.read(ASSUME_ROLE, || lane.assume(role, SESSION)).await;
             lane.access_key = assumed.map_err(|error| error.not_assumed(role))?.0;
         }
-        let (account, request_id) = lane.read(IDENTITY, || lane.identity()).await?;
+        let ((account, principal), request_id) = lane.read(IDENTITY, || lane.identity()).await?;
         let account: AccountId = parsed(&account).map_err(|what| unreadable(IDENTITY, request_id, what))?;
         route.check(&account)?;
         let lane = Arc::new(lane);
-        Ok(Ec2 { account, region: route.region.clone(), read: lane.clone(), write: lane })
+        Ok(Ec2 { account, principal, region: route.region.clone(), read: lane.clone(), write: lane })
     }
 }
 

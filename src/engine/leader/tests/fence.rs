@@ -179,7 +179,8 @@ impl Connect for Open {
     async fn connect(&self, route: &Route) -> Result<Ec2, CloudError> {
         let account: AccountId = "111122223333".parse().unwrap();
         let write = Arc::new(self.0.writer("one", &Switch::default()));
-        Ok(Ec2 { account, region: route.region.clone(), read: Arc::new(Blind), write })
+        let principal = "arn:aws:iam::111122223333:user/sgwarden".to_owned();
+        Ok(Ec2 { account, principal, region: route.region.clone(), read: Arc::new(Blind), write })
     }
 }
 

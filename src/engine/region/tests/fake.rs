@@ -392,6 +392,8 @@ impl Connect for Ways {
             std::future::pending::<()>().await;
         }
         let fake = self.open.get(route.region.as_str()).ok_or_else(|| error("GetCallerIdentity", ErrorClass::Credentials))?;
-        Ok(Ec2 { account: "111122223333".parse().unwrap(), region: route.region.clone(), read: fake.clone(), write: fake.clone() })
+        let account = "111122223333".parse().unwrap();
+        let principal = "arn:aws:iam::111122223333:user/sgwarden".to_owned();
+        Ok(Ec2 { account, principal, region: route.region.clone(), read: fake.clone(), write: fake.clone() })
     }
 }

@@ -1,0 +1,68 @@
+//! What others tried on our groups and AWS did not let them do: told once an hour for each caller and call.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::core::activity::{Event, Failure};
+use crate::core::status::{Reason, Told, cut};
+use crate::ports::objects::Key;
+
+use super::super::context::Context;
+use super::super::report;
+
+/// For how long the same is not told again.
+const ONCE_IN: SignedDuration = SignedDuration::from_hours(1);
+/// The most that is remembered.
+const MOST: usize = 10_000;
+/// The most characters of a caller's name in an Event.
+const NAME: usize = 200;
+
+/// What was told.
+#[derive(Debug, Default)]
+pub(in crate::engine::controller) struct Attempts(Mutex<BTreeMap<(Key, String), Timestamp>>);
+
+impl Attempts {
+    /// Whether it is the first in an hour.
+    fn is_new(&self, key: &Key, what: &str, now: Timestamp) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| now.duration_since(*at) < ONCE_IN);
+        told.len() < MOST && told.insert((key.clone(), what.to_owned()), now).is_none()
+    }
+}
+
+/// Tells that somebody tried a call on the group of an object, and AWS did not let them.
+pub(super) async fn tell_denied(context: &Context, key: &Key, event: &Event) {
+    let Some(Failure::Denied(code)) = &event.failure else { return };
+    let Some(object) = context.look_up(key) else { return };
+    context.parts.metrics.events.denied();
+    let who = cut(&event.actor.name, NAME);
+    let call: &'static str = event.name.into();
+    if !context.attempts.is_new(key, &format!("{who} {call}"), context.parts.clock.now()) {
+        return;
+    }
+    let from = event.actor.source_ip.as_deref().map(|from| format!(" from {from}")).unwrap_or_default();
+    let note = format!("{who}{from} tried {call} on the group at {}, and AWS did not allow it ({code})", event.time);
+    let action = format!("{}-{}", Reason::AttemptDenied, event.id);
+    report::tell(context, &object, Told { warning: true, reason: Reason::AttemptDenied, action, note }).await;
+}
+
+/// Tells that somebody acts with our own role.
+pub(super) async fn tell_misuse(context: &Context, key: &Key, event: &Event) {
+    context.parts.metrics.events.misused();
+    let call: &'static str = event.name.into();
+    let from = event.actor.source_ip.as_deref().unwrap_or("an unknown address");
+    let who = event.actor.arn.as_deref().unwrap_or(&event.actor.name);
+    tracing::error!(event = event.id, call, arn = who, from, "sgwarden's role is used by somebody else");
+    let Some(object) = context.look_up(key) else { return };
+    let note = format!(
+        "Critical: {call} at {} was made with sgwarden's own role ({}) from {from}, by a request sgwarden did not send: look who can \
+         assume the role, and end its sessions. Event {}",
+        event.time,
+        cut(who, NAME),
+        event.id
+    );
+    let action = format!("{}-{}", Reason::OwnRoleMisuse, event.id);
+    report::tell(context, &object, Told { warning: true, reason: Reason::OwnRoleMisuse, action, note }).await;
+}

@@ -1,0 +1,244 @@
+//! Follows one event until what it describes was seen: looks at the group at once, and again while EC2 does not show it yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
+
+use crate::api::{DriftAtom, DriftRecord, SecurityGroupStatus};
+use crate::core::activity::{Change, Event, SLACK, What, Whose};
+use crate::core::model::{Atom, LiveRule, RuleId, SecurityGroupId};
+use crate::core::status::TransientEdit;
+use crate::engine::region::{Trail, Worker};
+use crate::ports::objects::Key;
+
+use super::super::context::Context;
+use super::attempts::tell_misuse;
+
+/// The waits before each look while EC2 does not show what an event describes.
+const LOOKS: [Duration; 5] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
+/// What no read has shown so long after the event came was there in between, and is gone.
+const UNSEEN: Duration = Duration::from_secs(120);
+/// How long a pass that was asked for may take to end.
+const PASS: Duration = Duration::from_secs(60);
+/// How many events are known to have been followed; older ones are followed again when they come again, which does no harm.
+const MOST: usize = 10_000;
+
+/// Edits that no read has shown, until they are in the status of their object.
+#[derive(Debug, Default)]
+pub(in crate::engine::controller) struct Passing(Mutex<BTreeMap<Key, Vec<TransientEdit>>>);
+
+impl Passing {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Vec<TransientEdit>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, key: &Key, edit: TransientEdit) {
+        self.lock().entry(key.clone()).or_default().push(edit);
+    }
+
+    /// Those of an object.
+    pub(in crate::engine::controller) fn of(&self, key: &Key) -> Vec<TransientEdit> {
+        self.lock().get(key).cloned().unwrap_or_default()
+    }
+
+    /// Those that a status says need not be kept.
+    pub(in crate::engine::controller) fn stored(&self, key: &Key, status: &SecurityGroupStatus) {
+        let mut all = self.lock();
+        if let Some(edits) = all.get_mut(key) {
+            edits.retain(|edit| status.drift.iter().all(|record| record.id != edit.record_id()));
+            if edits.is_empty() {
+                all.remove(key);
+            }
+        }
+    }
+}
+
+/// Events that were followed to their end: they come twice.
+#[derive(Debug, Default)]
+pub(in crate::engine::controller) struct Followed(Mutex<BTreeMap<(Key, String), Timestamp>>);
+
+impl Followed {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Key, String), Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn contains(&self, key: &Key, event: &Event) -> bool {
+        self.lock().contains_key(&(key.clone(), event.id.clone()))
+    }
+
+    fn insert(&self, key: &Key, event: &Event, now: Timestamp) {
+        let mut all = self.lock();
+        if all.len() >= MOST {
+            all.retain(|_, at| now.duration_since(*at) < SignedDuration::from_mins(10));
+        }
+        if all.len() < MOST {
+            all.insert((key.clone(), event.id.clone()), now);
+        }
+    }
+}
+
+/// Looks at the group until what the event describes was seen or is over. Whether all there is to say of it is in status.
+pub(super) async fn follow(
+    context: &Context,
+    trail: &Trail,
+    workers: &[Arc<Worker>],
+    event: &Arc<Event>,
+    key: Key,
+    group: SecurityGroupId,
+) -> bool {
+    if context.followed.contains(&key, event) {
+        return true;
+    }
+    let removed: BTreeSet<RuleId> =
+        of_group(event, &group).filter(|change| change.what == What::Removed).filter_map(|change| change.rule_id.clone()).collect();
+    for worker in workers {
+        worker.others_removed(&group, &removed);
+    }
+    let done = Follow { context, trail, workers, event, key: &key, group: &group }.run().await;
+    if done {
+        context.followed.insert(&key, event, context.parts.clock.now());
+    }
+    done
+}
+
+fn of_group<'e>(event: &'e Event, group: &SecurityGroupId) -> impl Iterator<Item = &'e Change> {
+    event.changes.iter().filter(move |change| change.group.as_ref().is_none_or(|it| it == group))
+}
+
+struct Follow<'a> {
+    context: &'a Context,
+    trail: &'a Trail,
+    workers: &'a [Arc<Worker>],
+    event: &'a Arc<Event>,
+    key: &'a Key,
+    group: &'a SecurityGroupId,
+}
+
+impl Follow<'_> {
+    async fn run(&self) -> bool {
+        let began = self.context.parts.clock.instant();
+        let mut unseen = Vec::new();
+        for wait in LOOKS {
+            self.wait(wait).await;
+            if !self.look().await {
+                return false;
+            }
+            let Some(left) = self.unexplained().await else { return false };
+            unseen = left;
+            if unseen.is_empty() {
+                break;
+            }
+        }
+        self.judge_role().await;
+        if unseen.is_empty() {
+            return true;
+        }
+        let rest =
+            self.context.parts.timings.scaled(UNSEEN).saturating_sub(self.context.parts.clock.instant().duration_since(began));
+        self.context.parts.clock.sleep(rest).await;
+        // What is known by then decides: a stale read, or the status of a pass since.
+        let Some(left) = self.unexplained().await else { return false };
+        if left.is_empty() {
+            return true;
+        }
+        self.tell_transient(&left);
+        self.look().await && self.context.passing.of(self.key).iter().all(|edit| edit.event.id != self.event.id)
+    }
+
+    async fn wait(&self, wait: Duration) {
+        if !wait.is_zero() {
+            self.context.parts.clock.sleep(self.context.parts.timings.scaled(wait)).await;
+        }
+    }
+
+    /// A pass over the object, begun from now. Whether it ended with all that it found in status.
+    async fn look(&self) -> bool {
+        for worker in self.workers {
+            worker.look_anew(self.group);
+        }
+        let asked = self.context.parts.clock.instant();
+        self.context.wakes.wake(self.key);
+        if self.context.look_up(self.key).is_none() {
+            return true;
+        }
+        let limit = self.context.parts.timings.scaled(PASS).max(Duration::from_secs(1));
+        timeout(limit, self.context.passes.after(self.key, asked)).await.is_ok()
+    }
+
+    /// What the event changed and neither status nor EC2 shows. `None`: EC2 cannot be read.
+    async fn unexplained(&self) -> Option<Vec<&Change>> {
+        let Some(object) = self.context.look_up(self.key) else { return Some(Vec::new()) };
+        let object = self.context.memories.newest(self.key, object);
+        let records = object.status.map(|status| status.drift).unwrap_or_default();
+        let mut left: Vec<&Change> =
+            of_group(self.event, self.group).filter(|change| !self.is_recorded(change, &records)).collect();
+        // What needs no row to be seen: the pass looked at it.
+        left.retain(|change| matches!(change.what, What::Added | What::Modified(Some(_))));
+        if left.is_empty() {
+            return Some(left);
+        }
+        let worker = self.workers.iter().find(|worker| worker.holders(self.group).contains(self.key))?;
+        let rows = worker.rules_now(self.group).await.ok()?;
+        left.retain(|change| !shows(change, &rows));
+        Some(left)
+    }
+
+    fn is_recorded(&self, change: &Change, records: &[DriftRecord]) -> bool {
+        let earliest = self.event.time.checked_sub(SLACK).unwrap_or(Timestamp::MIN);
+        records.iter().any(|record| {
+            let by_event = record.actor.as_ref().and_then(|actor| actor.event_id.as_ref()) == Some(&self.event.id);
+            let seen = record.detected_at.as_ref().and_then(|at| at.parse::<Timestamp>().ok());
+            let about = || record.atoms.iter().any(|atom| is_about(atom, change));
+            by_event || (seen.is_some_and(|seen| seen >= earliest) && about())
+        })
+    }
+
+    fn tell_transient(&self, left: &[&Change]) {
+        let shown = BTreeSet::new();
+        let closed = self.trail.closed_again(self.group, self.event, &shown);
+        let mut rules: Vec<Atom> = left.iter().filter_map(|change| atom_of(change)).collect();
+        rules.extend(closed.filter(|_| left.iter().all(|change| atom_of(change).is_none())));
+        self.context.passing.note(self.key, TransientEdit { event: self.event.clone(), rules });
+    }
+
+    /// Whether it is somebody else who acts with our role. By now every call of ours has its answer.
+    async fn judge_role(&self) {
+        let Whose::OwnRole { same_session: _ } = self.trail.whose(self.event) else { return };
+        let since = self.context.leading_since();
+        // Before, whoever led then may have sent it.
+        if since.is_some_and(|since| self.event.time > since) {
+            tell_misuse(self.context, self.key, self.event).await;
+        }
+    }
+}
+
+/// Whether a difference in status is what a change made.
+fn is_about(atom: &DriftAtom, change: &Change) -> bool {
+    if let (Some(known), Some(id)) = (&atom.rule_id, &change.rule_id) {
+        return known == id.as_str();
+    }
+    let Some(changed) = atom_of(change) else { return false };
+    let text = changed.to_string();
+    [&atom.before, &atom.after].into_iter().flatten().any(|shown| shown.split(" \"").next() == Some(text.as_str()))
+}
+
+fn atom_of(change: &Change) -> Option<Atom> {
+    change.atom.clone()
+}
+
+/// Whether EC2 shows what a change made.
+fn shows(change: &Change, rows: &[LiveRule]) -> bool {
+    match (&change.what, &change.rule_id, &change.atom) {
+        (What::Modified(Some(becomes)), Some(id), _) => {
+            rows.iter().any(|row| row.id == *id && row.atom == becomes.in_direction(row.atom.direction))
+        }
+        (What::Added, Some(id), _) => rows.iter().any(|row| row.id == *id),
+        (What::Added, None, Some(atom)) => rows.iter().any(|row| row.atom == *atom),
+        // Neither id nor rule: nobody can tell whether it shows.
+        (_, _, _) => true,
+    }
+}
