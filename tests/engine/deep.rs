@@ -23,10 +23,6 @@ fn told(rig: &Rig, name: &str, kind: &str) -> Vec<(Option<String>, Option<String
     atoms.filter(|atom| atom.kind == kind).map(|atom| (atom.before, atom.after)).collect()
 }
 
-fn owned(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 /// A prefix list in EC2, at its first version.
 fn new_list(rig: &Rig, name: &str) -> String {
     let of = [("PrefixListName", name), ("AddressFamily", "IPv4"), ("MaxEntries", "5"), ("Entry.1.Cidr", "198.51.100.0/24")];
@@ -59,7 +55,7 @@ async fn a_list_that_changes_while_nobody_runs_is_told_once_by_whoever_comes_nex
     change_list(&rig, &list, "1", "203.0.113.0/24");
     rig.start_engine();
     rig.until("the new version is told", |rig| !told(rig, "web", KIND_OF_LISTS).is_empty()).await;
-    let version = |number: u32| owned(&format!("prefix list {list} (office) version {number}"));
+    let version = |number: u32| Some(format!("prefix list {list} (office) version {number}"));
     assert_eq!(told(&rig, "web", KIND_OF_LISTS), [(version(1), version(2))]);
     assert_eq!(status(&rig, "web").prefix_lists, [format!("{list} v2 5")]);
 
@@ -137,7 +133,7 @@ async fn an_association_that_comes_or_goes_is_told_once_also_when_nobody_ran() {
 
     let vpc = lend(&rig, &group);
     rig.until("the association is told", |rig| !told(rig, "web", KIND_OF_VPCS).is_empty()).await;
-    let lent = owned(&format!("association with {vpc} (associated)"));
+    let lent = Some(format!("association with {vpc} (associated)"));
     assert_eq!(told(&rig, "web", KIND_OF_VPCS), [(None, lent.clone())]);
     assert_eq!(status(&rig, "web").vpc_associations, Some(vec![format!("{vpc} associated")]));
     let note = format!("Somebody added association with {vpc} (associated); VPC associations are only watched. Drift ");

@@ -69,6 +69,24 @@ async fn another_vpc_that_may_use_the_group_blocks_its_deletion_and_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ring_of_which_it_cannot_be_read_who_holds_it_keeps_its_rules_and_says_which_permission_is_missing() {
+    let rig = Rig::start().await;
+    let names = ["web", "api"];
+    let groups = ring(&rig, &names).await;
+    rig.sim.inject(Fault::error("DescribeSecurityGroupVpcAssociations", "UnauthorizedOperation", 403));
+    for name in names {
+        rig.store.delete(name);
+    }
+    let message = rig.condition("web", "DeletionBlocked", "True", "InUse").await;
+    assert!(message.contains("can be read: ") && message.contains("ec2:DescribeSecurityGroupVpcAssociations"), "{message}");
+    assert_eq!(in_force(&rig.sim, &groups[0]).len(), 2);
+    rig.sim.clear_faults();
+    for name in names {
+        rig.gone(name).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn rings_of_groups_are_deleted_as_a_whole() {
     for names in [&["web", "api", "db"][..], &["web", "api", "db", "job", "log"][..]] {
         let rig = Rig::start().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::api::{DeletionPolicy, Mode, Origin, SecurityGroup, SecurityGroupStatus, Usage};
-use crate::core::model::{Observed, Region, SecurityGroupId};
+use crate::core::model::{GroupFacts, Observed, Region, SecurityGroupId};
 use crate::core::plan::{self, Ownership};
 use crate::core::status::{self, Reason, Standing};
 use crate::engine::execute::Failure;
@@ -223,12 +223,15 @@ async fn delete(pass: &mut Pass<'_>, site: &Site, observed: &Observed) -> Next {
 
 /// Something holds the group: say who, and leave its rules alone.
 async fn blocked(pass: &mut Pass<'_>, site: &Site, id: &SecurityGroupId, why: &str) -> Next {
-    let Holders { interfaces, referrers, associations } = holders(site, id).await;
+    let Holders { interfaces, referrers, associations, unread } = holders(site, id).await;
     let by_interfaces = interfaces.as_ref().map(|all| all.iter().map(|one| format!("{} ({})", one.id, one.used_by)).collect());
     let held = some_of(", by interfaces ", by_interfaces.unwrap_or_default())
         + &some_of(", by rules of ", referrers.clone().unwrap_or_default())
         + &some_of(", by associations with ", associations.unwrap_or_default());
-    let message = format!("EC2 does not delete group {id} while it is in use{held}: {why}");
+    let unread: Vec<String> = unread.iter().map(|error| error.explain(site.region())).collect();
+    let unread =
+        if unread.is_empty() { String::new() } else { format!("; not all that may hold it can be read: {}", unread.join("; ")) };
+    let message = format!("EC2 does not delete group {id} while it is in use{held}: {why}{unread}");
     let previous = pass.status();
     let mut next = pass.failed_status(&previous, None, Standing::DeletionBlocked { message });
     let count = |found: Option<usize>| found.and_then(|count| i32::try_from(count).ok());
@@ -281,17 +284,22 @@ struct Holders {
     interfaces: Option<Vec<Interface>>,
     referrers: Option<Vec<String>>,
     associations: Option<Vec<String>>,
+    /// Why not all of it can.
+    unread: Vec<CloudError>,
 }
 
 async fn holders(site: &Site, id: &SecurityGroupId) -> Holders {
     let read = site.worker.reader();
-    let referring = read.groups(&GroupQuery::Referring(id.clone())).await.ok();
-    let lent = read.vpc_associations(std::slice::from_ref(id)).await.ok();
-    let name = |group: crate::core::model::GroupFacts| format!("{} ({})", group.id, group.name);
+    let mut unread = Vec::new();
+    let interfaces = read.interfaces(id).await.map_err(|error| unread.push(error)).ok();
+    let referring = read.groups(&GroupQuery::Referring(id.clone())).await.map_err(|error| unread.push(error)).ok();
+    let lent = read.vpc_associations(std::slice::from_ref(id)).await.map_err(|error| unread.push(error)).ok();
+    let name = |group: GroupFacts| format!("{} ({})", group.id, group.name);
     Holders {
-        interfaces: read.interfaces(id).await.ok(),
+        interfaces,
         referrers: referring.map(|all| all.into_iter().filter(|group| group.id != *id).map(name).collect()),
         associations: lent.map(|lent| lent.into_values().flatten().map(|(vpc, state)| format!("{vpc} ({state})")).collect()),
+        unread,
     }
 }
 
