@@ -90,6 +90,7 @@ impl Deep {
         found: &BTreeMap<SecurityGroupId, VpcAssociations>,
     ) -> BTreeSet<Key> {
         let none = VpcAssociations::new();
+        let groups: BTreeSet<&SecurityGroupId> = groups.iter().collect();
         self.learn(
             |entry| groups.contains(&entry.group),
             |entry| {
