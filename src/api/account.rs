@@ -380,4 +380,7 @@ pub struct RegionStatus {
     /// Groups that drifted and are not put right yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drifted: Option<i32>,
+    /// Rules of the groups kept that refer to a group which is deleted or out of reach; read about every hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_rules: Option<i32>,
 }

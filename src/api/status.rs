@@ -43,6 +43,16 @@ pub const MAX_EXPIRED_LINE: usize = 112;
 pub const MAX_PINS: usize = 128;
 /// The most characters in an entry of [`SecurityGroupStatus::pins`]: a word, a name of AWS's 255 characters, an id.
 pub const MAX_PIN: usize = 300;
+/// The most entries in [`SecurityGroupStatus::prefix_lists`].
+pub const MAX_PREFIX_LISTS: usize = 128;
+/// The most characters in an entry of [`SecurityGroupStatus::prefix_lists`]: an id and two numbers.
+pub const MAX_PREFIX_LIST_LINE: usize = 64;
+/// The most entries in [`SecurityGroupStatus::vpc_associations`]: more than EC2 allows.
+pub const MAX_VPC_ASSOCIATIONS: usize = 100;
+/// The most characters in an entry of [`SecurityGroupStatus::vpc_associations`]: an id and EC2's word.
+pub const MAX_VPC_ASSOCIATION: usize = 64;
+/// The most entries in [`SecurityGroupStatus::stale_rules`].
+pub const MAX_STALE_RULES: usize = 50;
 /// The most characters in a free text of the status: a step, a before or after, what is known of an actor. A rule of EC2 with
 /// a description fits.
 pub const MAX_TEXT: usize = 400;
@@ -94,6 +104,8 @@ words! {
         PrefixListChanged,
         /// A rule was there for a while, and no read has seen it: CloudTrail alone tells.
         Transient,
+        /// The group can be used in another VPC than before, or no longer in one.
+        VpcAssociationChanged,
         /// Different, but nothing was vouched for that it could be compared with.
         Unclassified,
     }
@@ -211,6 +223,24 @@ pub struct SecurityGroupStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_PINS), inner(length(max = MAX_PIN)), extend("x-kubernetes-list-type" = "atomic"))]
     pub pins: Vec<String>,
+
+    /// The prefix lists that rules use, as last taken note of, such as "pl-0123456789abcdef0 v7 40": id, version (v- where AWS
+    /// tells none) and the rules one counts for. By this a change is noticed that was made while sgwarden did not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PREFIX_LISTS), inner(length(max = MAX_PREFIX_LIST_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub prefix_lists: Vec<String>,
+
+    /// The VPCs other than its own in which the group can be used, such as "vpc-0123456789abcdef0 associated". Read about every
+    /// hour, and reported as drift when it changes; absent: not known yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_VPC_ASSOCIATIONS), inner(length(max = MAX_VPC_ASSOCIATION)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub vpc_associations: Option<Vec<String>>,
+
+    /// Live rules that refer to a group which is deleted or out of reach, such as "ingress tcp 5432 from sg-0123456789abcdef0",
+    /// the first 50: they allow nothing and count against the quota. Read about every hour.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_STALE_RULES), inner(length(max = MAX_VOUCHED_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub stale_rules: Vec<String>,
 
     /// Expiries that were acted on, such as "ingress https 2026-12-24T18:00:00Z"; a clock set back does not open them again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -390,8 +420,8 @@ pub struct DriftRecord {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(inline)]
 pub struct DriftAtom {
-    /// Added, Removed, Modified, DescriptionChanged, TagChanged, TagRemoved, GroupDeleted, PrefixListChanged, Transient or
-    /// Unclassified.
+    /// Added, Removed, Modified, DescriptionChanged, TagChanged, TagRemoved, GroupDeleted, PrefixListChanged, Transient,
+    /// VpcAssociationChanged or Unclassified.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub kind: String,

@@ -9,7 +9,7 @@ pub use crate::core::model::NewGroup;
 use super::denial;
 use crate::core::model::{
     AccountId, Direction, GroupFacts, ListedGroup, LiveRule, NewRule, PrefixListFacts, PrefixListId, Region, RuleId,
-    SecurityGroupId, Tags, VpcFacts, VpcId,
+    SecurityGroupId, StaleRules, Tags, VpcAssociations, VpcFacts, VpcId,
 };
 
 /// Which groups to read. Filters, never plain ids: an unknown id fails the whole call, a filter returns nothing.
@@ -64,6 +64,11 @@ pub trait Ec2Read: Send + Sync {
     async fn prefix_lists(&self, query: &PrefixListQuery) -> Result<Vec<PrefixListFacts>, CloudError>;
     /// The network interfaces that are members of a group.
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError>;
+    /// The other VPCs in which each of these groups can be used (`DescribeSecurityGroupVpcAssociations`). A group without any has
+    /// no entry.
+    async fn vpc_associations(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError>;
+    /// The stale rules of a VPC's groups (`DescribeStaleSecurityGroups`). A group without any has no entry.
+    async fn stale_rules(&self, vpc: &VpcId) -> Result<StaleRules, CloudError>;
 
     /// Groups without their rules.
     async fn groups(&self, query: &GroupQuery) -> Result<Vec<GroupFacts>, CloudError> {

@@ -38,6 +38,8 @@ contracts_of_the_sim![
     many_groups_cost_few_calls,
     a_tag_as_long_as_one_may_be_is_found,
     many_prefix_lists_are_read_to_the_last_page,
+    a_group_tells_in_which_other_vpcs_it_can_be_used,
+    a_rule_is_stale_once_nothing_leads_to_its_group,
 ];
 
 /// Authorizes rules, of which both ways to read must then say the same, and nothing else but what a group is born with.
@@ -270,4 +272,54 @@ async fn many_prefix_lists_are_read_to_the_last_page(door: Door) {
     let all = found(&world, PrefixListQuery::Name("offices".into())).await;
     assert_eq!((all.len(), world.sim().count("DescribeManagedPrefixLists")), (101, 2), "100 a page");
     assert_eq!(found(&world, PrefixListQuery::Ids(all.clone())).await, all);
+}
+
+/// Lets a group be used in the other VPC, or no longer.
+async fn associate(world: &World, group: &SecurityGroupId, action: &str) {
+    let call = [("Action", action), ("GroupId", group.as_str()), ("VpcId", world.vpc_with_ipv6.as_str())];
+    let _ = world.other(&call, "state").await;
+}
+
+async fn a_group_tells_in_which_other_vpcs_it_can_be_used(door: Door) {
+    let world = World::open(door).await;
+    let mut ids = Vec::new();
+    for number in 0..201 {
+        ids.push(world.group(&format!("g{number}")).await);
+    }
+    for group in ids.iter().skip(1) {
+        associate(&world, group, "AssociateSecurityGroupVpc").await;
+    }
+    world.sim().clear_calls();
+    let all = world.ec2.read.vpc_associations(&ids).await.unwrap();
+    assert_eq!(world.sim().count("DescribeSecurityGroupVpcAssociations"), 2, "200 ids a call");
+    assert_eq!(all.len(), 200, "one that is in its own VPC alone has no entry");
+    let associated = [(world.vpc_with_ipv6.clone(), "associated".to_owned())].into();
+    assert_eq!(all[&ids[1]], associated);
+    associate(&world, &ids[1], "DisassociateSecurityGroupVpc").await;
+    let some = world.ec2.read.vpc_associations(&ids[..3]).await.unwrap();
+    assert_eq!(some, [(ids[2].clone(), associated)].into(), "of the groups that were asked about");
+    assert!(world.ec2.read.vpc_associations(&[]).await.unwrap().is_empty());
+}
+
+async fn a_rule_is_stale_once_nothing_leads_to_its_group(door: Door) {
+    let world = World::open(door).await;
+    let far = NewGroup { vpc: world.vpc_with_ipv6.clone(), ..world.new_group("far") };
+    let far = world.ec2.write.create_group(&far).await.unwrap().created.unwrap();
+    let reach = [("GroupId", far.as_str()), ("VpcId", world.vpc.as_str())];
+    let lend = |action| [[("Action", action)].as_slice(), &reach].concat();
+    let _ = world.other(&lend("AssociateSecurityGroupVpc"), "state").await;
+    let mut stale = BTreeMap::new();
+    // More than a page.
+    for number in 0..256 {
+        let group = world.group(&format!("g{number}")).await;
+        let rules = [rule(&format!("ingress tcp 5432 from {far}"), "Allow it"), rule("ingress tcp 443 from 10.0.0.0/8", "")];
+        world.authorize(&group, &rules).await;
+        stale.insert(group, [rules[0].atom.clone()].into());
+    }
+    assert!(world.ec2.read.stale_rules(&world.vpc).await.unwrap().is_empty());
+    let _ = world.other(&lend("DisassociateSecurityGroupVpc"), "state").await;
+    world.sim().clear_calls();
+    assert_eq!(world.ec2.read.stale_rules(&world.vpc).await.unwrap(), stale);
+    assert_eq!(world.sim().count("DescribeStaleSecurityGroups"), 2, "255 groups a page");
+    assert!(world.ec2.read.stale_rules(&world.vpc_with_ipv6).await.unwrap().is_empty());
 }

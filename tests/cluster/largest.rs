@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use sgwarden::api::{
     Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftRecord, ExposureChange, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT,
     MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPOSURE, MAX_PAIRS, MAX_PIN, MAX_PINS,
-    MAX_PLAN_STEPS, MAX_TAGS, MAX_TEXT, MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED,
-    MAX_VOUCHED_LINE, PlanSummary, Quota, SecurityGroup, SecurityGroupStatus, Usage, conditions,
+    MAX_PLAN_STEPS, MAX_PREFIX_LIST_LINE, MAX_PREFIX_LISTS, MAX_STALE_RULES, MAX_TAGS, MAX_TEXT, MAX_TEXT_PER_DIRECTION,
+    MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, MAX_VPC_ASSOCIATION, MAX_VPC_ASSOCIATIONS, PlanSummary,
+    Quota, SecurityGroup, SecurityGroupStatus, Usage, conditions,
 };
 use sgwarden::core::desired::parse;
 
@@ -135,6 +136,9 @@ fn fullest() -> SecurityGroupStatus {
             limit: Some(i32::MAX),
         }),
         pins: vec![text(MAX_PIN); MAX_PINS],
+        prefix_lists: vec![text(MAX_PREFIX_LIST_LINE); MAX_PREFIX_LISTS],
+        vpc_associations: Some(vec![text(MAX_VPC_ASSOCIATION); MAX_VPC_ASSOCIATIONS]),
+        stale_rules: vec![text(MAX_VOUCHED_LINE); MAX_STALE_RULES],
         expired: vec![text(MAX_EXPIRED_LINE); MAX_EXPIRED],
         expiring: vec![text(MAX_EXPIRED_LINE); MAX_EXPIRING],
         uid: some(64),

@@ -1,6 +1,6 @@
 //! What an object's status says over several passes: its conditions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -11,11 +11,11 @@ use sgwarden::api::conditions::{
 };
 use sgwarden::api::{Approval, Approved, DriftRecord, Mode, SecurityGroupStatus, UndeclaredRules, Usage};
 use sgwarden::core::desired::{Declaration, Desired, Policy, Toleration};
-use sgwarden::core::model::{AccountId, Direction, Region, VpcId};
+use sgwarden::core::model::{AccountId, Direction, PrefixListId, PrefixListMark, Region, VpcId};
 use sgwarden::core::plan::OverQuota;
 use sgwarden::core::status::{
-    Enforcement, Expiring, Facts, HeldUp, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build, is_open,
-    keep_failure, track,
+    DeepView, Enforcement, Expiring, Facts, HeldUp, Pending, Place, Reason, Standing, SuspendedUntil, Tracking, Wait, build,
+    is_open, keep_failure, track,
 };
 
 use crate::history::{Pass, World};
@@ -51,6 +51,8 @@ pub(crate) struct More<'a> {
     pub(crate) rules_per_group: Option<u32>,
     pub(crate) war: Option<&'a str>,
     pub(crate) pins: Option<&'a BTreeSet<String>>,
+    pub(crate) prefix_lists: Option<&'a BTreeMap<PrefixListId, PrefixListMark>>,
+    pub(crate) deep: Option<&'a DeepView>,
     pub(crate) moved: &'a [String],
     pub(crate) expired: Option<&'a BTreeSet<String>>,
     pub(crate) expiring: Option<&'a Expiring>,
@@ -165,6 +167,8 @@ impl Watched {
             drift: self.records(),
             war: more.war,
             pins: more.pins,
+            prefix_lists: more.prefix_lists,
+            deep: more.deep,
             moved: more.moved,
             expired: more.expired,
             expiring: more.expiring,

@@ -177,7 +177,14 @@ fn the_status_of_an_account_stays_within_bounds() {
     let facts_of = |region| RegionFacts {
         region,
         since: start(),
-        sweep: Some(Sweep { at: start(), groups: usize::MAX, managed: 2_000_000_000, rules: 1, drifted: 2_000_000_000 }),
+        sweep: Some(Sweep {
+            at: start(),
+            groups: usize::MAX,
+            managed: 2_000_000_000,
+            rules: 1,
+            drifted: 2_000_000_000,
+            stale_rules: Some(usize::MAX),
+        }),
         failure: Some((Reason::PermissionDenied, long.clone())),
     };
     let regions: Vec<RegionFacts<'_>> = regions.iter().map(facts_of).collect();

@@ -8,7 +8,7 @@ use sgwarden::api::{DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED,
 use sgwarden::core::desired::Toleration;
 use sgwarden::core::model::{Direction, LiveRule};
 use sgwarden::core::plan::{Cause, Difference, Report, What};
-use sgwarden::core::status::{ListChange, Reason, Standing, Tracking, is_open, note_list_changes, track};
+use sgwarden::core::status::{ListChange, Reason, Standing, Tracking, is_open, note_association_changes, note_list_changes, track};
 
 use crate::cloud::rule_id;
 use crate::status::{SSH, Watched, failed, progressing};
@@ -428,4 +428,27 @@ fn a_prefix_list_that_changed_is_told_once_and_is_not_waited_for() {
     assert_eq!(note_list_changes(&records, std::slice::from_ref(&change), watched.tracking()), records, "after a restart");
     let later = ListChange { before: 4, after: 5, ..change };
     assert_eq!(note_list_changes(&records, &[later], watched.tracking()).len(), 2);
+}
+
+// VPC associations ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn associations_that_come_go_and_change_are_told_each_time() {
+    let watched = Watched::new(Mode::Enforce);
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let before = lines(&["vpc-0a1b2c3d associated", "vpc-0a1b2c3e associating", "vpc-0a1b2c3f associated"]);
+    let after = lines(&["vpc-0a1b2c3e associated", "vpc-0a1b2c3f associated", "vpc-0a1b2c40 associated"]);
+    let records = note_association_changes(&[], &before, &after, watched.tracking());
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert!(!is_open(record));
+    assert_eq!((record.resolution.as_str(), record.atoms[0].kind.as_str()), ("Reported", "VpcAssociationChanged"));
+    assert_eq!(
+        sgwarden::core::status::describe(record),
+        "removed association with vpc-0a1b2c3d (associated); changed association with vpc-0a1b2c3e (associating) to association with \
+         vpc-0a1b2c3e (associated); added association with vpc-0a1b2c40 (associated)"
+    );
+    assert_eq!(note_association_changes(&records, &after, &after, watched.tracking()), records);
+    let back = note_association_changes(&records, &after, &before, watched.tracking());
+    let again = note_association_changes(&back, &before, &after, watched.tracking());
+    assert_eq!(again.len(), 3, "the same edit made again is another edit");
 }

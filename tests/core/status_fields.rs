@@ -1,6 +1,6 @@
 //! The fields of a status beside its conditions, and that nothing is written without news.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use sgwarden::api::conditions::{READY, RECONCILING, STALLED};
 use sgwarden::api::{Approved, Mode, SecurityGroupStatus, UndeclaredRules, Usage};
 use sgwarden::core::desired::DeclaredAdoption;
-use sgwarden::core::model::{Direction, Weight};
+use sgwarden::core::model::{Direction, PrefixListId, PrefixListMark, Weight};
 use sgwarden::core::plan::TAG_ORIGIN;
-use sgwarden::core::status::{Expiring, HeldUp, Pending, Reason, Standing, Wait, is_written_for, next_news};
+use sgwarden::core::status::{DeepView, Expiring, HeldUp, Pending, Reason, Standing, Wait, is_written_for, next_news};
 
 use crate::history::story;
 use crate::status::{HASH, More, OVER, SSH, Watched, failed, progressing, refused};
@@ -41,6 +41,47 @@ fn pins_and_expiries_are_kept_by_a_pass_that_does_not_know_them() {
     let none = BTreeSet::new();
     watched.look_with(Standing::Done, More { pins: Some(&none), expired: Some(&none), ..More::default() });
     assert_eq!((watched.status.pins.len(), watched.status.expired.len()), (0, 0));
+}
+
+#[test]
+fn a_list_noted_for_the_first_time_waits_for_other_news_and_a_new_version_does_not() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.look(Standing::Done);
+    let id: PrefixListId = "pl-0a1b2c3d".parse().unwrap();
+    let at = |version: i64| BTreeMap::from([(id.clone(), PrefixListMark { version: Some(version), entries: 40 })]);
+    let (seventh, eighth) = (at(7), at(8));
+    let look = |watched: &mut Watched, lists| {
+        watched.look_with(Standing::Done, More { prefix_lists: Some(lists), ..More::default() });
+        watched.status.prefix_lists.clone()
+    };
+    assert_eq!(look(&mut watched, &seventh), [""; 0], "a status of an older release is not written for it");
+    watched.intrude(SSH);
+    assert_eq!(look(&mut watched, &seventh), ["pl-0a1b2c3d v7 40"]);
+    let before = watched.status.clone();
+    assert_eq!((look(&mut watched, &seventh), &watched.status), (before.prefix_lists.clone(), &before));
+    assert_eq!(look(&mut watched, &eighth), ["pl-0a1b2c3d v8 40"]);
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.prefix_lists, ["pl-0a1b2c3d v8 40"], "kept by a pass that does not know");
+    assert_eq!(look(&mut watched, &BTreeMap::new()), [""; 0], "no longer used");
+}
+
+#[test]
+fn that_there_are_no_associations_waits_for_other_news_and_that_there_are_some_does_not() {
+    let none = DeepView { associations: Some(Vec::new()), stale: Some(Vec::new()) };
+    let some = DeepView { associations: Some(vec!["vpc-0b1b2c3d associated".to_owned()]), ..none.clone() };
+    let look = |watched: &mut Watched, deep| {
+        watched.look_with(Standing::Done, More { deep: Some(deep), ..More::default() });
+        watched.status.vpc_associations.clone()
+    };
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.look(Standing::Done);
+    assert_eq!(look(&mut watched, &none), None, "a status of an older release is not written for it");
+    assert_eq!(look(&mut watched, &some), some.associations);
+    assert_eq!(look(&mut watched, &none), none.associations, "they were there before");
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.look(Standing::Done);
+    watched.intrude(SSH);
+    assert_eq!(look(&mut watched, &none), none.associations);
 }
 
 #[test]

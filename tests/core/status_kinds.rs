@@ -79,8 +79,8 @@ impl Account {
     fn sweep(&mut self) {
         let at = at(self.seconds);
         self.sweeps = [
-            Some(Sweep { at, groups: 300, managed: 200, rules: 1400, drifted: 1 }),
-            Some(Sweep { at, groups: 20, managed: 12, rules: 60, drifted: 0 }),
+            Some(Sweep { at, groups: 300, managed: 200, rules: 1400, drifted: 1, stale_rules: Some(3) }),
+            Some(Sweep { at, groups: 20, managed: 12, rules: 60, drifted: 0, stale_rules: None }),
         ];
     }
 
@@ -135,6 +135,13 @@ fn an_account_is_ready_once_its_credentials_are_good_and_every_region_was_looked
     assert_eq!(region.region, "eu-west-1");
     assert_eq!(region.last_sweep_time.as_deref(), Some("2026-12-24T18:00:00Z"));
     assert_eq!((region.groups, region.managed, region.rules, region.drifted), (Some(300), Some(200), Some(1400), Some(1)));
+    let stale = |account: &Account| account.status.regions.iter().map(|region| region.stale_rules).collect::<Vec<_>>();
+    assert_eq!(stale(&account), [Some(3), None], "no deep sweep has counted the other Region's yet");
+    if let Some(sweep) = &mut account.sweeps[0] {
+        sweep.stale_rules = None;
+    }
+    account.look();
+    assert_eq!(stale(&account), [Some(3), None], "known from before a restart");
     let before = account.look();
     assert_eq!(account.status, before, "no news");
 }

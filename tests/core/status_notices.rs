@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use sgwarden::api::{Approved, Mode, SecurityGroupStatus, UndeclaredRules};
 use sgwarden::core::model::Direction;
-use sgwarden::core::status::{Expiring, ListChange, Reason, Standing, Told, Wait, note_list_changes, notices};
+use sgwarden::core::status::{
+    DeepView, Expiring, ListChange, Reason, Standing, Told, Wait, note_association_changes, note_list_changes, notices,
+};
 
 use crate::status::{More, SSH, Watched, failed, progressing};
 
@@ -269,4 +271,44 @@ fn what_references_wait_for_is_told_once_also_when_edits_are_reverted_meanwhile(
         ear.hear(|watched| watched.look_with(Standing::Done, More { moved: &moved, ..More::default() }));
     }
     assert_eq!(ear.reasons(), [Reason::NameMoved]);
+}
+
+#[test]
+fn a_rule_that_goes_stale_is_told_once() {
+    let mut ear = Ear::new(Mode::Enforce);
+    ear.look(Standing::Done);
+    ear.reasons();
+    let rules = ["ingress tcp 5432 from sg-0a1b2c3d", "ingress tcp 5433 from sg-0a1b2c3d"].map(str::to_owned);
+    let stale = |rules: &[String]| DeepView { associations: None, stale: Some(rules.to_vec()) };
+    let (one, both, none) = (stale(&rules[..1]), stale(&rules), stale(&[]));
+    let mut look = |deep: &DeepView| {
+        ear.hear(|watched| watched.look_with(Standing::Done, More { deep: Some(deep), ..More::default() }));
+        ear.sentences()
+    };
+    let told = look(&one);
+    assert!(told.len() == 1 && told[0].starts_with("StaleRule: ") && told[0].ends_with(": ingress tcp 5432 from sg-0a1b2c3d"));
+    assert_eq!(look(&one), [""; 0]);
+    let told = look(&both);
+    assert!(told.len() == 1 && told[0].ends_with(": ingress tcp 5433 from sg-0a1b2c3d"), "{told:?}");
+    assert_eq!(look(&none), [""; 0]);
+    assert_eq!(look(&one).len(), 1, "it was in force again meanwhile");
+    assert_eq!(ear.watched.status.stale_rules, rules[..1]);
+    ear.look(Standing::Done);
+    assert_eq!(ear.watched.status.stale_rules, rules[..1], "kept by a pass that does not know");
+}
+
+#[test]
+fn a_vpc_association_is_told_as_watched_only() {
+    let mut ear = Ear::new(Mode::Enforce);
+    ear.look(Standing::Done);
+    let now = ["vpc-0b1b2c3d associated".to_owned()];
+    let records = note_association_changes(&[], &[], &now, ear.watched.tracking());
+    let after = SecurityGroupStatus { drift: records, ..ear.watched.status.clone() };
+    let told = notices(&ear.watched.status, &after);
+    let id = &after.drift[0].id;
+    let note = format!("Somebody added association with vpc-0b1b2c3d (associated); VPC associations are only watched. Drift {id}");
+    assert_eq!(
+        told.iter().map(|told| (told.reason, told.note.as_str())).collect::<Vec<_>>(),
+        [(Reason::DriftReported, note.as_str())]
+    );
 }

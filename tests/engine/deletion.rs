@@ -41,9 +41,49 @@ fn interface(rig: &Rig, groups: &[&str]) -> String {
     text(&rig.call("CreateNetworkInterface", &params), "networkInterfaceId")
 }
 
-fn text(answer: &str, tag: &str) -> String {
+pub(crate) fn text(answer: &str, tag: &str) -> String {
     let (_, rest) = answer.split_once(&format!("<{tag}>")).unwrap();
     rest.split_once('<').unwrap().0.to_owned()
+}
+
+/// Lets a group be used in another VPC, whose id it gives.
+pub(crate) fn lend(rig: &Rig, group: &str) -> String {
+    let vpc = text(&rig.call("CreateVpc", &[("CidrBlock", "10.9.0.0/16")]), "vpcId");
+    rig.call("AssociateSecurityGroupVpc", &[("GroupId", group), ("VpcId", &vpc)]);
+    vpc
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_vpc_that_may_use_the_group_blocks_its_deletion_and_is_named() {
+    let rig = Rig::start().await;
+    rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8")]));
+    rig.settled("web").await;
+    let group = rig.group("web");
+    let vpc = lend(&rig, group.as_str());
+    rig.store.delete("web");
+    let message = rig.condition("web", "DeletionBlocked", "True", "InUse").await;
+    assert!(message.contains(&format!("while it is in use, by associations with {vpc} (associated): ")), "{message}");
+    assert_eq!(in_force(&rig.sim, group.as_str()), ["ingress tcp 443 from 10.0.0.0/8"]);
+    rig.call("DisassociateSecurityGroupVpc", &[("GroupId", group.as_str()), ("VpcId", &vpc)]);
+    rig.gone("web").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ring_of_which_it_cannot_be_read_who_holds_it_keeps_its_rules_and_says_which_permission_is_missing() {
+    let rig = Rig::start().await;
+    let names = ["web", "api"];
+    let groups = ring(&rig, &names).await;
+    rig.sim.inject(Fault::error("DescribeSecurityGroupVpcAssociations", "UnauthorizedOperation", 403));
+    for name in names {
+        rig.store.delete(name);
+    }
+    let message = rig.condition("web", "DeletionBlocked", "True", "InUse").await;
+    assert!(message.contains("can be read: ") && message.contains("ec2:DescribeSecurityGroupVpcAssociations"), "{message}");
+    assert_eq!(in_force(&rig.sim, &groups[0]).len(), 2);
+    rig.sim.clear_faults();
+    for name in names {
+        rig.gone(name).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +127,7 @@ async fn two_rings_that_share_a_group_and_one_that_hangs_on_them_are_deleted_too
 #[tokio::test(start_paused = true)]
 async fn a_ring_keeps_all_its_rules_while_one_of_it_has_an_interface_or_stays() {
     let names = ["web", "api", "db"];
-    for held_by in ["an interface", "a referrer", "a member that stays"] {
+    for held_by in ["an interface", "a referrer", "another VPC", "a member that stays"] {
         let rig = Rig::start().await;
         let groups = ring(&rig, &names).await;
         let mut eni = None;
@@ -98,6 +138,7 @@ async fn a_ring_keeps_all_its_rules_while_one_of_it_has_an_interface_or_stays() 
                 let stray = rig.stray("legacy", &[], &[]).await;
                 rig.intrude(&stray, &[&format!("ingress tcp 22 from {}", groups[1])]).await;
             }
+            "another VPC" => drop(lend(&rig, &groups[1])),
             _ => going = &names[..2],
         }
         let before: Vec<Vec<String>> = groups.iter().map(|group| in_force(&rig.sim, group)).collect();

@@ -9,6 +9,7 @@ mod basics;
 mod calls;
 mod crash;
 mod decoys;
+mod deep;
 mod deletion;
 mod events;
 mod faults;

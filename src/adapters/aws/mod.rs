@@ -1,8 +1,8 @@
 //! EC2 through AWS's SDK: the ports of [`crate::ports::cloud`] for any account and Region that a route leads to.
 //!
 //! Entry point: [`AwsConnector`], made from [`AwsOptions`]. `connect` assumes the route's role and asks STS once whose the
-//! credentials are, `read` pages, `write` sends one attempt, `lane` is the way of each call; `convert`, `listed` and `lists`
-//! translate, `error` says what an error asks for, `server_time` listens for EC2's clock, `in_process` mounts a service that
+//! credentials are, `read` pages, `write` sends one attempt, `lane` is the way of each call; `convert`, `listed`, `lists`, `associations` and
+//! `stale` translate, `error` says what an error asks for, `server_time` listens for EC2's clock, `in_process` mounts a service that
 //! lives in this process under the SDK. [`SqsQueue`] puts messages on a queue ([`crate::ports::queue`]).
 //!
 //! Invariant: the SDK is named nowhere else. Invariant: AWS's error codes stand nowhere else.
@@ -10,6 +10,7 @@
 //! Invariant: a write is sent once. Who called it reads before sending it again.
 //! Invariant: what goes wrong with one account's role or endpoint goes wrong for that account alone.
 
+mod associations;
 mod connect;
 mod convert;
 mod error;
@@ -22,6 +23,7 @@ mod options;
 mod queue;
 mod read;
 mod server_time;
+mod stale;
 mod write;
 
 pub use connect::AwsConnector;

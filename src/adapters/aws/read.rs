@@ -9,14 +9,19 @@ use aws_sdk_ec2::types::Filter;
 use super::convert::{self, Unreadable};
 use super::error::{Access, unreadable};
 use super::lane::Lane;
-use super::{listed, lists};
-use crate::core::model::{ListedGroup, LiveRule, PrefixListFacts, PrefixListId, RuleId, SecurityGroupId, Tags, VpcFacts, VpcId};
+use super::{associations, listed, lists, stale};
+use crate::core::model::{
+    ListedGroup, LiveRule, PrefixListFacts, PrefixListId, RuleId, SecurityGroupId, StaleRules, Tags, VpcAssociations, VpcFacts,
+    VpcId,
+};
 use crate::ports::cloud::{CloudError, Ec2Read, GroupQuery, Interface, PrefixListQuery, VpcQuery};
 
 /// Rows a page. EC2's most; without paging a call is charged to a smaller bucket (EC2 "Request throttling").
 const PAGE: i32 = 1000;
 /// Prefix lists a page: EC2's most.
 const PAGE_OF_LISTS: i32 = 100;
+/// Groups with stale rules a page: EC2's most.
+const PAGE_OF_STALE: i32 = 255;
 /// Values a filter may have.
 const VALUES: usize = 200;
 /// Characters a value may have.
@@ -27,6 +32,8 @@ const RULES: &str = "DescribeSecurityGroupRules";
 const VPCS: &str = "DescribeVpcs";
 const LISTS: &str = "DescribeManagedPrefixLists";
 const INTERFACES: &str = "DescribeNetworkInterfaces";
+const ASSOCIATIONS: &str = "DescribeSecurityGroupVpcAssociations";
+const STALE: &str = "DescribeStaleSecurityGroups";
 
 /// Reads of one account and Region.
 #[derive(Debug)]
@@ -148,6 +155,43 @@ impl Ec2Read for Reader {
             token = following(INTERFACES, token.as_deref(), page.next_token)?;
             if token.is_none() {
                 return Ok(interfaces.into_iter().collect());
+            }
+        }
+    }
+
+    async fn vpc_associations(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        let mut found: BTreeMap<SecurityGroupId, VpcAssociations> = BTreeMap::new();
+        for filters in chunks("group-id", groups.iter().map(SecurityGroupId::as_str)) {
+            let mut token = None;
+            loop {
+                let request = self.client.describe_security_group_vpc_associations().set_filters(some(&filters));
+                let request = request.max_results(PAGE).set_next_token(token.clone());
+                let (page, request_id) = self.lane.call(ASSOCIATIONS, Access::Read, request.send()).await?;
+                let rows = readable(ASSOCIATIONS, request_id, page.security_group_vpc_associations(), associations::association)?;
+                for (group, vpc, state) in rows.into_iter().flatten().filter(|(group, _, _)| groups.contains(group)) {
+                    found.entry(group).or_default().insert(vpc, state);
+                }
+                token = following(ASSOCIATIONS, token.as_deref(), page.next_token)?;
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn stale_rules(&self, vpc: &VpcId) -> Result<StaleRules, CloudError> {
+        let mut found = StaleRules::new();
+        let mut token = None;
+        loop {
+            let request = self.client.describe_stale_security_groups().vpc_id(vpc.as_str());
+            let request = request.max_results(PAGE_OF_STALE).set_next_token(token.clone());
+            let (page, request_id) = self.lane.call(STALE, Access::Read, request.send()).await?;
+            let read = |row: &_| stale::group(row, self.lane.account.as_ref());
+            found.extend(readable(STALE, request_id, page.stale_security_group_set(), read)?);
+            token = following(STALE, token.as_deref(), page.next_token)?;
+            if token.is_none() {
+                return Ok(found);
             }
         }
     }

@@ -16,7 +16,10 @@ mod traffic;
 mod vouched;
 
 pub use ids::{AccountId, BadId, IdKind, PrefixListId, Region, ResourceId, RuleId, RuleName, SecurityGroupId, VpcId};
-pub use observed::{GroupFacts, ListedGroup, NewGroup, Observed, PrefixListFacts, Tags, VpcFacts};
+pub use observed::{
+    DISASSOCIATED, GroupFacts, ListedGroup, NewGroup, Observed, PrefixListFacts, PrefixListMark, StaleRules, Tags, VpcAssociations,
+    VpcFacts,
+};
 pub use quota::{DEFAULT_RULES_PER_GROUP, PrefixListWeights, Weight};
 pub use rule::{Atom, BadAtom, BadPeer, Declared, Direction, LiveRule, NewRule, Peer, PeerKind, RuleSet, is_ec2_text};
 pub use space::{AddressCount, Exposure, Space, TrafficRange};

@@ -1,6 +1,6 @@
 //! What was read of a group in EC2: a photograph, true when it was taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ids::{AccountId, PrefixListId, RuleId, SecurityGroupId, VpcId};
 use super::quota::Weight;
@@ -64,6 +64,38 @@ pub struct PrefixListFacts {
     /// Version of its content; AWS's own have none.
     pub version: Option<i64>,
 }
+
+/// A prefix list as somebody took note of it: with another version or size its content is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefixListMark {
+    /// Version of its content; AWS's own have none.
+    pub version: Option<i64>,
+    /// What a rule that names it counts against the quota of rules.
+    pub entries: u32,
+}
+
+impl PrefixListFacts {
+    /// What is noted of it.
+    pub fn mark(&self) -> PrefixListMark {
+        // A list is of one address family.
+        PrefixListMark { version: self.version, entries: self.weight.ipv4.max(self.weight.ipv6) }
+    }
+
+    /// Whether it is other than it was then. A version never goes back: a read that shows an older one is stale.
+    pub fn is_other_than(&self, then: PrefixListMark) -> bool {
+        self.mark() != then && self.version >= then.version
+    }
+}
+
+/// The VPCs other than its own in which a group can be used, each with the state of the association in EC2's word. Those that are
+/// over ([`DISASSOCIATED`]) are none.
+pub type VpcAssociations = BTreeMap<VpcId, String>;
+
+/// State of an association that is over: EC2 may show it for a while.
+pub const DISASSOCIATED: &str = "disassociated";
+
+/// The stale rules of groups: what they refer to is deleted or out of reach, so that they allow nothing.
+pub type StaleRules = BTreeMap<SecurityGroupId, BTreeSet<Atom>>;
 
 /// A VPC, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,6 +65,8 @@ pub struct Sweep {
     pub rules: usize,
     /// Groups that drifted and are not put right yet.
     pub drifted: usize,
+    /// Stale rules of the groups kept, where a deep sweep has counted them.
+    pub stale_rules: Option<usize>,
 }
 
 /// What is known of a Region.
@@ -123,11 +125,11 @@ pub fn build_account(facts: &AccountFacts<'_>) -> AwsAccountStatus {
 /// A Region that was not looked at since this process began keeps what was known.
 fn entry(previous: &AwsAccountStatus, facts: &RegionFacts<'_>) -> RegionStatus {
     let name = facts.region.as_str();
+    let known = previous.regions.iter().find(|known| known.region == name);
     let Some(sweep) = &facts.sweep else {
-        let known = previous.regions.iter().find(|known| known.region == name).cloned();
-        return known.unwrap_or_else(|| RegionStatus { region: name.to_owned(), ..RegionStatus::default() });
+        return known.cloned().unwrap_or_else(|| RegionStatus { region: name.to_owned(), ..RegionStatus::default() });
     };
-    let Sweep { at, groups, managed, rules, drifted } = sweep;
+    let Sweep { at, groups, managed, rules, drifted, stale_rules } = sweep;
     let figure = |count: &usize| i32::try_from(*count).ok();
     RegionStatus {
         region: name.to_owned(),
@@ -136,6 +138,7 @@ fn entry(previous: &AwsAccountStatus, facts: &RegionFacts<'_>) -> RegionStatus {
         managed: figure(managed),
         rules: figure(rules),
         drifted: figure(drifted),
+        stale_rules: stale_rules.as_ref().map_or_else(|| known.and_then(|known| known.stale_rules), figure),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::api::{
     MAX_TEXT, Mode, Resolution, TAG_PREFIX,
 };
 use crate::core::desired::{Desired, Policy};
-use crate::core::model::{Atom, Declared, Observed, PrefixListId, Tags};
+use crate::core::model::{Atom, Declared, Observed, Tags};
 use crate::core::plan::{Difference, ExposureDelta, Report, What};
 
 use super::stance::Stance;
@@ -195,7 +195,7 @@ fn uncounted(record: &DriftRecord) -> i64 {
 }
 
 /// Every difference that a record knows, listed or not.
-fn digests(record: &DriftRecord) -> Vec<String> {
+pub(super) fn digests(record: &DriftRecord) -> Vec<String> {
     let unlisted: Vec<char> = record.unlisted.as_deref().unwrap_or_default().chars().collect();
     let unlisted = unlisted.chunks(DRIFT_DIGEST).map(|digest| digest.iter().collect());
     record.atoms.iter().map(digest).chain(unlisted).collect()
@@ -203,7 +203,7 @@ fn digests(record: &DriftRecord) -> Vec<String> {
 
 /// What makes a difference the same one at the next look. Not what the manifest alone says, the name of the rule and the text it
 /// should have: that may change meanwhile.
-fn digest(atom: &DriftAtom) -> String {
+pub(super) fn digest(atom: &DriftAtom) -> String {
     let DriftAtom { kind, before, after, rule_id, rule: _ } = atom;
     let before = if *kind == api::DriftKind::DescriptionChanged.as_str() { &None } else { before };
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
@@ -314,39 +314,12 @@ fn both(older: Option<ExposureChange>, newer: Option<ExposureChange>) -> Option<
     Some(ExposureChange { opened: join(&older.opened, &newer.opened), closed: join(&older.closed, &newer.closed) })
 }
 
-/// A prefix list whose entries changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListChange {
-    /// The list.
-    pub id: PrefixListId,
-    /// Its name.
-    pub name: String,
-    /// The version that was seen before.
-    pub before: i64,
-    /// The version it has.
-    pub after: i64,
-}
-
-/// The records with changes of prefix lists that rules use. Whoever owns a list decides what is in it, so they are told and left
-/// alone, each once: a change that was seen before a restart is known by its record.
-pub fn note_list_changes(records: &[DriftRecord], changes: &[ListChange], with: Tracking<'_>) -> Vec<DriftRecord> {
-    let known: BTreeSet<String> = records.iter().flat_map(digests).collect();
-    let version = |change: &ListChange, version: i64| {
-        let ListChange { id, name, before: _, after: _ } = change;
-        Some(shown(&format!("prefix list {id} ({name}) version {version}")))
-    };
-    let atom = |change: &ListChange| DriftAtom {
-        kind: api::DriftKind::PrefixListChanged.into(),
-        before: version(change, change.before),
-        after: version(change, change.after),
-        rule_id: None,
-        rule: None,
-    };
-    let new: Vec<DriftAtom> = changes.iter().map(atom).filter(|atom| !known.contains(&digest(atom))).collect();
+/// The records with edits that are told and left alone: over as soon as they are seen. None for none.
+pub(super) fn note(records: &[DriftRecord], atoms: Vec<DriftAtom>, with: Tracking<'_>) -> Vec<DriftRecord> {
     let mut next = records.to_vec();
-    if !new.is_empty() {
+    if !atoms.is_empty() {
         let over = Some(with.now.to_string());
-        next.insert(0, DriftRecord { resolved_at: over, ..record(new, Resolution::Reported, with) });
+        next.insert(0, DriftRecord { resolved_at: over, ..record(atoms, Resolution::Reported, with) });
         evict(&mut next);
     }
     next
@@ -441,6 +414,11 @@ fn describe_atom(atom: &DriftAtom) -> String {
         Ok(api::DriftKind::Transient) => format!("added and took away again {after}"),
         Ok(api::DriftKind::Removed | api::DriftKind::TagRemoved) => format!("removed {before}"),
         Ok(api::DriftKind::GroupDeleted) => format!("deleted group {before}"),
+        Ok(api::DriftKind::VpcAssociationChanged) => match (&atom.before, &atom.after) {
+            (None, Some(after)) => format!("added {after}"),
+            (Some(before), None) => format!("removed {before}"),
+            (Some(_), Some(_)) | (None, None) => format!("changed {before} to {after}"),
+        },
         Ok(
             api::DriftKind::Modified
             | api::DriftKind::DescriptionChanged

@@ -13,8 +13,10 @@ mod account;
 mod approval;
 mod cidr_set;
 mod conditions;
+mod deep;
 mod drift;
 mod expiry;
+mod lists;
 mod notices;
 mod outlook;
 mod reason;
@@ -26,15 +28,17 @@ pub use account::{AccountFacts, Credentials, EventsFacts, RegionFacts, Sweep, ac
 pub use approval::{Pending, Wait, approval};
 pub use cidr_set::{CidrSetFacts, build_cidr_set};
 pub use conditions::{Standing, keep_failure};
-pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track, who};
+pub use deep::{DeepView, note_association_changes};
+pub use drift::{Tracking, applied_tags, cut, describe, evict, is_open, track, who};
 pub use expiry::{Expiring, next_news};
+pub use lists::{ListChange, list_lines, note_list_changes, recorded_lists};
 pub use notices::{Told, notices};
 pub use outlook::{HeldUp, settled_message};
 pub use reason::Reason;
 pub use suspend::SuspendedUntil;
 pub use transient::{TransientEdit, note_transients};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -44,7 +48,8 @@ use crate::api::{
 };
 use crate::core::desired::{Declaration, Desired, Policy, Problem};
 use crate::core::model::{
-    AccountId, DEFAULT_RULES_PER_GROUP, Direction, Observed, Region, SecurityGroupId, Tags, Vouched, VpcId, Weight,
+    AccountId, DEFAULT_RULES_PER_GROUP, Direction, Observed, PrefixListId, PrefixListMark, Region, SecurityGroupId, Tags, Vouched,
+    VpcId, Weight,
 };
 use crate::core::plan::{self, OverQuota, Plan, Report};
 
@@ -111,6 +116,11 @@ pub struct Facts<'a> {
     pub war: Option<&'a str>,
     /// The ids behind names in AWS, each a line for `status.pins`.
     pub pins: Option<&'a BTreeSet<String>>,
+    /// The prefix lists that rules use, as this pass takes note of them. One that is noted for the first time is no news alone: a
+    /// status of an older release has none.
+    pub prefix_lists: Option<&'a BTreeMap<PrefixListId, PrefixListMark>>,
+    /// What the last deep sweep showed of the group.
+    pub deep: Option<&'a DeepView>,
     /// Names in AWS that stand for other ids than those they are pinned to, each in a sentence.
     pub moved: &'a [String],
     /// Expiries that were acted on, each a line for `status.expired`.
@@ -150,6 +160,8 @@ impl<'a> Facts<'a> {
             drift: Vec::new(),
             war: None,
             pins: None,
+            prefix_lists: None,
+            deep: None,
             moved: &[],
             expired: None,
             expiring: None,
@@ -198,10 +210,17 @@ pub fn build(mut facts: Facts<'_>) -> SecurityGroupStatus {
     if let Some(expiring) = facts.expiring {
         status.expiring = expiry::soon(expiring, facts.now);
     }
+    if let Some(deep) = facts.deep {
+        deep.tell(&mut status);
+    }
     status.rules = facts.vouched.as_ref().map(Vouched::to_lines);
     status.drift = std::mem::take(&mut facts.drift);
     conditions::set(&mut status, &facts);
-    if status != *facts.previous {
+    let lists = facts.prefix_lists.map(list_lines);
+    let outdated = lists.as_ref().is_some_and(|lines| status.prefix_lists.iter().any(|line| !lines.contains(line)));
+    if status != *facts.previous || outdated {
+        status.prefix_lists = lists.unwrap_or(status.prefix_lists);
+        status.vpc_associations = facts.deep.and_then(|deep| deep.associations.clone()).or(status.vpc_associations);
         status.usage = facts.usage.or(status.usage);
         status.uid = facts.uid.map(str::to_owned).or(status.uid);
     }
@@ -228,7 +247,13 @@ fn effective_mode(enforcement: &Enforcement<'_>, facts: &Facts<'_>) -> Effective
 
 /// What a look at the group tells about it.
 fn see(status: &mut SecurityGroupStatus, observed: &Observed, facts: &Facts<'_>) {
-    status.group_id = Some(observed.group.id.to_string());
+    let id = observed.group.id.to_string();
+    if status.group_id.as_ref().is_some_and(|known| *known != id) {
+        // They are another group's.
+        status.vpc_associations = None;
+        status.stale_rules = Vec::new();
+    }
+    status.group_id = Some(id);
     status.arn.clone_from(&observed.group.arn);
     status.owner_id = Some(observed.group.owner.to_string());
     // It counts only where status says nothing. Without it a group that is to be taken over is one that was there before, and of
@@ -277,6 +302,7 @@ pub fn unpin(status: &mut SecurityGroupStatus, keep_place: bool) {
     status.group_name = None;
     status.description = None;
     status.rules = None;
+    status.vpc_associations = None;
     if !keep_place {
         status.account = None;
         status.owner_id = None;

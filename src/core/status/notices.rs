@@ -31,6 +31,7 @@ pub fn notices(before: &SecurityGroupStatus, after: &SecurityGroupStatus) -> Vec
     told.extend(suspend(before, after));
     told.extend(approval(before, after));
     told.extend(expiry(before, after));
+    told.extend(stale(before, after));
     told.extend(limits(before, after));
     told.extend(references(before, after));
     told.extend(failure(before, after));
@@ -104,8 +105,11 @@ fn begun(text: &str) -> String {
 }
 
 fn why_left(record: &DriftRecord, after: &SecurityGroupStatus) -> &'static str {
-    if record.atoms.iter().any(|atom| atom.kind == DriftKind::PrefixListChanged.as_str()) {
+    let about = |kind: DriftKind| record.atoms.iter().any(|atom| atom.kind == kind.as_str());
+    if about(DriftKind::PrefixListChanged) {
         "what is in it is its owner's to say"
+    } else if about(DriftKind::VpcAssociationChanged) {
+        "VPC associations are only watched"
     } else if after.mode.as_deref() == Some(Mode::Observe.as_str()) {
         "left alone in mode Observe"
     } else {
@@ -173,6 +177,17 @@ fn expiry(before: &SecurityGroupStatus, after: &SecurityGroupStatus) -> Vec<Told
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Rules that have come to allow nothing.
+fn stale(before: &SecurityGroupStatus, after: &SecurityGroupStatus) -> Option<Told> {
+    let new: Vec<String> = after.stale_rules.iter().filter(|rule| !before.stale_rules.contains(rule)).cloned().collect();
+    let reason = Reason::StaleRule;
+    let note = format!(
+        "The group it refers to is deleted or out of reach, so that it allows nothing, and counts against the quota all the same: {}",
+        some_of(&new)
+    );
+    Some(Told { warning: true, reason, action: format!("{reason}-{}", new.first()?), note })
 }
 
 /// `ingress https 2026-12-24T18:00:00Z` for people.

@@ -113,6 +113,8 @@ pub enum Reason {
     Expired,
     /// A rule expires within a day.
     ExpiresSoon,
+    /// A rule refers to a group that is deleted or out of reach.
+    StaleRule,
     /// The group was deleted.
     Deleted,
     /// The object goes, the group stays.

@@ -196,7 +196,9 @@ impl Report<'_> {
     fn region<'r>(&self, account: &Account, region: &'r Region, freshness: &[Freshness]) -> RegionFacts<'r> {
         let fresh = freshness.iter().find(|fresh| fresh.account_name == account.name && fresh.region == *region);
         let Count { managed, drifted, rules } = self.counts.in_place(&account.name, region);
-        let sweep = fresh.and_then(|fresh| fresh.last_sweep.map(|at| Sweep { at, groups: fresh.groups, managed, rules, drifted }));
+        let sweep = fresh.and_then(|fresh| {
+            fresh.last_sweep.map(|at| Sweep { at, groups: fresh.groups, managed, rules, drifted, stale_rules: fresh.stale_rules })
+        });
         let failed = fresh.and_then(|fresh| fresh.failure.clone());
         let unreachable = match self.reached.of(&route(account, region)) {
             Some(Err(error)) => Some((reason_of(&error), error.explain(region))),

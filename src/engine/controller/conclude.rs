@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{DriftRecord, Mode, SecurityGroupStatus};
 use crate::core::desired::{self, Declaration, Desired};
-use crate::core::model::PrefixListFacts;
+use crate::core::model::Observed;
 use crate::core::plan::{self, Held};
-use crate::core::status::{self, Enforcement, Facts, HeldUp, Pending, Reason, Standing, Tracking, Wait};
-use crate::engine::region::ListChange;
+use crate::core::status::{self, DeepView, Enforcement, Facts, HeldUp, Pending, Reason, Standing, Tracking, Wait};
+use crate::engine::region::{DeepLook, ListChange};
 
 use super::pass::{Next, Pass, Seen};
 use super::report;
@@ -50,8 +50,14 @@ impl Pass<'_> {
         let tracked = self.track(seen, &previous);
         let tracking = self.tracking(seen);
         let noted: Vec<_> = list_changes.iter().map(as_list_change).collect();
-        let passing = self.context.passing.of(&self.key);
-        let drift = status::note_transients(&status::note_list_changes(&tracked, &noted, tracking), &passing, tracking);
+        let drift = status::note_list_changes(&tracked, &noted, tracking);
+        let lists = seen.site.worker.list_marks(&self.key, &list_changes);
+        let deep = observed.map(|observed| self.deep_look(seen, observed));
+        let drift = match deep.as_ref().map(|look| (&look.before, &look.now.associations)) {
+            Some((Some(before), Some(now))) => status::note_association_changes(&drift, before, now, tracking),
+            Some((Some(_) | None, _)) | None => drift,
+        };
+        let drift = status::note_transients(&drift, &self.context.passing.of(&self.key), tracking);
         let drift = self.with_authors(seen.site, drift);
         let next = status::build(Facts {
             // Where nothing was created nothing is pinned.
@@ -65,6 +71,8 @@ impl Pass<'_> {
             held_up: held_up(seen),
             vouched,
             drift,
+            prefix_lists: Some(&lists),
+            deep: deep.as_ref().map(|look| &look.now),
             ..self.facts(&previous, seen, Standing::Done)
         });
         if let Some(next) = self.store(next).await {
@@ -76,7 +84,19 @@ impl Pass<'_> {
             seen.site.worker.settled(&self.key, observed);
         }
         seen.site.worker.noted_list_changes(&self.key, &list_changes);
+        if let Some(observed) = observed {
+            self.deep_look(seen, observed);
+        }
         self.next_look(seen.declaration, seen.site, seen.desired, Some(seen))
+    }
+
+    /// What the last deep sweep showed of the group, held against what status says now.
+    fn deep_look(&self, seen: &Seen<'_>, observed: &Observed) -> DeepLook {
+        let status = self.status();
+        // A status of another object tells of another time.
+        let of_it = self.status_is_ours() && status::recorded_group(&status).as_ref() == Some(&observed.group.id);
+        let recorded = if of_it { DeepView::recorded(&status) } else { DeepView::default() };
+        seen.site.worker.deep_look(&self.key, &observed.group, recorded)
     }
 
     async fn tell_changes(&self, changes: &[String]) {
@@ -178,8 +198,13 @@ fn held_up(seen: &Seen<'_>) -> Option<HeldUp> {
 
 fn as_list_change(change: &ListChange) -> status::ListChange {
     let ListChange { before, after } = change;
-    let version = |list: &PrefixListFacts| list.version.unwrap_or(0);
-    status::ListChange { id: after.id.clone(), name: after.name.clone(), before: version(before), after: version(after) }
+    let version = |version: Option<i64>| version.unwrap_or(0);
+    status::ListChange {
+        id: after.id.clone(),
+        name: after.name.clone(),
+        before: version(before.version),
+        after: version(after.version),
+    }
 }
 
 impl Site {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::api::{DeletionPolicy, Mode, Origin, SecurityGroup, SecurityGroupStatus, Usage};
-use crate::core::model::{Observed, Region, SecurityGroupId};
+use crate::core::model::{GroupFacts, Observed, Region, SecurityGroupId};
 use crate::core::plan::{self, Ownership};
 use crate::core::status::{self, Reason, Standing};
 use crate::engine::execute::Failure;
-use crate::ports::cloud::{ASSUME_ROLE, CloudError, ErrorClass, GroupQuery, Interface};
+use crate::ports::cloud::{ASSUME_ROLE, CloudError, Ec2Read, ErrorClass, GroupQuery, Interface};
 
 use super::locate::{Located, locate};
 use super::memory::Absence;
@@ -223,11 +223,15 @@ async fn delete(pass: &mut Pass<'_>, site: &Site, observed: &Observed) -> Next {
 
 /// Something holds the group: say who, and leave its rules alone.
 async fn blocked(pass: &mut Pass<'_>, site: &Site, id: &SecurityGroupId, why: &str) -> Next {
-    let Holders { interfaces, referrers } = holders(site, id).await;
+    let Holders { interfaces, referrers, associations, unread } = holders(site, id).await;
     let by_interfaces = interfaces.as_ref().map(|all| all.iter().map(|one| format!("{} ({})", one.id, one.used_by)).collect());
     let held = some_of(", by interfaces ", by_interfaces.unwrap_or_default())
-        + &some_of(", by rules of ", referrers.clone().unwrap_or_default());
-    let message = format!("EC2 does not delete group {id} while it is in use{held}: {why}");
+        + &some_of(", by rules of ", referrers.clone().unwrap_or_default())
+        + &some_of(", by associations with ", associations.unwrap_or_default());
+    let unread: Vec<String> = unread.iter().map(|error| error.explain(site.region())).collect();
+    let unread =
+        if unread.is_empty() { String::new() } else { format!("; not all that may hold it can be read: {}", unread.join("; ")) };
+    let message = format!("EC2 does not delete group {id} while it is in use{held}: {why}{unread}");
     let previous = pass.status();
     let mut next = pass.failed_status(&previous, None, Standing::DeletionBlocked { message });
     let count = |found: Option<usize>| found.and_then(|count| i32::try_from(count).ok());
@@ -242,14 +246,14 @@ fn is_in_use(failure: Option<&Failure>) -> bool {
     matches!(failure, Some(Failure::Call(error)) if error.class == ErrorClass::InUse)
 }
 
-/// Everybody who holds the group, and who holds those, where all of them are being deleted and none has an interface: then no
+/// Everybody who holds the group, and who holds those, where all of them are being deleted and nothing uses any: then no
 /// rule among them allows anybody anything, and each takes its own out of the others' way. In a ring of three nobody has a rule
 /// that names who refers to it, so that the whole ring has to be known. `None` when anything else holds one of them, or when that
 /// cannot be read.
 async fn dying_partners(pass: &Pass<'_>, site: &Site, observed: &Observed) -> Option<BTreeSet<SecurityGroupId>> {
     let own = &observed.group.id;
     let read = site.worker.reader();
-    if !read.interfaces(own).await.ok()?.is_empty() {
+    if !is_unused(read.as_ref(), own).await? {
         return None;
     }
     let mut partners = BTreeSet::from([own.clone()]);
@@ -259,7 +263,7 @@ async fn dying_partners(pass: &Pass<'_>, site: &Site, observed: &Observed) -> Op
             if partners.contains(&group.id) {
                 continue;
             }
-            if !pass.context.is_going(&group.id) || !read.interfaces(&group.id).await.ok()?.is_empty() {
+            if !pass.context.is_going(&group.id) || !is_unused(read.as_ref(), &group.id).await? {
                 return None;
             }
             partners.insert(group.id.clone());
@@ -269,19 +273,33 @@ async fn dying_partners(pass: &Pass<'_>, site: &Site, observed: &Observed) -> Op
     Some(partners)
 }
 
+/// Whether no interface has the group and no other VPC may use it; `None`: that cannot be read.
+async fn is_unused(read: &dyn Ec2Read, id: &SecurityGroupId) -> Option<bool> {
+    let lent = read.vpc_associations(std::slice::from_ref(id)).await.ok()?;
+    Some(lent.is_empty() && read.interfaces(id).await.ok()?.is_empty())
+}
+
 /// Who holds a group, as far as it can be read.
 struct Holders {
     interfaces: Option<Vec<Interface>>,
     referrers: Option<Vec<String>>,
+    associations: Option<Vec<String>>,
+    /// Why not all of it can.
+    unread: Vec<CloudError>,
 }
 
 async fn holders(site: &Site, id: &SecurityGroupId) -> Holders {
     let read = site.worker.reader();
-    let referring = read.groups(&GroupQuery::Referring(id.clone())).await.ok();
-    let name = |group: crate::core::model::GroupFacts| format!("{} ({})", group.id, group.name);
+    let mut unread = Vec::new();
+    let interfaces = read.interfaces(id).await.map_err(|error| unread.push(error)).ok();
+    let referring = read.groups(&GroupQuery::Referring(id.clone())).await.map_err(|error| unread.push(error)).ok();
+    let lent = read.vpc_associations(std::slice::from_ref(id)).await.map_err(|error| unread.push(error)).ok();
+    let name = |group: GroupFacts| format!("{} ({})", group.id, group.name);
     Holders {
-        interfaces: read.interfaces(id).await.ok(),
+        interfaces,
         referrers: referring.map(|all| all.into_iter().filter(|group| group.id != *id).map(name).collect()),
+        associations: lent.map(|lent| lent.into_values().flatten().map(|(vpc, state)| format!("{vpc} ({state})")).collect()),
+        unread,
     }
 }
 

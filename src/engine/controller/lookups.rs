@@ -41,7 +41,8 @@ impl Pass<'_> {
             .cloned()
             .chain(prefix_lists.values().filter_map(|found| found.clone().ok()))
             .collect();
-        let weights = match site.worker.prefix_lists(&self.key, &ids).await {
+        let recorded = if self.status_is_ours() { status::recorded_lists(&self.status()) } else { BTreeMap::new() };
+        let weights = match site.worker.prefix_lists(&self.key, &ids, &recorded).await {
             Ok(lists) => lists.into_iter().map(|(id, list)| (id, list.weight)).collect(),
             Err(error) => return Err(self.cloud_failed(Some(declaration), site.region(), &error).await),
         };

@@ -7,7 +7,7 @@ use crate::api::conditions::{DRIFTED, LIMITED, READY, SYNCED};
 use crate::core::desired::{Declaration, Desired};
 use crate::core::model::ListedGroup;
 use crate::core::plan::{self, Restraint};
-use crate::core::status::{self, Reason};
+use crate::core::status::{self, DeepView, Reason};
 use crate::engine::region::View;
 
 use super::pass::{Next, Pass};
@@ -52,6 +52,7 @@ impl Pass<'_> {
             && desired.held.is_empty()
             && desired.refused.is_empty()
             && desired.latched.iter().eq(status.expired.iter())
+            && !site.worker.deep_look(&self.key, &listed.group, DeepView::recorded(status)).is_news
             && plan::is_as_listed(&self.owner, self.origin(), desired, &vouched, status.tags.as_ref(), listed);
         if !same {
             return None;

@@ -145,6 +145,9 @@ impl Pass<'_> {
             // The old group is gone for good; a crash from here on finds the new one by its tags.
             next.group_id = None;
             next.arn = None;
+            // A new group can be used in its own VPC alone.
+            next.vpc_associations = Some(Vec::new());
+            next.stale_rules = Vec::new();
         }
         self.store_before(next, drift, seen.plan).await
     }

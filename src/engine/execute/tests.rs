@@ -7,7 +7,9 @@ use async_trait::async_trait;
 
 use super::course::is_urgent;
 use super::*;
-use crate::core::model::{Direction, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, Tags, VpcFacts};
+use crate::core::model::{
+    Direction, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, StaleRules, Tags, VpcAssociations, VpcFacts, VpcId,
+};
 use crate::core::plan::{Authorization, Cause, Modification, Purpose, Redescription, Revocation};
 use crate::ports::cloud::{Ec2Read, GroupQuery, Interface, PrefixListQuery, VpcQuery};
 use crate::ports::sinks::AuditError;
@@ -122,6 +124,14 @@ impl Ec2Read for Reader {
 
     async fn interfaces(&self, _: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         Ok(Vec::new())
+    }
+
+    async fn vpc_associations(&self, _: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn stale_rules(&self, _: &VpcId) -> Result<StaleRules, CloudError> {
+        Ok(StaleRules::new())
     }
 }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::core::model::{
-    Direction, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, RuleId, SecurityGroupId, Tags, VpcFacts,
+    Direction, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, RuleId, SecurityGroupId, StaleRules, Tags,
+    VpcAssociations, VpcFacts, VpcId,
 };
 use crate::ports::cloud::{CloudError, Ec2Read, Ec2Write, GroupQuery, Interface, PrefixListQuery, Receipt, VpcQuery};
 
@@ -23,6 +24,8 @@ use super::trail::Trail;
 const PAGE: usize = 1000;
 /// Prefix lists a page has at most.
 const PAGE_OF_LISTS: usize = 100;
+/// Groups with stale rules a page has at most.
+const PAGE_OF_STALE: usize = 255;
 /// Values a filter takes.
 pub(super) const VALUES: usize = 200;
 
@@ -75,6 +78,16 @@ impl Ec2Read for LanedRead {
 
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         self.call(Action::DescribeInterfaces, self.inner.interfaces(group), |found| more(found.len(), PAGE)).await
+    }
+
+    async fn vpc_associations(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        let rows = |found: &BTreeMap<SecurityGroupId, VpcAssociations>| found.values().map(VpcAssociations::len).sum();
+        let pages = |found: &_| more(rows(found), PAGE).max(more(groups.len(), VALUES));
+        self.call(Action::DescribeAssociations, self.inner.vpc_associations(groups), pages).await
+    }
+
+    async fn stale_rules(&self, vpc: &VpcId) -> Result<StaleRules, CloudError> {
+        self.call(Action::DescribeStale, self.inner.stale_rules(vpc), |found| more(found.len(), PAGE_OF_STALE)).await
     }
 }
 

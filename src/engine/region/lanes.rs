@@ -53,6 +53,8 @@ pub(super) enum Action {
     DescribeVpcs,
     DescribePrefixLists,
     DescribeInterfaces,
+    DescribeAssociations,
+    DescribeStale,
     CreateGroup,
     DeleteGroup,
     Authorize(Direction),
@@ -78,7 +80,9 @@ impl Action {
             | Self::DescribeRules
             | Self::DescribeVpcs
             | Self::DescribePrefixLists
-            | Self::DescribeInterfaces => Shape { size: 100.0, refill: 20.0 },
+            | Self::DescribeInterfaces
+            | Self::DescribeAssociations => Shape { size: 100.0, refill: 20.0 },
+            Self::DescribeStale => Shape { size: 20.0, refill: 5.0 },
             Self::CreateGroup | Self::DeleteGroup | Self::Authorize(_) | Self::Revoke(_) | Self::Modify | Self::Redescribe(_) => {
                 Shape { size: 50.0, refill: 5.0 }
             }

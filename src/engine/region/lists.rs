@@ -3,7 +3,7 @@
 //! Entry points: [`Lists::of`], [`Lists::refresh`] in each sweep.
 //!
 //! Invariant: a change is told to every object that uses the list, and told again until it says that it has taken note: a pass
-//! that fails half-way loses none.
+//! that fails half-way loses none. What was noted is in the object's status, so that a change made while nobody looked is told too.
 //! Invariant: a version never goes back. A read that shows an older one is stale and teaches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::try_join_all;
 
-use crate::core::model::{PrefixListFacts, PrefixListId};
+use crate::core::model::{PrefixListFacts, PrefixListId, PrefixListMark};
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::{CloudError, Ec2Read, PrefixListQuery};
 use crate::ports::objects::Key;
@@ -27,7 +27,7 @@ const OPERATION: &str = "DescribeManagedPrefixLists";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListChange {
     /// As it was when the object last took note of it.
-    pub before: PrefixListFacts,
+    pub before: PrefixListMark,
     /// As it is.
     pub after: PrefixListFacts,
 }
@@ -43,8 +43,8 @@ pub(super) struct Lists {
 #[derive(Default)]
 struct Inner {
     known: BTreeMap<PrefixListId, PrefixListFacts>,
-    used: BTreeMap<Key, BTreeSet<PrefixListId>>,
-    changes: BTreeMap<Key, BTreeMap<PrefixListId, ListChange>>,
+    /// The lists each object uses, as they were when it last took note; `None`: it has not, as nobody knew the list.
+    used: BTreeMap<Key, BTreeMap<PrefixListId, Option<PrefixListMark>>>,
 }
 
 impl Lists {
@@ -75,20 +75,23 @@ impl Lists {
     }
 
     /// What is known of the lists that an object uses, which are these from now on. Those that do not exist are left out. The
-    /// second part is whom it wakes: a list that nobody has read for a while may have changed.
+    /// second part is whom it wakes: a list that nobody has read for a while may have changed. `recorded` is what the object took
+    /// note of before this process began.
     pub(super) async fn of(
         &self,
         key: &Key,
         ids: &BTreeSet<PrefixListId>,
+        recorded: &BTreeMap<PrefixListId, PrefixListMark>,
     ) -> Result<(BTreeMap<PrefixListId, PrefixListFacts>, BTreeSet<Key>), CloudError> {
         let missing: Vec<PrefixListId> = {
             let mut inner = self.lock();
-            inner.uses(key, ids);
+            inner.uses(key, ids, recorded);
             ids.iter().filter(|id| !inner.known.contains_key(id)).cloned().collect()
         };
         let loaded = try_join_all(missing.into_iter().map(|id| self.by_id.load(id))).await?;
         let mut inner = self.lock();
         let wake = inner.learn(loaded.into_iter().filter_map(|(list, _)| list));
+        inner.note_first(key);
         Ok((ids.iter().filter_map(|id| Some((id.clone(), inner.known.get(id)?.clone()))).collect(), wake))
     }
 
@@ -109,46 +112,57 @@ impl Lists {
 
     /// Lists of an object that have changed since it last took note.
     pub(super) fn changes(&self, key: &Key) -> Vec<ListChange> {
-        self.lock().changes.get(key).into_iter().flat_map(BTreeMap::values).cloned().collect()
+        let inner = self.lock();
+        let change = |(id, mark): (&PrefixListId, &Option<PrefixListMark>)| {
+            let (before, after) = ((*mark)?, inner.known.get(id)?);
+            after.is_other_than(before).then(|| ListChange { before, after: after.clone() })
+        };
+        inner.used.get(key).into_iter().flatten().filter_map(change).collect()
+    }
+
+    /// The lists of an object as it has taken note of them, these changes among it.
+    pub(super) fn marks(&self, key: &Key, taken: &[ListChange]) -> BTreeMap<PrefixListId, PrefixListMark> {
+        let inner = self.lock();
+        let noted = inner.used.get(key).into_iter().flatten().filter_map(|(id, mark)| Some((id.clone(), (*mark)?)));
+        noted.chain(taken.iter().map(|change| (change.after.id.clone(), change.after.mark()))).collect()
     }
 
     /// An object has taken note of changes. What has changed again since is told again.
     pub(super) fn noted(&self, key: &Key, taken: &[ListChange]) {
         let mut inner = self.lock();
-        let Some(changes) = inner.changes.get_mut(key) else { return };
+        let Some(used) = inner.used.get_mut(key) else { return };
         for ListChange { before: _, after } in taken {
-            if let Some(change) = changes.get_mut(&after.id) {
-                change.before = after.clone();
+            if let Some(mark) = used.get_mut(&after.id) {
+                *mark = Some(after.mark());
             }
-        }
-        changes.retain(|_, change| change.before != change.after);
-        if changes.is_empty() {
-            inner.changes.remove(key);
         }
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        let mut inner = self.lock();
-        inner.used.remove(key);
-        inner.changes.remove(key);
+        self.lock().used.remove(key);
     }
 }
 
 impl Inner {
-    fn uses(&mut self, key: &Key, ids: &BTreeSet<PrefixListId>) {
-        if let Some(changes) = self.changes.get_mut(key) {
-            changes.retain(|id, _| ids.contains(id));
-        }
+    fn uses(&mut self, key: &Key, ids: &BTreeSet<PrefixListId>, recorded: &BTreeMap<PrefixListId, PrefixListMark>) {
+        let former = self.used.remove(key).unwrap_or_default();
         if ids.is_empty() {
-            self.used.remove(key);
-        } else {
-            self.used.insert(key.clone(), ids.clone());
+            return;
+        }
+        let noted = |id: &PrefixListId| former.get(id).copied().flatten().or_else(|| recorded.get(id).copied());
+        self.used.insert(key.clone(), ids.iter().map(|id| (id.clone(), noted(id))).collect());
+    }
+
+    /// A list that an object sees for the first time is as it should be.
+    fn note_first(&mut self, key: &Key) {
+        for (id, mark) in self.used.get_mut(key).into_iter().flatten() {
+            *mark = mark.or_else(|| self.known.get(id).map(PrefixListFacts::mark));
         }
     }
 
     /// A list that nobody uses is not read again, and what is known of it would grow old.
     fn drop_unused(&mut self) {
-        let used: BTreeSet<&PrefixListId> = self.used.values().flatten().collect();
+        let used: BTreeSet<&PrefixListId> = self.used.values().flat_map(BTreeMap::keys).collect();
         self.known.retain(|id, _| used.contains(id));
     }
 
@@ -156,19 +170,16 @@ impl Inner {
         let mut wake = BTreeSet::new();
         for list in lists {
             let Some(before) = self.known.get(&list.id) else {
+                // Whoever uses it is about to see it for himself.
                 self.known.insert(list.id.clone(), list);
                 continue;
             };
             if *before == list || before.version > list.version {
                 continue;
             }
-            for (key, _) in self.used.iter().filter(|(_, used)| used.contains(&list.id)) {
-                let changes = self.changes.entry(key.clone()).or_default();
-                let change =
-                    changes.entry(list.id.clone()).or_insert_with(|| ListChange { before: before.clone(), after: list.clone() });
-                change.after = list.clone();
-                wake.insert(key.clone());
-            }
+            let changed = |mark: &Option<PrefixListMark>| mark.is_some_and(|mark| list.is_other_than(mark));
+            let told = self.used.iter().filter(|(_, used)| used.get(&list.id).is_some_and(changed));
+            wake.extend(told.map(|(key, _)| key.clone()));
             self.known.insert(list.id.clone(), list);
         }
         wake

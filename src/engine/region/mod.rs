@@ -6,7 +6,7 @@
 //!
 //! Rooms: `loader` (reads that share calls) · `cache` · `lanes` (token buckets and who goes first) · `decorate` (the ports behind
 //! them) · `overlay`, `expected` (own writes against stale reads) · `fingerprint`, `ledger` (what each group was when all was well) · `sweep` ·
-//! `lists` (prefix lists in use).
+//! `lists` (prefix lists in use) · `deep` (VPC associations and stale rules).
 //!
 //! A pass, in short: `first_sweep` at start → `managed` → `snapshot`, else `listed` → if the group is not as it should be, or was written
 //! recently, `observe` → write → `observe` again → `settled`. A Region where nothing changes costs one listing a sweep, and no pass.
@@ -17,6 +17,7 @@
 
 mod cache;
 mod decorate;
+mod deep;
 mod expected;
 mod fingerprint;
 mod lanes;
@@ -31,6 +32,7 @@ mod tests;
 mod trail;
 mod worker;
 
+pub use deep::DeepLook;
 pub use lanes::Urgency;
 pub use ledger::View;
 pub use lists::ListChange;

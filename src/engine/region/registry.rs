@@ -53,6 +53,8 @@ pub struct Freshness {
     pub unmanaged: usize,
     /// Rules of the managed groups.
     pub rules: usize,
+    /// Those of them that are stale, once a deep sweep has counted them.
+    pub stale_rules: Option<usize>,
 }
 
 /// The workers of all accounts and Regions. Dropping it stops them.
@@ -248,11 +250,12 @@ impl Slot {
             account: state.worker.as_ref().map(|worker| worker.account().clone()).or_else(|| route.account.clone()),
             region: route.region.clone(),
             last_sweep: counts.map(|counts| counts.began),
-            failure: standing.failure.or(refused),
+            failure: standing.failure.or(refused).or(standing.deep_failure),
             groups: counts.map_or(0, |counts| counts.groups),
             managed: state.worker.as_ref().map_or(0, |worker| worker.ledger.count()),
             unmanaged: counts.map_or(0, |counts| counts.unmanaged),
             rules: counts.map_or(0, |counts| counts.rules),
+            stale_rules: standing.stale_rules,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The sweep: at regular intervals all groups of a Region are listed and held against what they were; now and then the rules are
-//! read with their ids too.
+//! read with their ids too, and what no listing shows.
 //!
 //! Entry point: [`run`].
 //!
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::core::model::ListedGroup;
 use crate::engine::execute::backoff;
-use crate::ports::cloud::{CloudError, GroupQuery};
+use crate::ports::cloud::{CloudError, ErrorClass, GroupQuery};
 use crate::ports::metrics::SweepKind;
 use crate::ports::objects::Key;
 
@@ -86,37 +86,73 @@ async fn attempt(worker: &Worker, kind: SweepKind) -> bool {
         }
     });
     let (succeeded, failure) = match timeout(worker.around.timings.sweep_limit, work.catch_unwind()).await {
-        Ok(Ok(Ok(problem))) => (true, problem.map(|problem| problem.explain(worker.region()))),
+        Ok(Ok(Ok(Partly { problems, passing }))) => {
+            let told: Vec<String> = problems.iter().map(|problem| problem.explain(worker.region())).collect();
+            (!passing, Some(told.join("; ")).filter(|told| !told.is_empty()))
+        }
         Ok(Ok(Err(error))) => (false, Some(error.explain(worker.region()))),
         Ok(Err(_)) => (false, Some("a defect of sgwarden: the sweep panicked; trying again".to_owned())),
         Err(_) => (false, Some("the sweep took too long and was given up; trying again".to_owned())),
     };
     worker.around.metrics.sweep_ended(&worker.place(), kind, succeeded, since.elapsed());
-    let news = worker.standing.borrow().failure != failure;
-    match &failure {
-        Some(failure) if news => tracing::warn!(region = %worker.region(), account = %worker.account(), "sweep: {failure}"),
-        None if news => tracing::info!(region = %worker.region(), account = %worker.account(), "sweeps go through again"),
-        Some(_) | None => {}
-    }
     worker.standing.send_modify(|standing| {
         standing.attempted = true;
-        // A deep sweep that goes well does not undo what the usual one had to say.
-        if kind == SweepKind::Usual || failure.is_some() {
-            standing.failure = failure;
-        }
+        // A sweep of one kind that goes well does not undo what one of the other had to say.
+        let told = match kind {
+            SweepKind::Usual => &mut standing.failure,
+            SweepKind::Deep => &mut standing.deep_failure,
+        };
+        log(worker, kind, told.as_deref(), failure.as_deref());
+        *told = failure;
     });
     succeeded
 }
 
-/// Lists all groups. `Ok(Some(…))`: what matters was seen, something else went wrong.
-async fn sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
+/// Each failure once, and its end.
+fn log(worker: &Worker, kind: SweepKind, before: Option<&str>, now: Option<&str>) {
+    let kind: &'static str = kind.into();
+    match now {
+        Some(now) if before != Some(now) => {
+            tracing::warn!(region = %worker.region(), account = %worker.account(), kind, "sweep: {now}");
+        }
+        None if before.is_some() => {
+            tracing::info!(region = %worker.region(), account = %worker.account(), kind, "sweeps go through again");
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// A sweep in which what matters was seen.
+#[derive(Default)]
+struct Partly {
+    /// What went wrong besides, for people.
+    problems: Vec<CloudError>,
+    /// One of them passes by itself, so that the whole is worth trying again soon.
+    passing: bool,
+}
+
+impl Partly {
+    /// Each operation's first problem counts: the others would say the same of other groups.
+    fn note(&mut self, error: CloudError) {
+        if self.problems.iter().all(|known| known.operation != error.operation) {
+            self.problems.push(error);
+        }
+    }
+}
+
+/// Lists all groups.
+async fn sweep(worker: &Worker) -> Result<Partly, CloudError> {
     let (clock, ledger, overlay) = (&worker.around.clock, &worker.ledger, &worker.common.overlay);
     let (began, began_at) = (clock.instant(), clock.now());
     let query = if ledger.is_all_tagged() { GroupQuery::Tagged(ledger.tag()) } else { GroupQuery::All };
-    let (listing, mut problem) = match worker.read.listing(&query).await {
-        Ok(listing) => (listing, None),
+    let mut partly = Partly::default();
+    let listing = match worker.read.listing(&query).await {
+        Ok(listing) => listing,
         // Something in the Region cannot be read, perhaps a kind of peer that is new. That must not blind us for our own groups.
-        Err(error) if is_unreadable(&error) => (managed_groups(worker).await?, Some(error)),
+        Err(error) if is_unreadable(&error) => {
+            partly.note(error);
+            managed_groups(worker).await?
+        }
         Err(error) => return Err(error),
     };
     let mut round = ledger.begin(began);
@@ -136,9 +172,9 @@ async fn sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
     worker.wake(swept.wake);
     match worker.lists.refresh(false).await {
         Ok(wake) => worker.wake(wake),
-        Err(error) => problem = problem.or(Some(error)),
+        Err(error) => partly.note(error),
     }
-    Ok(problem)
+    Ok(partly)
 }
 
 /// The managed groups one by one: the loader finds out which of them it is that cannot be read. Those are left out, which wakes
@@ -162,9 +198,23 @@ async fn managed_groups(worker: &Worker) -> Result<Vec<ListedGroup>, CloudError>
     }
 }
 
-/// Reads the rules of all managed groups with their ids, and AWS's own prefix lists.
-async fn deep_sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
-    let mut problem = None;
+/// Reads the rules of all managed groups with their ids, then what else changes so rarely, or matters so much less, that an hour's
+/// delay does not hurt. Of that each part fails for itself.
+async fn deep_sweep(worker: &Worker) -> Result<Partly, CloudError> {
+    let mut partly = rules(worker).await?;
+    match worker.lists.refresh(true).await {
+        Ok(wake) => worker.wake(wake),
+        Err(error) => partly.note(error),
+    }
+    associations(worker, &mut partly).await;
+    stale_rules(worker, &mut partly).await;
+    partly.passing = partly.problems.iter().any(|error| matches!(error.class, ErrorClass::Throttled | ErrorClass::Unavailable));
+    Ok(partly)
+}
+
+/// The rules of all managed groups, with their ids.
+async fn rules(worker: &Worker) -> Result<Partly, CloudError> {
+    let mut partly = Partly::default();
     let mut wake = BTreeSet::<Key>::new();
     for ids in worker.ledger.groups().chunks(VALUES) {
         let answers = join_all(ids.iter().map(|id| worker.rules.load(id.clone()))).await;
@@ -174,13 +224,42 @@ async fn deep_sweep(worker: &Worker) -> Result<Option<CloudError>, CloudError> {
                     let rules = rules.unwrap_or_default();
                     wake.extend(worker.ledger.compare_deep(id, &rules, began, &worker.common.overlay));
                 }
-                Err(error) if is_unreadable(&error) => problem = Some(error),
+                Err(error) if is_unreadable(&error) => partly.note(error),
                 Err(error) => return Err(error),
             }
         }
         // As they come: a difference found first does not wait for the last portion.
         worker.wake(std::mem::take(&mut wake));
     }
-    worker.wake(worker.lists.refresh(true).await?);
-    Ok(problem)
+    Ok(partly)
+}
+
+/// The VPCs besides their own in which the managed groups can be used.
+async fn associations(worker: &Worker, partly: &mut Partly) {
+    for groups in worker.deep.groups().chunks(VALUES) {
+        match worker.read.vpc_associations(groups).await {
+            Ok(found) => worker.wake(worker.deep.learn_associations(groups, &found)),
+            Err(error) => partly.note(error),
+        }
+    }
+}
+
+/// The stale rules of the managed groups.
+async fn stale_rules(worker: &Worker, partly: &mut Partly) {
+    let vpcs = worker.deep.vpcs();
+    let mut read = vpcs.is_empty();
+    for vpc in vpcs {
+        match worker.read.stale_rules(&vpc).await {
+            Ok(found) => {
+                read = true;
+                worker.wake(worker.deep.learn_stale(&vpc, &found));
+            }
+            Err(error) => partly.note(error),
+        }
+    }
+    if read {
+        let count = worker.deep.stale_rules();
+        worker.standing.send_modify(|standing| standing.stale_rules = Some(count));
+        worker.around.metrics.stale_rules(&worker.place(), count);
+    }
 }

@@ -9,9 +9,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::core::model::{
-    AccountId, ListedGroup, LiveRule, Observed, PrefixListFacts, PrefixListId, Region, RuleId, SecurityGroupId, Tags, VpcFacts,
-    VpcId,
+    AccountId, GroupFacts, ListedGroup, LiveRule, Observed, PrefixListFacts, PrefixListId, PrefixListMark, Region, RuleId,
+    SecurityGroupId, Tags, VpcFacts, VpcId,
 };
+use crate::core::status::DeepView;
 use crate::ports::clock::{Clock, Timings};
 use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, GroupQuery, VpcQuery};
 use crate::ports::metrics::{Place, RegionMetrics};
@@ -19,6 +20,7 @@ use crate::ports::objects::Key;
 
 use super::cache::Cache;
 use super::decorate::{LanedRead, LanedWrite, VALUES};
+use super::deep::{Deep, DeepLook};
 use super::lanes::{Lanes, Urgency};
 use super::ledger::{Ledger, View};
 use super::lists::{ListChange, Lists};
@@ -64,6 +66,10 @@ pub(super) struct Standing {
     pub(super) swept: Option<Counts>,
     /// What went wrong in the last one, or with part of it.
     pub(super) failure: Option<String>,
+    /// The same of the last deep one. It stands until the next: a sweep a minute later knows nothing of it.
+    pub(super) deep_failure: Option<String>,
+    /// Stale rules, once a deep sweep has counted them.
+    pub(super) stale_rules: Option<usize>,
 }
 
 /// What a sweep counted.
@@ -89,6 +95,7 @@ pub struct Worker {
     pub(super) rules: Loader<SecurityGroupId, Vec<LiveRule>>,
     vpcs: Cache<VpcQuery, VpcFacts>,
     pub(super) lists: Lists,
+    pub(super) deep: Deep,
     pub(super) settings: watch::Sender<RegionSettings>,
     pub(super) standing: watch::Sender<Standing>,
     pub(super) around: Surroundings,
@@ -126,6 +133,7 @@ impl Worker {
             region,
             write,
             lists: Lists::new(&read, clock, timings),
+            deep: Deep::default(),
             read,
             common,
             ledger: Ledger::new(settings.cluster.clone()),
@@ -286,6 +294,7 @@ impl Worker {
     pub fn forget(&self, key: &Key) {
         self.ledger.forget(key);
         self.lists.forget(key);
+        self.deep.forget(key);
     }
 
     /// Whether a group is being written, or was within `Timings::overlay_limit`: what a read does not show, or shows altered,
@@ -322,13 +331,14 @@ impl Worker {
     }
 
     /// What is known of these prefix lists, those that exist. They are the ones the object uses from now on: each sweep reads
-    /// the customers' again, and wakes the object when one has changed.
+    /// the customers' again, and wakes the object when one has changed. `recorded` is how its status remembers them.
     pub async fn prefix_lists(
         &self,
         key: &Key,
         ids: &BTreeSet<PrefixListId>,
+        recorded: &BTreeMap<PrefixListId, PrefixListMark>,
     ) -> Result<BTreeMap<PrefixListId, PrefixListFacts>, CloudError> {
-        let (lists, wake) = self.lists.of(key, ids).await?;
+        let (lists, wake) = self.lists.of(key, ids, recorded).await?;
         self.wake(wake);
         Ok(lists)
     }
@@ -338,9 +348,20 @@ impl Worker {
         self.lists.changes(key)
     }
 
+    /// The prefix lists of the object as it has taken note of them, with these changes: for its status.
+    pub fn list_marks(&self, key: &Key, changes: &[ListChange]) -> BTreeMap<PrefixListId, PrefixListMark> {
+        self.lists.marks(key, changes)
+    }
+
     /// The object has taken note of these changes: they are in its status.
     pub fn noted_list_changes(&self, key: &Key, changes: &[ListChange]) {
         self.lists.noted(key, changes);
+    }
+
+    /// What the last deep sweep showed of the object's group, which is watched from now on: each deep sweep wakes the object while
+    /// it shows what `recorded`, which is what the object's status says, does not. To be called again with what was written.
+    pub fn deep_look(&self, key: &Key, group: &GroupFacts, recorded: DeepView) -> DeepLook {
+        self.deep.look(key, group, recorded)
     }
 
     pub(super) fn wake(&self, keys: impl IntoIterator<Item = Key>) {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::core::model::{Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, Tags, VpcFacts};
+use crate::core::model::{
+    Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, StaleRules, Tags, VpcAssociations,
+    VpcFacts, VpcId,
+};
 use crate::ports::clock::Clock;
 use crate::ports::cloud::{
     CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
@@ -162,6 +165,14 @@ impl Ec2Read for MeteredRead {
 
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         self.meter.call("DescribeNetworkInterfaces", self.inner.interfaces(group)).await
+    }
+
+    async fn vpc_associations(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        self.meter.call("DescribeSecurityGroupVpcAssociations", self.inner.vpc_associations(groups)).await
+    }
+
+    async fn stale_rules(&self, vpc: &VpcId) -> Result<StaleRules, CloudError> {
+        self.meter.call("DescribeStaleSecurityGroups", self.inner.stale_rules(vpc)).await
     }
 }
 

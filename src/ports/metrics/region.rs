@@ -83,6 +83,7 @@ pub struct RegionMetrics {
     last: Family<Place, Gauge>,
     groups: Family<Place, Gauge>,
     unmanaged: Family<Place, Gauge>,
+    stale: Family<Place, Gauge>,
     waits: Histograms<WaitLabel>,
 }
 
@@ -97,6 +98,7 @@ impl Default for RegionMetrics {
             last: Family::default(),
             groups: Family::default(),
             unmanaged: Family::default(),
+            stale: Family::default(),
             // From no wait to a lane that EC2 throttled to a crawl.
             waits: Family::new_with_constructor(|| Histogram::new([0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0])),
         }
@@ -120,9 +122,14 @@ impl RegionMetrics {
         self.unmanaged.get_or_create(place).set(gauge_value(unmanaged));
     }
 
+    /// Notes how many stale rules a deep sweep saw in the groups that are managed.
+    pub fn stale_rules(&self, place: &Place, rules: usize) {
+        self.stale.get_or_create(place).set(gauge_value(rules));
+    }
+
     /// Takes away the series of a Region that is no longer looked after: a time that stands still would raise an alarm.
     pub fn forget(&self, place: &Place) {
-        for family in [&self.last, &self.groups, &self.unmanaged] {
+        for family in [&self.last, &self.groups, &self.unmanaged, &self.stale] {
             family.remove(place);
         }
         for kind in <SweepKind as strum::IntoEnumIterator>::iter() {
@@ -150,6 +157,7 @@ impl RegionMetrics {
         registry.register_with_unit("sweep_time", "How long a sweep took", Unit::Seconds, self.time.clone());
         registry.register("swept_groups", "Groups the last sweep saw", self.groups.clone());
         registry.register("unmanaged_groups", "Groups with our tag that belong to no object", self.unmanaged.clone());
+        registry.register("stale_rules", "Rules of managed groups whose group is deleted or out of reach", self.stale.clone());
     }
 }
 

@@ -10,7 +10,10 @@ use prometheus_client::encoding::text::encode;
 
 use super::metered::{MeteredRead, MeteredWrite, code_label};
 use super::*;
-use crate::core::model::{Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, Tags, VpcFacts};
+use crate::core::model::{
+    Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, StaleRules, Tags, VpcAssociations,
+    VpcFacts, VpcId,
+};
 use crate::ports::cloud::{
     CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
 };
@@ -43,6 +46,7 @@ fn busy() -> Metrics {
     metrics.region.waited(Priority::Revert, Duration::from_millis(40));
     metrics.region.sweep_ended(&place("prod"), SweepKind::Usual, true, Duration::from_millis(40));
     metrics.region.swept(&place("prod"), "2026-11-22T21:00:00Z".parse().unwrap(), 12, 1);
+    metrics.region.stale_rules(&place("prod"), 3);
     metrics
 }
 
@@ -92,6 +96,7 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_reconcile_time_seconds_count {}",
         "sgwarden_reconcile_time_seconds_sum {}",
         "sgwarden_reconcile_total {result}",
+        "sgwarden_stale_rules {account,region}",
         "sgwarden_sweep_time_seconds_bucket {kind,le}",
         "sgwarden_sweep_time_seconds_count {kind}",
         "sgwarden_sweep_time_seconds_sum {kind}",
@@ -197,6 +202,12 @@ impl Ec2Read for Refusing {
     }
     async fn interfaces(&self, _: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         Ok(Vec::new())
+    }
+    async fn vpc_associations(&self, _: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        Ok(BTreeMap::new())
+    }
+    async fn stale_rules(&self, _: &VpcId) -> Result<StaleRules, CloudError> {
+        Ok(StaleRules::new())
     }
 }
 

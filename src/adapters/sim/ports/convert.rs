@@ -3,15 +3,15 @@
 use crate::adapters::sim::world::command::{GroupRef, PairInput, PermissionInput, RangeInput, RuleChange};
 use crate::adapters::sim::world::ids::AccountId;
 use crate::adapters::sim::world::reply::{
-    GroupView, InterfaceView, ListView, PairView, PeerView, PermissionView, RuleView, VpcView,
+    AssociationView, GroupView, InterfaceView, ListView, PairView, PeerView, PermissionView, RuleView, StaleView, VpcView,
 };
 use crate::adapters::sim::world::tags::TagInput;
 use crate::core::model::{
-    Atom, Direction, GroupFacts, ListedGroup, LiveRule, NewRule, Peer, PrefixListFacts, RuleId, SecurityGroupId, Tags, Traffic,
-    VpcFacts, Weight,
+    Atom, DISASSOCIATED, Direction, GroupFacts, ListedGroup, LiveRule, NewRule, Peer, PrefixListFacts, RuleId, SecurityGroupId,
+    Tags, Traffic, VpcFacts, VpcId, Weight,
 };
 use crate::ports::cloud::Interface;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -112,11 +112,18 @@ pub(super) fn listed(row: &GroupView) -> Result<ListedGroup, String> {
         description: row.description.clone(),
         tags: row.tags.iter().cloned().collect(),
     };
+    let rules = atoms([(Direction::Ingress, &row.ingress), (Direction::Egress, &row.egress)], row.owner.as_str())
+        .map_err(|error| format!("{}: {error}", group.id))?;
+    Ok(ListedGroup { group, rules })
+}
+
+/// Permissions taken apart: what each rule allows, with its description.
+fn atoms(all: [(Direction, &Vec<PermissionView>); 2], owner: &str) -> Result<BTreeMap<Atom, Option<String>>, String> {
     let mut rules = BTreeMap::new();
-    for (direction, permissions) in [(Direction::Ingress, &row.ingress), (Direction::Egress, &row.egress)] {
+    for (direction, permissions) in all {
         for PermissionView { protocol, ports, v4, v6, lists, groups } in permissions {
             let (from, to) = ports.unzip();
-            let traffic = Traffic::from_ec2(protocol, from, to).map_err(|error| format!("{}: {error}", group.id))?;
+            let traffic = Traffic::from_ec2(protocol, from, to).map_err(|error| error.to_string())?;
             let mut add = |peer, description: &Option<String>| {
                 rules.insert(Atom { direction, traffic, peer }, description.clone());
             };
@@ -130,11 +137,25 @@ pub(super) fn listed(row: &GroupView) -> Result<ListedGroup, String> {
                 add(Peer::PrefixList(parsed(list)?), description);
             }
             for (pair, description) in groups {
-                add(group_peer(pair, row.owner.as_str())?, description);
+                add(group_peer(pair, owner)?, description);
             }
         }
     }
-    Ok(ListedGroup { group, rules })
+    Ok(rules)
+}
+
+/// A group and its stale rules.
+pub(super) fn stale(row: &StaleView, owner: &str) -> Result<(SecurityGroupId, BTreeSet<Atom>), String> {
+    let rules = atoms([(Direction::Ingress, &row.ingress), (Direction::Egress, &row.egress)], owner)
+        .map_err(|error| format!("{}: {error}", row.group))?;
+    Ok((parsed(row.group.as_str())?, rules.into_keys().collect()))
+}
+
+/// A group, another VPC it can be used in, and how far that is; `None`: it is over.
+pub(super) fn association(row: &AssociationView) -> Result<Option<(SecurityGroupId, VpcId, String)>, String> {
+    let AssociationView { group, group_owner: _, vpc, vpc_owner: _, state } = row;
+    let association = (parsed(group.as_str())?, parsed(vpc.as_str())?, (*state).to_owned());
+    Ok(Some(association).filter(|_| *state != DISASSOCIATED))
 }
 
 /// A VPC and its tags.

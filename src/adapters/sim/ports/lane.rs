@@ -43,6 +43,11 @@ impl Lane {
         }
     }
 
+    /// Whose calls they are.
+    pub(super) fn account(&self) -> String {
+        self.sim.lock().identities.principal(&self.access_key).account().to_string()
+    }
+
     /// Asks EC2 once.
     fn ask(&self, request: &Request) -> Outcome<Reply> {
         let mut inner = self.sim.lock();
@@ -134,18 +139,31 @@ impl Lane {
         page: fn(Reply) -> Option<Page<R>>,
         row: fn(&R) -> Result<T, String>,
     ) -> Result<Vec<T>, CloudError> {
+        let request = |paging| {
+            let request = Request::new(action, command(Describe { ids: Vec::new(), filters: filters.to_vec(), paging }));
+            (1..).zip(filters).fold(request, |request, (n, Filter { name, values }): (u32, _)| {
+                request.with(format!("Filter.{n}.Name"), name).list(&format!("Filter.{n}.Value"), values)
+            })
+        };
+        self.pages(size, request, page, row).await
+    }
+
+    /// Every row that calls give which differ in nothing but the page they ask for.
+    pub(super) async fn pages<R, T: Send>(
+        &self,
+        size: i64,
+        request: impl Fn(Paging) -> Request + Send + Sync,
+        page: fn(Reply) -> Option<Page<R>>,
+        row: impl Fn(&R) -> Result<T, String> + Send + Sync,
+    ) -> Result<Vec<T>, CloudError> {
         let (mut all, mut next_token) = (Vec::new(), None);
         loop {
             let paging = Paging { max_results: Some(size), next_token: next_token.clone() };
-            let request = Request::new(action, command(Describe { ids: Vec::new(), filters: filters.to_vec(), paging }))
-                .with("MaxResults", size);
-            let request = (1..).zip(filters).fold(request, |request, (n, Filter { name, values }): (u32, _)| {
-                request.with(format!("Filter.{n}.Name"), name).list(&format!("Filter.{n}.Value"), values)
-            });
-            let request = request.maybe("NextToken", next_token);
+            let request = request(paging).with("MaxResults", size).maybe("NextToken", next_token);
+            let action = request.action;
             let (reply, id) = self.read(action, || self.ask(&request)).await?;
             let (rows, following) = page(reply).ok_or_else(|| unreadable(action, id.clone(), OTHER))?;
-            for found in rows.iter().map(row) {
+            for found in rows.iter().map(&row) {
                 all.push(found.map_err(|what| unreadable(action, id.clone(), what))?);
             }
             next_token = following;

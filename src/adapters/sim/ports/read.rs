@@ -1,11 +1,15 @@
 //! Reads, each to its last page.
 
-use super::convert::{interface, listed, prefix_list, rule_of, vpc};
+use super::convert::{association, interface, listed, prefix_list, rule_of, stale, vpc};
 use super::lane::{Lane, Listing};
+use super::request::Request;
 use crate::adapters::sim::world::command::Command;
 use crate::adapters::sim::world::filter::Filter;
 use crate::adapters::sim::world::reply::Reply;
-use crate::core::model::{ListedGroup, LiveRule, PrefixListFacts, PrefixListId, RuleId, SecurityGroupId, Tags, VpcFacts};
+use crate::core::model::{
+    ListedGroup, LiveRule, PrefixListFacts, PrefixListId, RuleId, SecurityGroupId, StaleRules, Tags, VpcAssociations, VpcFacts,
+    VpcId,
+};
 use crate::ports::cloud::{CloudError, Ec2Read, GroupQuery, Interface, PrefixListQuery, VpcQuery};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const PAGE: i64 = 1000;
 /// Prefix lists a page: EC2's most.
 const PAGE_OF_LISTS: i64 = 100;
+/// Groups with stale rules a page: EC2's most.
+const PAGE_OF_STALE: i64 = 255;
 /// Values a filter may have, and characters a value.
 const VALUES: usize = 200;
 const LENGTH: usize = 255;
@@ -83,6 +89,27 @@ impl Ec2Read for Lane {
         let call: Listing = ("DescribeNetworkInterfaces", PAGE, Command::DescribeNetworkInterfaces);
         let rows = self.rows(call, &[filter("group-id", [group.as_str()])], page, |row| Ok(interface(row))).await?;
         Ok(rows.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    async fn vpc_associations(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        let page = |reply| if let Reply::Associations(page) = reply { Some(page) } else { None };
+        let call: Listing = ("DescribeSecurityGroupVpcAssociations", PAGE, Command::DescribeSecurityGroupVpcAssociations);
+        let mut found: BTreeMap<SecurityGroupId, VpcAssociations> = BTreeMap::new();
+        for filters in chunks("group-id", groups.iter().map(SecurityGroupId::as_str)) {
+            for (group, vpc, state) in self.rows(call, &filters, page, association).await?.into_iter().flatten() {
+                found.entry(group).or_default().insert(vpc, state);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn stale_rules(&self, vpc: &VpcId) -> Result<StaleRules, CloudError> {
+        const ACTION: &str = "DescribeStaleSecurityGroups";
+        let page = |reply| if let Reply::Stale(page) = reply { Some(page) } else { None };
+        let request = |paging| Request::new(ACTION, Command::DescribeStaleSecurityGroups { vpc: vpc.to_string(), paging });
+        let own = self.account();
+        let rows = self.pages(PAGE_OF_STALE, |paging| request(paging).with("VpcId", vpc), page, |row| stale(row, &own)).await?;
+        Ok(rows.into_iter().collect())
     }
 }
 

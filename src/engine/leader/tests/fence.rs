@@ -9,7 +9,9 @@ use tokio::time::{Instant, advance};
 
 use super::world::{Pace, World};
 use super::{Switch, anchored, secs};
-use crate::core::model::{AccountId, Direction, ListedGroup, LiveRule, PrefixListFacts, SecurityGroupId, VpcFacts};
+use crate::core::model::{
+    AccountId, Direction, ListedGroup, LiveRule, PrefixListFacts, SecurityGroupId, StaleRules, VpcAssociations, VpcFacts, VpcId,
+};
 use crate::engine::leader::{Fence, FencedConnect, FencedWrite, NotLeader, Permit};
 use crate::ports::clock::Timings;
 use crate::ports::cloud::{
@@ -207,6 +209,14 @@ impl Ec2Read for Blind {
 
     async fn interfaces(&self, _: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         Ok(Vec::new())
+    }
+
+    async fn vpc_associations(&self, _: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn stale_rules(&self, _: &VpcId) -> Result<StaleRules, CloudError> {
+        Ok(StaleRules::new())
     }
 }
 

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
 use crate::core::model::{
-    Direction, GroupFacts, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, RuleId, SecurityGroupId, Tags, VpcFacts,
+    Direction, GroupFacts, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, RuleId, SecurityGroupId, StaleRules, Tags,
+    VpcAssociations, VpcFacts, VpcId,
 };
 use crate::ports::cloud::{
     CloudError, Connect, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, PrefixListQuery, Receipt, Route, VpcQuery,
@@ -22,6 +23,8 @@ pub(super) struct World {
     pub(super) groups: BTreeMap<SecurityGroupId, Group>,
     pub(super) lists: Vec<PrefixListFacts>,
     pub(super) vpcs: Vec<VpcFacts>,
+    pub(super) associations: BTreeMap<SecurityGroupId, VpcAssociations>,
+    pub(super) stale: StaleRules,
 }
 
 #[derive(Clone)]
@@ -281,6 +284,22 @@ impl Ec2Read for Fake {
 
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
         self.read("DescribeNetworkInterfaces", group.to_string(), |_| Ok(Vec::new())).await
+    }
+
+    async fn vpc_associations(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
+        self.read("DescribeSecurityGroupVpcAssociations", format!("{} ids", groups.len()), |world| {
+            let known = world.associations.iter().filter(|(id, _)| groups.contains(id));
+            Ok(known.map(|(id, vpcs)| (id.clone(), vpcs.clone())).collect())
+        })
+        .await
+    }
+
+    async fn stale_rules(&self, vpc: &VpcId) -> Result<StaleRules, CloudError> {
+        self.read("DescribeStaleSecurityGroups", vpc.to_string(), |world| {
+            let of_it = |id: &SecurityGroupId| world.groups.get(id).is_some_and(|group| group.facts.vpc == *vpc);
+            Ok(world.stale.iter().filter(|(id, _)| of_it(id)).map(|(id, rules)| (id.clone(), rules.clone())).collect())
+        })
+        .await
     }
 }
 

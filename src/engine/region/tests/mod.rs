@@ -1,5 +1,6 @@
 //! The worker on a small EC2 of its own, in a time that the tests turn.
 
+mod deep;
 mod drifting;
 mod fake;
 mod lanes;
@@ -45,7 +46,7 @@ fn route(region: &str) -> Route {
     Route::own(region.parse().unwrap())
 }
 
-fn secs(seconds: u64) -> Duration {
+const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
