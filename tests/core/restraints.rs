@@ -235,12 +235,15 @@ proptest! {
             });
             prop_assert!(removed.count() <= left, "{plan:#?}");
             walk(&world, &plan, &must(&world, &report, &desired, &oracle), &oracle)?;
-            if plan.is_empty() {
+            prop_assert!(pass < 40, "{plan:#?}");
+            // A row that somebody made into a rule which goes has no line of its own to say that its removal was begun: it is asked
+            // for once more.
+            let asked_again = plan.is_empty() && report.approval.is_some() && !story.edits.is_empty();
+            if plan.is_empty() && !asked_again {
                 break;
             }
-            prop_assert!(pass < 40, "{plan:#?}");
             world.pass(&desired);
-            if story.baseline == Baseline::Kept {
+            if story.baseline == Baseline::Kept && !asked_again {
                 world.restraint.approved = None;
             } else {
                 world.restraint.approved = world.plan(&desired).report.approval;
