@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 pub use crate::core::model::NewGroup;
 
@@ -134,7 +135,25 @@ pub trait Ec2Write: Send + Sync {
     async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError>;
 }
 
-/// The two ports of one account and Region.
+/// `CloudTrail`'s own memory of calls: some minutes late, and answered twice a second in an account and Region, no more.
+#[async_trait]
+pub trait Activity: Send + Sync {
+    /// The newest fifty events between two times that name a resource, such as a group's id, as text.
+    async fn lookup(&self, resource: &str, since: Timestamp, until: Timestamp) -> Result<Vec<String>, CloudError>;
+}
+
+/// Knows of no call, where nothing is asked of it: in tests of other things.
+#[derive(Clone, Copy, Debug)]
+pub struct NoActivity;
+
+#[async_trait]
+impl Activity for NoActivity {
+    async fn lookup(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<Vec<String>, CloudError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The ports of one account and Region.
 #[derive(Clone)]
 pub struct Ec2 {
     /// The account the credentials belong to, as STS says.
@@ -147,6 +166,8 @@ pub struct Ec2 {
     pub read: std::sync::Arc<dyn Ec2Read>,
     /// Writes.
     pub write: std::sync::Arc<dyn Ec2Write>,
+    /// Who called what.
+    pub activity: std::sync::Arc<dyn Activity>,
 }
 
 /// The way into an account: as whom, and where to.

@@ -290,3 +290,31 @@ fn condition(rig: &Rig) -> String {
     let conditions = rig.store.get("web").and_then(|object| object.status).unwrap_or_default().conditions;
     conditions.into_iter().find(|condition| condition.type_ == DRIFTED).map(|condition| condition.status).unwrap_or_default()
 }
+
+#[tokio::test(start_paused = true)]
+async fn cloudtrail_itself_is_asked_where_no_event_comes_and_that_is_allowed() {
+    for (delay, expected) in [(240_000, 300), (800_000, 900), (1_200_000, 0)] {
+        let mut rig = Rig::idle().await;
+        rig.sim.set_delivery(Delivery { loss: 1.0, lookup_delay_ms: delay, ..Delivery::default() });
+        rig.store.apply_account(&account("attribution: {lookupEvents: true}"));
+        rig.store.apply(&manifest("web", &[&tcp("https", 443, "10.0.0.0/8")]));
+        rig.start_engine();
+        rig.settled("web").await;
+        rig.pass(AT_REST).await;
+        rig.intrude(&rig.group("web"), &[SSH]).await;
+        rig.until("it is told", |rig| records(rig).iter().any(|record| record.resolution == "Reverted")).await;
+        let seen = rig.now();
+        rig.until("CloudTrail was asked", |rig| records(rig)[0].actor.is_some()).await;
+        let actor = records(&rig)[0].actor.clone().unwrap();
+        if expected == 0 {
+            assert_eq!(actor.reason.as_deref(), Some("unknown: no CloudTrail event of that time has arrived"));
+        } else {
+            assert_eq!(actor.name.as_deref(), Some("mallory"), "{actor:?}");
+            let took = rig.now().duration_since(seen).as_secs();
+            assert!((expected - 30..=expected + 5).contains(&took), "{took}");
+        }
+        rig.pass(Duration::from_secs(1800)).await;
+        let asked = rig.calls().get("LookupEvents").copied().unwrap_or(0);
+        assert!(asked <= 2, "asked {asked} times");
+    }
+}

@@ -13,6 +13,7 @@ use aws_sdk_ec2::config::SharedCredentialsProvider;
 use aws_sdk_ec2::config::retry::RetryPartition;
 use tokio::sync::OnceCell;
 
+use super::activity::Lookups;
 use super::error::{Access, refused, unreadable};
 use super::identity::Renewable;
 use super::lane::Lane;
@@ -70,7 +71,15 @@ impl AwsConnector {
         };
         let read = Reader { client: client(limits.read_retry(), limits.read_timeout()), lane: lane.clone() };
         let write = Writer { client: client(RetryConfig::standard().with_max_attempts(1), limits.write_timeout()), lane };
-        Ok(Ec2 { account, principal, region: route.region.clone(), read: Arc::new(read), write: Arc::new(write) })
+        let activity = Lookups { client: aws_sdk_cloudtrail::Client::new(&config), lane: read.lane.clone() };
+        Ok(Ec2 {
+            account,
+            principal,
+            region: route.region.clone(),
+            read: Arc::new(read),
+            write: Arc::new(write),
+            activity: Arc::new(activity),
+        })
     }
 
     /// What all clients of a route share, with our own credentials.

@@ -10,6 +10,7 @@
 //! Invariant: a write is sent once. Who called it reads before sending it again.
 //! Invariant: what goes wrong with one account's role or endpoint goes wrong for that account alone.
 
+mod activity;
 mod associations;
 mod connect;
 mod convert;

@@ -114,7 +114,7 @@ impl Pass<'_> {
     pub(super) fn next_look(&self, declaration: &Declaration, site: &Site, desired: &Desired, seen: Option<&Seen<'_>>) -> Next {
         let (now, timings) = (self.context.parts.clock.now(), &self.context.parts.timings);
         let news = status::next_news(&self.status(), &desired.expiring, now);
-        let author = self.next_author(&self.status().drift);
+        let author = self.next_author(site, &self.status().drift);
         let mut times: Vec<Timestamp> =
             news.into_iter().chain(author).chain(desired.next_expiry).chain(self.next_suspend).collect();
         let mut after = |pause: Duration| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::{DriftRecord, SecurityGroup};
+use crate::api::{DriftRecord, MAX_DRIFT, SecurityGroup};
 use crate::ports::clock::Timings;
 use crate::ports::objects::Key;
 
@@ -33,6 +33,8 @@ pub(super) struct Memory {
     unsaved: Vec<DriftRecord>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
     written: Option<SecurityGroup>,
+    /// How often `CloudTrail` was asked who made a drift, by the id of its record.
+    looked_up: BTreeMap<String, usize>,
     /// When we wrote it last.
     wrote: Option<Instant>,
     /// EC2 said that the group's rules do not fit beside those they replace.
@@ -201,6 +203,22 @@ impl Memories {
     /// Whether looking again has not helped several times in a row.
     pub(super) fn is_lasting(&self, key: &Key, uid: &str) -> bool {
         self.with(key, uid, |memory| memory.refetches >= LASTING)
+    }
+
+    /// Whether `CloudTrail` is to be asked about a record, which is due for the `due`-th time; then it counts as asked.
+    pub(super) fn looks_up(&self, key: &Key, uid: &str, record: &str, due: usize) -> bool {
+        self.with(key, uid, |memory| {
+            let looked_up = memory.looked_up.get(record).copied().unwrap_or(0);
+            if looked_up >= due {
+                return false;
+            }
+            // Status keeps ten records: of more than that nothing is asked any more.
+            while memory.looked_up.len() >= MAX_DRIFT {
+                memory.looked_up.pop_first();
+            }
+            memory.looked_up.insert(record.to_owned(), due);
+            true
+        })
     }
 
     /// We created the group just now.

@@ -72,6 +72,7 @@ impl Pass<'_> {
             region: site.region().clone(),
             read,
             write,
+            activity: site.worker.activity(),
         };
         let executor = Executor {
             ec2: &ec2,

@@ -11,7 +11,7 @@ use crate::core::model::{
     Direction, ListedGroup, LiveRule, NewGroup, NewRule, PrefixListFacts, StaleRules, Tags, VpcAssociations, VpcFacts, VpcId,
 };
 use crate::core::plan::{Authorization, Cause, Modification, Purpose, Redescription, Revocation};
-use crate::ports::cloud::{Ec2Read, GroupQuery, Interface, PrefixListQuery, VpcQuery};
+use crate::ports::cloud::{Ec2Read, GroupQuery, Interface, NoActivity, PrefixListQuery, VpcQuery};
 use crate::ports::sinks::AuditError;
 
 use Direction::{Egress, Ingress};
@@ -216,6 +216,7 @@ async fn execute_while(world: World, steps: Vec<Step>, calls: usize, lasting: bo
         region: "eu-west-1".parse().unwrap(),
         read: Arc::new(Reader(world.clone())),
         write: writer("usual"),
+        activity: Arc::new(NoActivity),
     };
     let (urgent, clock) = (writer("urgent"), Clock::anchored("2026-11-22T21:00:00Z".parse().unwrap()));
     let (metrics, timings) = (Metrics::default(), Timings::default());

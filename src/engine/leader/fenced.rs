@@ -129,8 +129,9 @@ impl FencedConnect {
 #[async_trait]
 impl Connect for FencedConnect {
     async fn connect(&self, route: &Route) -> Result<Ec2, CloudError> {
-        let Ec2 { account, principal, region, read, write } = self.inner.connect(route).await?;
-        Ok(Ec2 { account, principal, region, read, write: Arc::new(FencedWrite::new(write, self.fence.clone())) })
+        let Ec2 { account, principal, region, read, write, activity } = self.inner.connect(route).await?;
+        let write = Arc::new(FencedWrite::new(write, self.fence.clone()));
+        Ok(Ec2 { account, principal, region, read, write, activity })
     }
 
     fn forget(&self, route: &Route) {

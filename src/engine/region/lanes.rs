@@ -63,6 +63,7 @@ pub(super) enum Action {
     Redescribe(Direction),
     CreateTags,
     DeleteTags,
+    LookupEvents,
 }
 
 /// A bucket's size, and how many tokens come in a second.
@@ -87,6 +88,8 @@ impl Action {
                 Shape { size: 50.0, refill: 5.0 }
             }
             Self::CreateTags | Self::DeleteTags => Shape { size: 100.0, refill: 10.0 },
+            // CloudTrail "Service quotas".
+            Self::LookupEvents => Shape { size: 2.0, refill: 2.0 },
         }
     }
 }

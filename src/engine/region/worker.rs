@@ -8,20 +8,21 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::core::activity;
 use crate::core::model::{
     AccountId, GroupFacts, ListedGroup, LiveRule, Observed, PrefixListFacts, PrefixListId, PrefixListMark, Region, RuleId,
     SecurityGroupId, Tags, VpcFacts, VpcId,
 };
 use crate::core::status::DeepView;
 use crate::ports::clock::{Clock, Timings};
-use crate::ports::cloud::{CloudError, Ec2, Ec2Read, Ec2Write, GroupQuery, VpcQuery};
+use crate::ports::cloud::{Activity, CloudError, Ec2, Ec2Read, Ec2Write, GroupQuery, VpcQuery};
 use crate::ports::metrics::{Place, RegionMetrics};
 use crate::ports::objects::Key;
 
 use super::cache::Cache;
 use super::decorate::{LanedRead, LanedWrite, VALUES};
 use super::deep::{Deep, DeepLook};
-use super::lanes::{Lanes, Urgency};
+use super::lanes::{Action, Errand, Lanes, Urgency};
 use super::ledger::{Ledger, View};
 use super::lists::{ListChange, Lists};
 use super::loader::Loader;
@@ -88,6 +89,7 @@ pub struct Worker {
     principal: String,
     region: Region,
     write: Arc<dyn Ec2Write>,
+    activity: Arc<dyn Activity>,
     pub(super) read: Arc<dyn Ec2Read>,
     pub(super) common: Arc<Common>,
     pub(super) ledger: Ledger,
@@ -103,7 +105,7 @@ pub struct Worker {
 
 impl Worker {
     pub(super) fn new(number: u64, ec2: Ec2, common: Arc<Common>, settings: RegionSettings, around: Surroundings) -> Self {
-        let Ec2 { account, principal, region, read, write } = ec2;
+        let Ec2 { account, principal, region, read, write, activity } = ec2;
         common.trail.act_as(&principal);
         let (clock, timings) = (&around.clock, &around.timings);
         common.lanes.set_share(number, settings.api_share);
@@ -132,6 +134,7 @@ impl Worker {
             principal,
             region,
             write,
+            activity,
             lists: Lists::new(&read, clock, timings),
             deep: Deep::default(),
             read,
@@ -262,6 +265,23 @@ impl Worker {
     /// The port for reading, as EC2 answers: without what we know of our own writes.
     pub fn reader(&self) -> Arc<dyn Ec2Read> {
         self.read.clone()
+    }
+
+    /// The port for asking who called what.
+    pub fn activity(&self) -> Arc<dyn Activity> {
+        self.activity.clone()
+    }
+
+    /// Asks `CloudTrail` for the newest events of a group and takes note of them.
+    pub async fn look_up(&self, group: &SecurityGroupId, since: Timestamp, until: Timestamp) -> Result<(), CloudError> {
+        let lanes = &self.common.lanes;
+        lanes.enter(Action::LookupEvents, Errand::Read).await;
+        let answer = self.activity.lookup(group.as_str(), since, until).await;
+        lanes.answered(Action::LookupEvents, 0, answer.as_ref().err());
+        for event in answer?.iter().filter_map(|text| activity::parse(text).ok()) {
+            self.common.trail.hear(event);
+        }
+        Ok(())
     }
 
     /// The port for writing. Every write waits for its token, the most urgent first, and is remembered for

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::core::model::{
     Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, StaleRules, Tags, VpcAssociations,
@@ -14,7 +15,7 @@ use crate::core::model::{
 };
 use crate::ports::clock::Clock;
 use crate::ports::cloud::{
-    CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
+    Activity, CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
 };
 use crate::ports::metrics::Ec2Metrics;
 
@@ -102,14 +103,15 @@ pub fn code_label(answer: Option<&CloudError>) -> &'static str {
 
 /// Both ports of an account and Region, metered.
 pub fn meter(ec2: Ec2, metrics: &Ec2Metrics, clock: &Clock) -> Ec2 {
-    let Ec2 { account, principal, region, read, write } = ec2;
+    let Ec2 { account, principal, region, read, write, activity } = ec2;
     let meter = Meter { metrics: metrics.clone(), clock: clock.clone() };
     Ec2 {
         account,
         principal,
         region,
         read: Arc::new(MeteredRead { inner: read, meter: meter.clone() }),
-        write: Arc::new(MeteredWrite { inner: write, meter }),
+        write: Arc::new(MeteredWrite { inner: write, meter: meter.clone() }),
+        activity: Arc::new(MeteredActivity { inner: activity, meter }),
     }
 }
 
@@ -129,6 +131,19 @@ impl Meter {
             self.metrics.throttled();
         }
         answer
+    }
+}
+
+/// [`Activity`], metered.
+struct MeteredActivity {
+    inner: Arc<dyn Activity>,
+    meter: Meter,
+}
+
+#[async_trait]
+impl Activity for MeteredActivity {
+    async fn lookup(&self, resource: &str, since: Timestamp, until: Timestamp) -> Result<Vec<String>, CloudError> {
+        self.meter.call("LookupEvents", self.inner.lookup(resource, since, until)).await
     }
 }
 

@@ -7,6 +7,7 @@
 //! and record, is the same as by the HTTP door.
 //! Invariant: no other file of the stand-in sees the project's model.
 
+mod activity;
 mod convert;
 mod error;
 mod lane;
@@ -78,7 +79,7 @@ impl SimConnector {
         let account: AccountId = parsed(&account).map_err(|what| unreadable(IDENTITY, request_id, what))?;
         route.check(&account)?;
         let lane = Arc::new(lane);
-        Ok(Ec2 { account, principal, region: route.region.clone(), read: lane.clone(), write: lane })
+        Ok(Ec2 { account, principal, region: route.region.clone(), read: lane.clone(), write: lane.clone(), activity: lane })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::core::model::{
 use crate::engine::leader::{Fence, FencedConnect, FencedWrite, NotLeader, Permit};
 use crate::ports::clock::Timings;
 use crate::ports::cloud::{
-    CloudError, Connect, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, PrefixListQuery, Route, VpcQuery,
+    CloudError, Connect, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NoActivity, PrefixListQuery, Route, VpcQuery,
 };
 
 fn closed() -> Fence {
@@ -182,7 +182,7 @@ impl Connect for Open {
         let account: AccountId = "111122223333".parse().unwrap();
         let write = Arc::new(self.0.writer("one", &Switch::default()));
         let principal = "arn:aws:iam::111122223333:user/sgwarden".to_owned();
-        Ok(Ec2 { account, principal, region: route.region.clone(), read: Arc::new(Blind), write })
+        Ok(Ec2 { account, principal, region: route.region.clone(), read: Arc::new(Blind), write, activity: Arc::new(NoActivity) })
     }
 }
 

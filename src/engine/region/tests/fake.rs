@@ -12,7 +12,8 @@ use crate::core::model::{
     VpcAssociations, VpcFacts, VpcId,
 };
 use crate::ports::cloud::{
-    CloudError, Connect, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, PrefixListQuery, Receipt, Route, VpcQuery,
+    CloudError, Connect, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NoActivity, PrefixListQuery, Receipt, Route,
+    VpcQuery,
 };
 
 use super::{CLUSTER, id};
@@ -413,6 +414,7 @@ impl Connect for Ways {
         let fake = self.open.get(route.region.as_str()).ok_or_else(|| error("GetCallerIdentity", ErrorClass::Credentials))?;
         let account = "111122223333".parse().unwrap();
         let principal = "arn:aws:iam::111122223333:user/sgwarden".to_owned();
-        Ok(Ec2 { account, principal, region: route.region.clone(), read: fake.clone(), write: fake.clone() })
+        let activity = Arc::new(NoActivity);
+        Ok(Ec2 { account, principal, region: route.region.clone(), read: fake.clone(), write: fake.clone(), activity })
     }
 }
