@@ -257,17 +257,15 @@ pub(super) fn intrusion() -> Scenario {
 }
 
 pub(super) fn approval() -> Scenario {
-    let manifest = |port: u16, ssh: &str, egress: &str, required: &str| {
-        let rules = rule("https", 443, "0.0.0.0/0") + &rule("app", port, "10.0.0.0/8") + ssh;
-        named("web", &format!("  egressPolicy: {egress}\n{required}  ingress:\n{rules}"))
+    let manifest = |port: u16, team: &str, egress: &str, required: &str| {
+        let rules = rule("https", 443, "0.0.0.0/0") + &rule("app", port, "10.0.0.0/8");
+        named("web", &format!("  egressPolicy: {egress}\n  tags: {{team: {team}}}\n{required}  ingress:\n{rules}"))
     };
     let required = "  enforcement: {approval: Required}\n";
-    let rules =
-        ["ingress tcp 22 from 10.7.0.0/16 \"\"", "ingress tcp 443 from 0.0.0.0/0 \"\"", "ingress tcp 8081 from 10.0.0.0/8 \"\""];
     Scenario {
-        before: vec![manifest(8080, "", "AllowAll", "")],
-        happens: Happens::Approved(manifest(8081, &rule("ssh", 22, "10.7.0.0/16"), "DenyAll", required)),
-        rules: only("web", &rules),
+        before: vec![manifest(8080, "shop", "AllowAll", "")],
+        happens: Happens::Approved(manifest(8081, "store", "DenyAll", required)),
+        rules: only("web", &["ingress tcp 443 from 0.0.0.0/0 \"\"", "ingress tcp 8081 from 10.0.0.0/8 \"\""]),
         ..Scenario::default()
     }
 }
