@@ -50,8 +50,9 @@ pub use security_group::{
 pub use status::{
     Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftKind, DriftRecord, EffectiveMode, ExposureChange, MAX_APPLIED_TAGS, MAX_DRIFT,
     MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPOSURE, MAX_PIN, MAX_PINS,
-    MAX_PLAN_STEPS, MAX_PREFIX_LIST_LINE, MAX_PREFIX_LISTS, MAX_STALE_RULES, MAX_TEXT, MAX_VOUCHED, MAX_VOUCHED_LINE,
-    MAX_VPC_ASSOCIATION, MAX_VPC_ASSOCIATIONS, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus, Usage,
+    MAX_PLAN_STEPS, MAX_PREFIX_LIST_LINE, MAX_PREFIX_LISTS, MAX_STALE_RULES, MAX_TAGS_BEGUN, MAX_TEXT, MAX_VOUCHED,
+    MAX_VOUCHED_LINE, MAX_VPC_ASSOCIATION, MAX_VPC_ASSOCIATIONS, Origin, PlanSummary, Quota, Resolution, SecurityGroupStatus,
+    TAG_DIGEST, Usage,
 };
 
 /// The API group of every kind.

@@ -29,6 +29,10 @@ pub const MAX_DRIFT_UNLISTED: usize = 300;
 pub const DRIFT_DIGEST: usize = 12;
 /// The most entries in [`SecurityGroupStatus::tags`].
 pub const MAX_APPLIED_TAGS: usize = 50;
+/// The most digests in [`SecurityGroupStatus::tags_begun`]: every tag of a group can go, and as many come.
+pub const MAX_TAGS_BEGUN: usize = 2 * MAX_APPLIED_TAGS;
+/// The characters of one of them: as many as of the hash of a plan, since it stands for what somebody approved.
+pub const TAG_DIGEST: usize = 32;
 /// The most records in [`SecurityGroupStatus::drift`]; the newest are kept.
 pub const MAX_DRIFT: usize = 10;
 /// The most atoms in one drift record; `count` tells how many there were.
@@ -213,6 +217,12 @@ pub struct SecurityGroupStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "applied_tags_schema")]
     pub tags: Option<BTreeMap<String, String>>,
+
+    /// Digests of changes of declared tags that are under way, one after the other, so that one that was cut short is known as
+    /// the manifest's, and needs no second approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TAGS_BEGUN * TAG_DIGEST))]
+    pub tags_begun: Option<String>,
 
     /// How full the group is.
     #[serde(skip_serializing_if = "Option::is_none")]

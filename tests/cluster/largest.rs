@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use sgwarden::api::{
     Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftRecord, ExposureChange, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT,
     MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPOSURE, MAX_PAIRS, MAX_PIN, MAX_PINS,
-    MAX_PLAN_STEPS, MAX_PREFIX_LIST_LINE, MAX_PREFIX_LISTS, MAX_STALE_RULES, MAX_TAGS, MAX_TEXT, MAX_TEXT_PER_DIRECTION,
-    MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, MAX_VPC_ASSOCIATION, MAX_VPC_ASSOCIATIONS, PlanSummary,
-    Quota, SecurityGroup, SecurityGroupStatus, Usage, conditions,
+    MAX_PLAN_STEPS, MAX_PREFIX_LIST_LINE, MAX_PREFIX_LISTS, MAX_STALE_RULES, MAX_TAGS, MAX_TAGS_BEGUN, MAX_TEXT,
+    MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, MAX_VPC_ASSOCIATION,
+    MAX_VPC_ASSOCIATIONS, PlanSummary, Quota, SecurityGroup, SecurityGroupStatus, TAG_DIGEST, Usage, conditions,
 };
 use sgwarden::core::desired::parse;
 
@@ -128,6 +128,7 @@ fn fullest() -> SecurityGroupStatus {
         rule_count: Some(i32::MAX),
         rules: Some((0..MAX_VOUCHED).map(|n| format!("{n:0>MAX_VOUCHED_LINE$}")).collect()),
         tags: Some((0..MAX_APPLIED_TAGS).map(|n| (format!("{n:0128}"), text(256))).collect()),
+        tags_begun: some(MAX_TAGS_BEGUN * TAG_DIGEST),
         quota: Some(Quota {
             ingress_ipv4: Some(i32::MAX),
             ingress_ipv6: Some(i32::MAX),

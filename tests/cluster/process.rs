@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cli::{NOBODY, until};
@@ -20,6 +20,8 @@ const SPEEDUP: &str = "20";
 /// What the replicas of one controller have in common.
 pub(crate) struct Installation {
     kubeconfig: PathBuf,
+    /// Where the apiserver is instead of where the kubeconfig says.
+    gate: Option<SocketAddr>,
     /// Of the Lease, and of the objects that are served.
     namespace: String,
     cluster: String,
@@ -33,6 +35,7 @@ impl Installation {
     pub(crate) fn new(kubeconfig: PathBuf, namespace: &str, ec2: SocketAddr) -> Self {
         Self {
             kubeconfig,
+            gate: None,
             namespace: namespace.to_owned(),
             cluster: namespace.to_owned(),
             ec2,
@@ -46,20 +49,27 @@ impl Installation {
         Self::new(rig.plane.kubeconfig_path(), &rig.namespace, ec2)
     }
 
+    /// The same with a gate before the apiserver.
+    pub(crate) fn through(mut self, gate: SocketAddr) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
     /// The same with other waits.
     pub(crate) fn speedup(mut self, by: &'static str) -> Self {
         self.speedup = by;
         self
     }
 
-    /// Starts a replica and waits until it serves its metrics. Its access key is made of its name, so that the stand-in tells
+    /// Starts a replica and waits until it serves its metrics. Its key is made of its name, so that the stand-in, and a gate, tell
     /// replicas apart.
     pub(crate) async fn start(&self, name: &str) -> Replica {
         let key = format!("AKIA111122223333{}", name.to_uppercase());
         let audit = self.folder.path().join("audit.jsonl");
         let endpoint = format!("http://{}", self.ec2);
+        let kubeconfig = self.gate.map_or_else(|| self.kubeconfig.clone(), |gate| self.kubeconfig_through(gate, &key));
         let arguments: [&[&str]; 4] = [
-            &["controller", "--kubeconfig", self.kubeconfig.to_str().unwrap(), "--admin", "127.0.0.1:0"],
+            &["controller", "--kubeconfig", kubeconfig.to_str().unwrap(), "--admin", "127.0.0.1:0"],
             &["--namespace", &self.namespace, "--lease-namespace", &self.namespace, "--cluster-id", &self.cluster],
             &["--region", "eu-west-1", "--account-id", "111122223333", "--audit-file", audit.to_str().unwrap()],
             &["--speedup", self.speedup, "--sweep", "1", "--log", "info"],
@@ -76,6 +86,22 @@ impl Installation {
             Supervised::spawn(name, self.folder.path(), StateDir::Keep, binary, arguments.concat(), &environment).unwrap();
         let admin = until("it serves its metrics", async || address(&process)).await;
         Replica { process, admin, key }
+    }
+
+    /// A kubeconfig that leads to a gate and shows this token there.
+    fn kubeconfig_through(&self, gate: SocketAddr, token: &str) -> PathBuf {
+        // JSON is YAML.
+        let kubeconfig = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "gate", "cluster": {"server": format!("http://{gate}")}}],
+            "users": [{"name": "replica", "user": {"token": token}}],
+            "contexts": [{"name": "gate", "context": {"cluster": "gate", "user": "replica"}}],
+            "current-context": "gate",
+        });
+        let path = self.folder.path().join(format!("{token}.kubeconfig"));
+        std::fs::write(&path, kubeconfig.to_string()).unwrap();
+        path
     }
 
     /// The audit trail of all replicas, a record a line.
@@ -98,7 +124,7 @@ fn address(process: &Supervised) -> Option<SocketAddr> {
 pub(crate) struct Replica {
     process: Supervised,
     admin: SocketAddr,
-    /// The access key by which the stand-in knows it.
+    /// The access key by which the stand-in knows it, and the token by which a gate before the apiserver does.
     pub(crate) key: String,
 }
 

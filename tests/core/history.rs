@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use sgwarden::core::desired::Desired;
 use sgwarden::core::model::{Atom, LiveRule, Observed, SecurityGroupId, Tags, Vouched};
 use sgwarden::core::plan::{
-    Difference, Owner, Plan, PlanInput, Report, Restraint, TAG_OWNER, What, check, plan, vouched_after, vouched_at_birth,
-    vouched_before,
+    BegunTags, Difference, Owner, Plan, PlanInput, Report, Restraint, TAG_OWNER, What, applied_before, check, plan, vouched_after,
+    vouched_at_birth, vouched_before,
 };
 use sgwarden::core::status::applied_tags;
 
@@ -20,6 +20,7 @@ pub(crate) struct World {
     pub(crate) owner: Owner,
     pub(crate) vouched: Option<Vouched>,
     pub(crate) applied: Option<Tags>,
+    pub(crate) tags_begun: BegunTags,
     pub(crate) recorded: Option<SecurityGroupId>,
     /// Whether the status was written for this object.
     pub(crate) status_is_ours: bool,
@@ -60,6 +61,7 @@ impl World {
             owner: owner(),
             vouched: None,
             applied: None,
+            tags_begun: BegunTags::default(),
             recorded: None,
             status_is_ours: true,
             origin: "Created",
@@ -89,6 +91,7 @@ impl World {
             observed: observed.as_ref(),
             vouched: self.vouched.as_ref(),
             applied_tags: self.applied.as_ref(),
+            tags_begun: Some(&self.tags_begun),
             recorded: self.recorded.as_ref(),
             restraint: &self.restraint,
             same_spec: self.same_spec,
@@ -114,12 +117,14 @@ impl World {
             return pass;
         }
         self.forget(&pass.report);
+        self.tags_begun = self.tags_begun.before(&pass.plan, &pass.report);
         if self.cloud.group.is_none() {
             // What the controller writes down before it creates a group.
             self.vouched = Some(vouched_at_birth(&pass.plan));
             self.recorded = None;
         } else {
             self.vouched = vouched_before(self.vouched.as_ref(), &pass.plan);
+            self.applied = applied_before(self.applied.as_ref(), &pass.plan);
         }
         self.cloud.apply_prefix(&pass.plan, steps);
         if pass.plan.group.is_none() {
@@ -145,6 +150,7 @@ impl World {
         let report = self.plan(desired).report;
         self.forget(&report);
         self.look(desired, report.is_settled() && desired.held.is_empty());
+        self.tags_begun = self.tags_begun.outstanding(&report);
         pass
     }
 
@@ -152,7 +158,9 @@ impl World {
     pub(crate) fn look(&mut self, desired: &Desired, settled: bool) {
         let Some(observed) = self.cloud.observe() else { return };
         self.vouched = vouched_after(self.vouched.as_ref(), desired, &observed, settled);
-        self.applied = Some(applied_tags(self.applied.as_ref(), &desired.tags, &observed.group.tags));
+        let live = &observed.group.tags;
+        let before = self.applied.as_ref().map(|applied| self.tags_begun.applied(applied, live));
+        self.applied = Some(applied_tags(before.as_ref(), &desired.tags, live));
     }
 
     /// The lines of the status.

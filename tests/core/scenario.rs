@@ -17,7 +17,7 @@ use sgwarden::core::model::{
     Declared, DescriptionHash, Direction, GroupFacts, LiveRule, PrefixListId, PrefixListWeights, RuleName, RuleSet, Tags, Vouched,
     VouchedRule, Weight,
 };
-use sgwarden::core::plan::{Restraint, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
+use sgwarden::core::plan::{BegunTags, Restraint, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
 
 use crate::cloud::{Cloud, rule_id};
 use crate::history::{World, owner};
@@ -298,6 +298,7 @@ impl Scenario {
             owner,
             vouched: self.status.rules.as_ref().map(|lines| vouched(lines)),
             applied: self.status.tags.clone(),
+            tags_begun: BegunTags::default(),
             recorded: self.status.recorded.as_ref().map(|id| id.parse().unwrap()),
             status_is_ours: !self.status.former,
             origin,

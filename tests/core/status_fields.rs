@@ -6,13 +6,15 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use sgwarden::api::conditions::{READY, RECONCILING, STALLED};
-use sgwarden::api::{Approved, Mode, SecurityGroupStatus, UndeclaredRules, Usage};
+use sgwarden::api::{Approved, Mode, SecurityGroupStatus, TAG_DIGEST, UndeclaredRules, Usage};
 use sgwarden::core::desired::DeclaredAdoption;
 use sgwarden::core::model::{Direction, PrefixListId, PrefixListMark, Weight};
 use sgwarden::core::plan::TAG_ORIGIN;
-use sgwarden::core::status::{DeepView, Expiring, HeldUp, Pending, Reason, Standing, Wait, is_written_for, next_news};
+use sgwarden::core::status::{
+    DeepView, Expiring, HeldUp, Pending, Reason, Standing, Wait, is_written_for, next_news, tags_begun, tags_begun_before,
+};
 
-use crate::history::story;
+use crate::history::{Pass, story};
 use crate::status::{HASH, More, OVER, SSH, Watched, failed, progressing, refused};
 
 #[test]
@@ -150,6 +152,28 @@ fn an_approval_is_noted_before_its_plan_and_spent_after_it() {
     watched.remove("ingress tcp 80 from 0.0.0.0/0");
     watched.look_waiting(Wait::Required);
     assert!(watched.message(READY).ends_with(&format!("'{HASH} <you>, again'")), "{}", watched.message(READY));
+}
+
+#[test]
+fn a_change_of_a_tag_is_noted_before_it_is_made_and_until_it_is_seen() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.world.applied = Some(watched.desired.tags.clone());
+    watched.desired.tags.insert("team".to_owned(), "store".to_owned());
+    let Pass { plan, report } = watched.world.plan(&watched.desired);
+    watched.status.tags_begun = tags_begun_before(&watched.status, &plan, &report);
+    let noted = watched.status.tags_begun.clone().unwrap();
+    assert_eq!((noted.len(), tags_begun(&watched.status).unwrap().digests().collect::<String>()), (TAG_DIGEST, noted.clone()));
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.tags_begun, Some(noted.clone()), "it was not made");
+    watched.world.cloud.tags().insert("team".to_owned(), "store".to_owned());
+    watched.look(Standing::Done);
+    assert_eq!(watched.status.tags_begun, None);
+    assert_eq!(watched.status.tags.as_ref().unwrap()["team"], "store");
+    // Half of a digest says nothing.
+    watched.status.tags_begun = Some(noted.chars().skip(1).collect());
+    watched.desired.tags.insert("team".to_owned(), "shop".to_owned());
+    watched.look(failed(Reason::Throttled));
+    assert_eq!(watched.status.tags_begun, None);
 }
 
 #[test]

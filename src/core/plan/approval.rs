@@ -45,7 +45,9 @@ pub(super) fn concerns(input: PlanInput<'_>, difference: &Difference) -> bool {
             vouched.and_then(|set| set.get(&live.atom)).is_none_or(|known| known.describing != Some(text))
         }
         // Without its marks the group is nobody's, and IAM refuses all the rest.
-        What::Tag { key: _, live: _, declared: _, ownership } => !ownership,
+        What::Tag { key, live: _, declared, ownership } => {
+            !ownership && !input.tags_begun.is_some_and(|begun| begun.has(key, declared.as_ref()))
+        }
     }
 }
 

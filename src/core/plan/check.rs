@@ -228,9 +228,13 @@ impl<'a> Checker<'a> {
             // The marks that make the group ours wait for nobody's approval.
             Step::SetTags { tags, before: _, cause } => {
                 let marks = tags.keys().all(|key| key.starts_with("sgwarden.dev/"));
-                self.may(*cause, marks || cause.is_drift(), &"tags");
+                let begun = tags.iter().all(|(key, value)| self.is_tag_begun(key, Some(value)));
+                self.may(*cause, marks || begun || cause.is_drift(), &"tags");
             }
-            Step::RemoveTags { tags: _, cause } => self.may(*cause, cause.is_drift(), &"tags"),
+            Step::RemoveTags { tags, cause } => {
+                let begun = tags.keys().all(|key| self.is_tag_begun(key, None));
+                self.may(*cause, begun || cause.is_drift(), &"tags");
+            }
             Step::CreateGroup(_) | Step::DeleteGroup | Step::AwaitVisible { direction: _, atoms: _ } | Step::Settle => {}
         }
     }
@@ -242,6 +246,10 @@ impl<'a> Checker<'a> {
     /// Whether an earlier pass wrote down that it would do this.
     fn is_begun(&self, atom: &Atom) -> bool {
         self.known(atom).is_some_and(|known| known.id.is_none())
+    }
+
+    fn is_tag_begun(&self, key: &str, declared: Option<&String>) -> bool {
+        self.input.tags_begun.is_some_and(|begun| begun.has(key, declared))
     }
 
     fn forbid(&mut self, what: String) {

@@ -44,6 +44,7 @@ pub use report::{Difference, DriftKind, QuotaUse, Report, What};
 pub use restraint::Restraint;
 pub use revert::plan_reverts;
 pub use step::{Authorization, Modification, Plan, Purpose, Redescription, Revocation, Step};
+pub use tags::BegunTags;
 pub use tally::{Tally, tally, widest_opening};
 pub use vouch::{applied_before, born_egress, recognised, vouched_after, vouched_at_birth, vouched_before, vouched_before_reverts};
 
@@ -63,6 +64,8 @@ pub struct PlanInput<'a> {
     pub vouched: Option<&'a Vouched>,
     /// The tags we last applied.
     pub applied_tags: Option<&'a Tags>,
+    /// What an earlier pass was about to make of tags.
+    pub tags_begun: Option<&'a BegunTags>,
     /// The id recorded for the group, if it was created or found before.
     pub recorded: Option<&'a SecurityGroupId>,
     /// What may be done at all.
@@ -78,9 +81,20 @@ pub struct PlanInput<'a> {
 
 /// Plans one pass over one group. The group's tags decide first: over a group that is not ours the plan has no step.
 pub fn plan(input: PlanInput<'_>) -> (Plan, Report) {
+    let live = input.observed.map(|observed| &observed.group.tags);
+    let applied = match (input.applied_tags, input.tags_begun, live) {
+        (Some(applied), Some(begun), Some(live)) => Some(begun.applied(applied, live)),
+        (None, _, _) | (_, None, _) | (_, _, None) => None,
+    };
+    let input = PlanInput { applied_tags: applied.as_ref().or(input.applied_tags), ..input };
     let mut report = classify::classify(input);
     // What another object vouched for tells nothing of what was begun, or is ours by its id.
-    let input = PlanInput { vouched: input.vouched.filter(|_| !report.baseline_lost), ..input };
+    let (vouched, tags_begun) = (input.vouched, input.tags_begun);
+    let input = PlanInput {
+        vouched: vouched.filter(|_| !report.baseline_lost),
+        tags_begun: tags_begun.filter(|_| !report.baseline_lost),
+        ..input
+    };
     hold::hold(input, &mut report);
     let plan = order::order(input, &mut report);
     (plan, report)

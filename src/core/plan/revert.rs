@@ -66,6 +66,7 @@ pub fn plan_reverts(
         observed: Some(observed),
         vouched,
         applied_tags: Some(tags.unwrap_or(&none)),
+        tags_begun: None,
         recorded: Some(&observed.group.id),
         restraint,
         same_spec: true,

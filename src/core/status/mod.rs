@@ -43,15 +43,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::api::{
-    Approved, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_PIN, MAX_PINS, Mode, Origin, Quota,
-    SecurityGroupStatus, Usage,
+    Approved, DriftRecord, EffectiveMode, MAX_APPLIED_TAGS, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_PIN, MAX_PINS, MAX_TAGS_BEGUN, Mode,
+    Origin, Quota, SecurityGroupStatus, TAG_DIGEST, Usage,
 };
 use crate::core::desired::{Declaration, Desired, Policy, Problem};
 use crate::core::model::{
     AccountId, DEFAULT_RULES_PER_GROUP, Direction, Observed, PrefixListId, PrefixListMark, Region, SecurityGroupId, Tags, Vouched,
     VpcId, Weight,
 };
-use crate::core::plan::{self, OverQuota, Plan, Report};
+use crate::core::plan::{self, BegunTags, OverQuota, Plan, Report};
 
 /// Where a group is, once everything about that was looked up.
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +190,7 @@ pub fn build(mut facts: Facts<'_>) -> SecurityGroupStatus {
     }
     if let Some((_, report)) = facts.remaining {
         status.rule_count = i32::try_from(report.live_declared).ok();
+        status.tags_begun = tags_begun(&status).and_then(|begun| in_status(&begun.outstanding(report)));
         status.plan = None;
     }
     if let (Some(desired), Some(_)) = (facts.desired, facts.remaining) {
@@ -263,7 +264,9 @@ fn see(status: &mut SecurityGroupStatus, observed: &Observed, facts: &Facts<'_>)
     let origin = tagged.or(adopting.then_some(Origin::Adopted));
     status.origin = status.origin.take().or(origin.map(Into::into));
     if let Some(desired) = facts.desired {
-        let tags = applied_tags(facts.previous.tags.as_ref(), &desired.tags, &observed.group.tags);
+        let (begun, live) = (tags_begun(facts.previous).unwrap_or_default(), &observed.group.tags);
+        let before = facts.previous.tags.as_ref().map(|applied| begun.applied(applied, live));
+        let tags = applied_tags(before.as_ref(), &desired.tags, live);
         status.tags = Some(tags.into_iter().take(MAX_APPLIED_TAGS).collect());
     }
 }
@@ -345,6 +348,21 @@ pub fn is_written_for(status: &SecurityGroupStatus, uid: &str) -> bool {
 pub fn baseline(status: &SecurityGroupStatus) -> Option<Vouched> {
     let lines = status.rules.as_ref()?;
     Vouched::from_lines(lines.iter().map(String::as_str)).ok()
+}
+
+/// The changes of tags that a status says were begun.
+pub fn tags_begun(status: &SecurityGroupStatus) -> Option<BegunTags> {
+    let digits: Vec<char> = status.tags_begun.as_deref()?.chars().collect();
+    Some(BegunTags::of(digits.chunks(TAG_DIGEST).map(|digest| digest.iter().collect())))
+}
+
+/// The changes of tags that are to be in status before `plan` writes.
+pub fn tags_begun_before(status: &SecurityGroupStatus, plan: &Plan, report: &Report) -> Option<String> {
+    in_status(&tags_begun(status).unwrap_or_default().before(plan, report))
+}
+
+fn in_status(begun: &BegunTags) -> Option<String> {
+    Some(begun.digests().take(MAX_TAGS_BEGUN).collect()).filter(|text: &String| !text.is_empty())
 }
 
 /// The group a status records.

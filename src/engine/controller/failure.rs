@@ -95,13 +95,14 @@ impl Pass<'_> {
             return None;
         }
         let owner = self.owner.clone();
-        let recorded = status::recorded_group(&previous);
+        let (recorded, tags_begun) = (status::recorded_group(&previous), status::tags_begun(&previous));
         let input = PlanInput {
             owner: &owner,
             desired: seen.desired,
             observed: Some(&observed),
             vouched: vouched.as_ref(),
             applied_tags: previous.tags.as_ref(),
+            tags_begun: tags_begun.as_ref(),
             recorded: recorded.as_ref(),
             restraint: seen.restraint,
             same_spec: previous.observed_generation == Some(self.generation()),

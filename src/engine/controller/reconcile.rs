@@ -146,6 +146,7 @@ impl Pass<'_> {
         let status = self.status();
         let (recorded, vouched) = (self.would_adopt.clone().or_else(|| status::recorded_group(&status)), self.baseline());
         let owner = self.owner.clone();
+        let tags_begun = status::tags_begun(&status);
         let same_spec = status.observed_generation == Some(self.generation());
         let (status_is_ours, origin) = (self.status_is_ours(), self.origin());
         let make = |restraint: &Restraint| {
@@ -155,6 +156,7 @@ impl Pass<'_> {
                 observed: observed.as_ref(),
                 vouched: vouched.as_ref(),
                 applied_tags: status.tags.as_ref(),
+                tags_begun: tags_begun.as_ref(),
                 recorded: recorded.as_ref(),
                 restraint,
                 same_spec,

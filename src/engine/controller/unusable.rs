@@ -94,9 +94,10 @@ impl Pass<'_> {
         let vouched = self.baseline();
         let observed = plan::recognised(observed, vouched.as_ref());
         let (owner, origin) = (self.owner.clone(), self.origin());
-        let make = |restraint: &Restraint| {
-            plan::plan_reverts(&owner, &observed, vouched.as_ref(), status.tags.as_ref(), origin, restraint)
-        };
+        let begun = status::tags_begun(&status).unwrap_or_default();
+        let tags = status.tags.as_ref().map(|tags| begun.applied(tags, &observed.group.tags));
+        let make =
+            |restraint: &Restraint| plan::plan_reverts(&owner, &observed, vouched.as_ref(), tags.as_ref(), origin, restraint);
         restraint.unconfirmed.clear();
         let (mut plan, mut report) = make(restraint);
         self.doubt(restraint, site, Some(&observed), &report);

@@ -141,6 +141,7 @@ impl Pass<'_> {
             ..self.facts(&previous, seen, Standing::Progressing { doing: doing.to_owned() })
         });
         next.tags = plan::applied_before(next.tags.as_ref(), seen.plan);
+        next.tags_begun = status::tags_begun_before(&previous, seen.plan, seen.report);
         status::keep_failure(&mut next, &previous);
         if creating {
             // The old group is gone for good; a crash from here on finds the new one by its tags.

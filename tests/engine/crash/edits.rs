@@ -163,7 +163,8 @@ struct ChangesItsMind {
 
 impl ChangesItsMind {
     fn first() -> String {
-        let spec = "  ingress:
+        let spec = "  tags: {team: shop, old: yes}
+  ingress:
   - {name: web, description: The site, protocol: tcp, ports: [443], from: [{cidr: 0.0.0.0/0}]}
   - {name: app, protocol: tcp, ports: [8080], from: [{cidr: 10.0.0.0/8}]}
   - {name: ssh, protocol: tcp, ports: [22], from: [{cidr: 10.4.0.0/16}]}
@@ -175,6 +176,7 @@ impl ChangesItsMind {
 
     fn second() -> String {
         let spec = "  egressPolicy: DenyAll
+  tags: {team: store, new: yes}
   ingress:
   - {name: web, description: The shop, protocol: tcp, ports: [443], from: [{cidr: 0.0.0.0/0}]}
   - {name: app, protocol: tcp, ports: [8081], from: [{cidr: 10.0.0.0/8}]}
@@ -220,8 +222,12 @@ impl Scenario for ChangesItsMind {
     fn check(&self, rig: &Rig) {
         let group = &super::groups(&rig.sim)[rig.group("web").as_str()];
         let text = group.described()["ingress tcp 443 from 0.0.0.0/0"].clone();
-        let wanted = if self.taken_back.load(Ordering::Relaxed) { "The site" } else { "The shop" };
+        let taken_back = self.taken_back.load(Ordering::Relaxed);
+        let wanted = if taken_back { "The site" } else { "The shop" };
         assert_eq!(text.as_deref(), Some(wanted));
+        let tag = |key: &str| group.tags.get(key).map(String::as_str);
+        let wanted = if taken_back { [Some("shop"), Some("yes"), None] } else { [Some("store"), None, Some("yes")] };
+        assert_eq!([tag("team"), tag("old"), tag("new")], wanted);
     }
 }
 
@@ -301,8 +307,8 @@ async fn edits_of_every_kind_are_put_right_and_told_once_whatever_write_is_the_l
 struct ApprovalRequired;
 
 impl ApprovalRequired {
-    fn spec(rules: &[String]) -> String {
-        let mut spec = "  egressPolicy: DenyAll\n  enforcement: {approval: Required}\n  ingress:\n".to_owned();
+    fn spec(tags: &str, rules: &[String]) -> String {
+        let mut spec = format!("  egressPolicy: DenyAll\n  tags: {tags}\n  enforcement: {{approval: Required}}\n  ingress:\n");
         for rule in rules {
             writeln!(spec, "  - {rule}").unwrap();
         }
@@ -322,7 +328,7 @@ impl ApprovalRequired {
 #[async_trait]
 impl Scenario for ApprovalRequired {
     async fn before(&self, rig: &mut Rig) {
-        rig.store.apply(&Self::spec(&[tcp("web", 80, "0.0.0.0/0"), tcp("app", 8080, "10.0.0.0/8")]));
+        rig.store.apply(&Self::spec("{team: shop, old: yes}", &[tcp("web", 80, "0.0.0.0/0"), tcp("app", 8080, "10.0.0.0/8")]));
         rig.until("the group is created", Self::approve).await;
         rig.settled("web").await;
     }
@@ -333,11 +339,8 @@ impl Scenario for ApprovalRequired {
 
     async fn act(&self, rig: &Rig, step: usize) -> bool {
         if step == 0 {
-            rig.store.apply(&Self::spec(&[
-                tcp("https", 443, "0.0.0.0/0"),
-                tcp("app", 8080, "10.0.0.0/9"),
-                tcp("ssh", 22, "10.7.0.0/16"),
-            ]));
+            let rules = [tcp("https", 443, "0.0.0.0/0"), tcp("app", 8080, "10.0.0.0/9"), tcp("ssh", 22, "10.7.0.0/16")];
+            rig.store.apply(&Self::spec("{team: store, new: yes}", &rules));
             return true;
         }
         // Once is enough, however often the process ends on the way.
@@ -346,6 +349,12 @@ impl Scenario for ApprovalRequired {
 
     fn rules(&self) -> BTreeMap<&'static str, Vec<String>> {
         only("web", &["ingress tcp 443 from 0.0.0.0/0", "ingress tcp 8080 from 10.0.0.0/9", "ingress tcp 22 from 10.7.0.0/16"])
+    }
+
+    fn check(&self, rig: &Rig) {
+        let group = &super::groups(&rig.sim)[rig.group("web").as_str()];
+        let tag = |key: &str| group.tags.get(key).map(String::as_str);
+        assert_eq!([tag("team"), tag("new"), tag("old")], [Some("store"), Some("yes"), None]);
     }
 }
 
