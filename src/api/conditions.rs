@@ -36,8 +36,11 @@ pub const SWEEP_HEALTHY: &str = "SweepHealthy";
 /// Of an `AwsAccount`: true while EC2's clock and ours differ by so much that EC2's is gone by.
 pub const CLOCK_SKEWED: &str = "ClockSkewed";
 
+/// Of a `Notifier`: true when its last message was taken.
+pub const DELIVERING: &str = "Delivering";
+
 /// Every type of condition, of every kind.
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 13] = [
     READY,
     SYNCED,
     DRIFTED,
@@ -50,6 +53,7 @@ pub const ALL: [&str; 12] = [
     CREDENTIALS_VALID,
     SWEEP_HEALTHY,
     CLOCK_SKEWED,
+    DELIVERING,
 ];
 
 /// The most conditions an object may carry.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::adapters::kube::{ClusterOptions, KubeLease, KubeObjects, connect, own_namespace};
+use crate::adapters::kube::{ClusterOptions, KubeLease, KubeObjects, KubeSecrets, connect, own_namespace};
+use crate::adapters::notify::Notify;
 use crate::ports::clock::Clock;
 
 use super::error::CliError;
@@ -24,7 +25,7 @@ pub(super) struct Args {
     /// Cluster ids this cluster had before: their groups are taken over
     #[arg(long = "former-cluster-id", value_name = "ID", value_parser = cluster_id, value_delimiter = ',')]
     former_cluster_ids: Vec<String>,
-    /// Namespace of the Lease by which one of several replicas writes; default: the pod's, outside of a pod sgwarden-system
+    /// Namespace of the Lease by which one of several replicas writes, and of the Secrets that Notifiers name; default: the pod's, outside of a pod sgwarden-system
     #[arg(long, value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
     /// Keep the groups of this namespace only
@@ -53,7 +54,9 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         None => cluster.id().await.map_err(CliError::from_error)?,
     };
     let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| INSTALLED.to_owned());
+    let secrets = Arc::new(KubeSecrets::new(cluster.client.clone(), &lease_namespace));
     let world = World {
+        deliver: Arc::new(Notify::new(secrets, None, clock.clone())),
         leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, &lease(args.namespace.as_deref())))),
         objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),
         connect: aws,

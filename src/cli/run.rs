@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::directory::{DirectoryObjects, DirectoryOptions};
+use crate::adapters::directory::{DirectoryObjects, DirectoryOptions, DirectorySecrets};
+use crate::adapters::notify::Notify;
 use crate::ports::clock::Clock;
 
 use super::controller::aws_connector;
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Where to keep what a cluster would hold (status, what was applied); one process at a time
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
+    /// Where the secrets are that Notifiers name: a file NAME/KEY each
+    #[arg(long, value_name = "DIR")]
+    secrets: Option<PathBuf>,
     /// Marks the groups of these manifests; must never change and be no other cluster's
     #[arg(long, value_name = "ID", value_parser = cluster_id)]
     cluster_id: String,
@@ -44,6 +48,8 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     let options = DirectoryOptions { manifests: args.manifests, state: args.state, interval: LOOK, clock: clock.clone() };
     let objects = Arc::new(DirectoryObjects::open(options).map_err(CliError::from_error)?);
     // The lock on the state directory keeps a second process away: no lease is needed.
-    let world = World { objects, connect: aws, own, cluster: args.cluster_id, former_clusters: Vec::new(), leases: None, clock };
+    let deliver = Arc::new(Notify::new(Arc::new(DirectorySecrets::new(args.secrets)), None, clock.clone()));
+    let world =
+        World { objects, connect: aws, deliver, own, cluster: args.cluster_id, former_clusters: Vec::new(), leases: None, clock };
     Box::pin(wiring::run_engine(&args.engine, world, shutdown::on_signal())).await
 }

@@ -16,6 +16,7 @@ use crate::ports::lease::Leases;
 use crate::ports::metrics::metered::meter;
 use crate::ports::metrics::{Health, Metrics};
 use crate::ports::objects::Objects;
+use crate::ports::sinks::Deliver;
 
 use super::error::CliError;
 use super::options::{EngineArgs, LogArgs, LogFormat};
@@ -38,6 +39,8 @@ pub(super) struct World {
     pub(super) objects: Arc<dyn Objects>,
     /// The way into AWS.
     pub(super) connect: Arc<dyn Connect>,
+    /// How messages get to people.
+    pub(super) deliver: Arc<dyn Deliver>,
     /// The account as long as there is no `AwsAccount`.
     pub(super) own: OwnAccount,
     /// What marks the groups of these objects.
@@ -52,7 +55,7 @@ pub(super) struct World {
 
 /// Runs the engine until `stop`.
 pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: CancellationToken) -> Result<(), CliError> {
-    let World { objects, connect, own, cluster, former_clusters, leases, clock } = world;
+    let World { objects, connect, deliver, own, cluster, former_clusters, leases, clock } = world;
     let file = args.audit_file.as_ref().map(AuditFile::open).transpose().map_err(CliError::from_error)?;
     let listener = TcpListener::bind(args.admin)
         .await
@@ -69,6 +72,7 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
         objects,
         connect,
         audit: trail(file),
+        deliver,
         clock,
         timings,
         metrics,

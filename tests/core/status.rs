@@ -72,6 +72,8 @@ pub(crate) struct Watched {
     pub(crate) suspended: Option<SuspendedUntil>,
     pub(crate) overruled: Vec<String>,
     pub(crate) status: SecurityGroupStatus,
+    /// The records that nobody waits to hear of.
+    pub(crate) told: BTreeSet<String>,
     seconds: i64,
 }
 
@@ -93,6 +95,7 @@ impl Watched {
             suspended: None,
             overruled: Vec::new(),
             status: SecurityGroupStatus::default(),
+            told: BTreeSet::new(),
             seconds: 0,
         }
     }
@@ -122,6 +125,7 @@ impl Watched {
             observed: None,
             lost: false,
             trace_id: "trace",
+            told: &self.told,
         }
     }
 
@@ -140,6 +144,7 @@ impl Watched {
     /// The same, with more that the pass knows.
     pub(crate) fn look_with(&mut self, standing: Standing, more: More<'_>) -> SecurityGroupStatus {
         self.wait(60);
+        self.told = self.status.drift.iter().map(|record| record.id.clone()).collect();
         self.suspended = self.suspended.take().filter(|suspended| suspended.until > self.now());
         self.policy.suspended = self.suspended.is_some();
         self.world.restraint.policy = self.policy.clone();

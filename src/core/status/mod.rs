@@ -1,8 +1,8 @@
 //! What an object's status says after a pass: fields, conditions, drift records, and what people are told as Events.
 //!
-//! Entry points: [`build`] (the status of a group; [`build_account`] and [`build_cidr_set`] those of the other kinds), [`notices`]
-//! (the Events), [`track`] (the drift records), [`Reason`]. What the status remembers is read back by [`approval`], [`baseline`] and
-//! their like.
+//! Entry points: [`build`] (the status of a group; [`build_account`], [`build_cidr_set`] and [`build_notifier`] those of the other
+//! kinds), [`notices`] (the Events), [`track`] (the drift records), [`Reason`]. What the status remembers is read back by
+//! [`approval`], [`baseline`] and their like.
 //!
 //! Invariant: equal facts give an equal status, but for the times at which something changed: no write without news.
 //! Invariant: conditions follow kstatus: `Reconciling`, `Stalled`, `Drifted`, `Suspended`, `Limited`, `DeletionBlocked` and
@@ -16,6 +16,7 @@ mod conditions;
 mod drift;
 mod expiry;
 mod notices;
+mod notifier;
 mod outlook;
 mod reason;
 mod stance;
@@ -28,6 +29,7 @@ pub use conditions::{Standing, keep_failure};
 pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track};
 pub use expiry::{Expiring, next_news};
 pub use notices::{Told, notices};
+pub use notifier::{NotifierFacts, build_notifier, notifier_status_due};
 pub use outlook::{HeldUp, settled_message};
 pub use reason::Reason;
 pub use suspend::SuspendedUntil;
@@ -304,7 +306,7 @@ pub fn problems_message(problems: &[Problem]) -> String {
 }
 
 /// Times in status have whole seconds, as conditions do.
-fn whole_second(time: Timestamp) -> Timestamp {
+pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
@@ -317,6 +319,22 @@ pub fn is_written_for(status: &SecurityGroupStatus, uid: &str) -> bool {
 pub fn baseline(status: &SecurityGroupStatus) -> Option<Vouched> {
     let lines = status.rules.as_ref()?;
     Vouched::from_lines(lines.iter().map(String::as_str)).ok()
+}
+
+/// What holds changes or reverts back: approval, limits, wars, suspends.
+pub const RESTRAINTS: [Reason; 6] = [
+    Reason::AwaitingApproval,
+    Reason::MassChange,
+    Reason::RevocationLimit,
+    Reason::RevertWar,
+    Reason::QuotaExceeded,
+    Reason::Suspended,
+];
+
+/// Whether a group is held back for this reason.
+pub fn is_restrained(status: &SecurityGroupStatus, reason: Reason) -> bool {
+    let of = |known: &str| known == reason.as_str() || (reason == Reason::Suspended && known == Reason::SuspendEndsSoon.as_str());
+    status.conditions.iter().any(|condition| of(&condition.reason))
 }
 
 /// The group a status records.

@@ -91,7 +91,12 @@ impl Memories {
     /// We wrote the object; this is what it is now.
     pub(super) fn wrote(&self, key: &Key, object: &SecurityGroup) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
-        self.with(key, &uid, |memory| memory.written = Some(object.clone()));
+        self.with(key, &uid, |memory| {
+            // Reconciles and messages write beside each other, and their answers may come in another order.
+            if memory.written.as_ref().is_none_or(|before| version(before) <= version(object)) {
+                memory.written = Some(object.clone());
+            }
+        });
     }
 
     /// Drift records that the store of objects did not take in time.
