@@ -298,10 +298,11 @@ async fn a_rule_that_ends_is_told_a_day_before() {
     let rig = stage(", filter: {kinds: [Expiry]}").await;
     let rule = tcp("guest", 443, "203.0.113.7/32");
     let rule = rule.strip_suffix('}').unwrap();
-    rig.store.apply(&manifest("web", &[&format!("{rule}, expiresAt: \"2026-11-23T13:00:00Z\"}}")]));
+    rig.store.apply(&manifest("web", &[&format!("{rule}, expiresAt: \"2026-11-23T12:30:00Z\"}}")]));
     let told = heard(&rig, "ops", 1).await;
     assert_eq!(told[0]["details"]["reason"], "ExpiresSoon", "{told:?}");
-    assert!(text(&told[0], "at").starts_with("2026-11-22T13:00"), "{told:?}");
+    assert!(rig.store.events().iter().any(|(_, event)| event.reason == "ExpiresSoon"), "and so says an Event");
+    assert!(text(&told[0], "at").starts_with("2026-11-22T12:30"), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ pub use approval::{Pending, Wait, approval};
 pub use cidr_set::{CidrSetFacts, build_cidr_set};
 pub use conditions::{Standing, keep_failure};
 pub use drift::{ListChange, Tracking, applied_tags, cut, describe, evict, is_open, note_list_changes, track};
-pub use expiry::{Expiring, next_news};
+pub use expiry::{Expiring, announces, next_news};
 pub use notices::{Told, notices};
 pub use notifier::{NotifierFacts, build_notifier, notifier_status_due};
 pub use outlook::{HeldUp, settled_message};

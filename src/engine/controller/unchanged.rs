@@ -51,6 +51,7 @@ impl Pass<'_> {
             && desired.held.is_empty()
             && desired.refused.is_empty()
             && desired.latched.iter().eq(status.expired.iter())
+            && status::announces(status, &desired.expiring, self.context.parts.clock.now())
             && plan::is_as_listed(&self.owner, self.origin(), desired, &vouched, status.tags.as_ref(), listed);
         if !same {
             return None;
