@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::adapters::kube::{ClusterOptions, KubeLease, KubeObjects, KubeSecrets, connect, own_namespace};
 use crate::adapters::notify::Notify;
 use crate::ports::clock::Clock;
+use crate::ports::sinks::Publish;
 
 use super::error::CliError;
 use super::options::{AwsArgs, EngineArgs, cluster_id};
@@ -56,7 +57,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| INSTALLED.to_owned());
     let secrets = Arc::new(KubeSecrets::new(cluster.client.clone(), &lease_namespace));
     let world = World {
-        deliver: Arc::new(Notify::new(secrets, None, clock.clone())),
+        deliver: Arc::new(Notify::new(secrets, sns_publisher(&args.aws, &clock), clock.clone())),
         leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, &lease(args.namespace.as_deref())))),
         objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),
         connect: aws,
@@ -73,17 +74,35 @@ fn lease(namespace: Option<&str>) -> String {
     namespace.map_or_else(|| "sgwarden".to_owned(), |namespace| format!("sgwarden-{namespace}"))
 }
 
+/// What publishes to SNS with real AWS credentials.
+#[cfg(feature = "aws")]
+#[allow(clippy::unnecessary_wraps, reason = "a build without AWS has nothing to give")]
+pub(super) fn sns_publisher(args: &AwsArgs, clock: &Clock) -> Option<Arc<dyn Publish>> {
+    use crate::adapters::aws::SnsPublisher;
+    Some(Arc::new(SnsPublisher::new(aws_options(args, clock))))
+}
+
+/// There is no AWS in this build.
+#[cfg(not(feature = "aws"))]
+pub(super) fn sns_publisher(_: &AwsArgs, _: &Clock) -> Option<Arc<dyn Publish>> {
+    None
+}
+
+#[cfg(feature = "aws")]
+fn aws_options(args: &AwsArgs, clock: &Clock) -> crate::adapters::aws::AwsOptions {
+    let options = crate::adapters::aws::AwsOptions::default().clock(clock.clone());
+    match &args.role_session_name {
+        Some(name) => options.session_name(name),
+        None => options,
+    }
+}
+
 /// The connector of real AWS credentials.
 #[cfg(feature = "aws")]
 #[allow(clippy::unnecessary_wraps, reason = "a build without AWS has nothing to give")]
 pub(super) fn aws_connector(args: &AwsArgs, clock: &Clock) -> Result<Arc<dyn crate::ports::cloud::Connect>, CliError> {
-    use crate::adapters::aws::{AwsConnector, AwsOptions};
-    let options = AwsOptions::default().clock(clock.clone());
-    let options = match &args.role_session_name {
-        Some(name) => options.session_name(name),
-        None => options,
-    };
-    Ok(Arc::new(AwsConnector::new(options)))
+    use crate::adapters::aws::AwsConnector;
+    Ok(Arc::new(AwsConnector::new(aws_options(args, clock))))
 }
 
 /// There is no AWS in this build.

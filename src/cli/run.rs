@@ -8,7 +8,7 @@ use crate::adapters::directory::{DirectoryObjects, DirectoryOptions, DirectorySe
 use crate::adapters::notify::Notify;
 use crate::ports::clock::Clock;
 
-use super::controller::aws_connector;
+use super::controller::{aws_connector, sns_publisher};
 use super::error::CliError;
 use super::options::{AwsArgs, EngineArgs, cluster_id};
 use super::wiring::World;
@@ -48,7 +48,8 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     let options = DirectoryOptions { manifests: args.manifests, state: args.state, interval: LOOK, clock: clock.clone() };
     let objects = Arc::new(DirectoryObjects::open(options).map_err(CliError::from_error)?);
     // The lock on the state directory keeps a second process away: no lease is needed.
-    let deliver = Arc::new(Notify::new(Arc::new(DirectorySecrets::new(args.secrets)), None, clock.clone()));
+    let deliver =
+        Arc::new(Notify::new(Arc::new(DirectorySecrets::new(args.secrets)), sns_publisher(&args.aws, &clock), clock.clone()));
     let world =
         World { objects, connect: aws, deliver, own, cluster: args.cluster_id, former_clusters: Vec::new(), leases: None, clock };
     Box::pin(wiring::run_engine(&args.engine, world, shutdown::on_signal())).await

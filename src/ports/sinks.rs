@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::cloud::{CloudError, Route};
+use super::cloud::Route;
 use crate::api::SecretReference;
 use crate::core::audit::ChangeRecord;
 use crate::core::notice::SnsMessage;
@@ -133,5 +133,5 @@ impl fmt::Debug for Secret {
 #[async_trait]
 pub trait Publish: Send + Sync {
     /// Publishes a message, which the topic has when the call returns.
-    async fn publish(&self, route: &Route, topic: &str, message: &SnsMessage) -> Result<(), CloudError>;
+    async fn publish(&self, route: &Route, topic: &str, message: &SnsMessage) -> Result<(), DeliverError>;
 }

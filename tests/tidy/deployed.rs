@@ -20,28 +20,31 @@ const ASSUMES: &str = "AssumeRoleProvider";
 /// What assuming a role takes; tags are handed on by EKS Pod Identity.
 const ASSUMING: [&str; 2] = ["sts:AssumeRole", "sts:TagSession"];
 /// Every policy there is.
-const POLICIES: [&str; 6] = [
+const POLICIES: [&str; 7] = [
     "deploy/iam/enforce.json",
     "deploy/iam/heal.json",
     "deploy/iam/read-only.json",
     "deploy/iam/hub.json",
     "deploy/iam/member-trust.json",
     "deploy/iam/scp.json",
+    "deploy/iam/notify.json",
 ];
 /// What is to be filled in.
-const PLACEHOLDERS: [&str; 4] = ["ACCOUNT_ID", "CLUSTER_ID", "EXTERNAL_ID", "HUB_ROLE_ARN"];
+const PLACEHOLDERS: [&str; 5] = ["ACCOUNT_ID", "CLUSTER_ID", "EXTERNAL_ID", "HUB_ROLE_ARN", "TOPIC_ARN"];
 
 #[test]
 fn the_policies_allow_what_the_adapter_calls_and_nothing_else() {
+    let (topics, sources): (Vec<Source>, Vec<Source>) =
+        Source::all(&root(), ADAPTER).into_iter().partition(|source| source.path.ends_with("publish.rs"));
     // The queue is the stand-in's: the controller never sends to it.
-    let sources = Source::all(&root(), ADAPTER).into_iter().filter(|source| !source.path.ends_with("queue.rs"));
-    let sources: Vec<Source> = sources.collect();
+    let sources: Vec<Source> = sources.into_iter().filter(|source| !source.path.ends_with("queue.rs")).collect();
     let calls: BTreeSet<String> = sources.iter().flat_map(calls).collect();
     assert!(calls.len() > 5, "only {calls:?}: the check sees nothing");
     let needed: BTreeSet<String> = calls.iter().filter(|call| *call != FREE).map(|call| format!("ec2:{call}")).collect();
     let reads =
         needed.iter().filter(|action| action.starts_with("ec2:Describe") || action.starts_with("ec2:Get")).cloned().collect();
     let mut findings = compare("deploy/iam/enforce.json", &needed);
+    findings.extend(compare("deploy/iam/notify.json", &topics.iter().flat_map(calls).map(|call| format!("sns:{call}")).collect()));
     findings.extend(compare("deploy/iam/read-only.json", &reads));
     findings.extend(compare("deploy/iam/heal.json", &BTreeSet::from(["ec2:CreateTags".to_owned()])));
     let assumes = sources.iter().any(|source| source.without_tests().iter().any(|token| token.text == ASSUMES));

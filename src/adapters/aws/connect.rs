@@ -45,12 +45,7 @@ impl AwsConnector {
 
     async fn open(&self, route: &Route) -> Result<Ec2, CloudError> {
         let limits = self.options.limits;
-        let endpoint = route.endpoint.as_ref().or(self.options.endpoint.as_ref());
-        let own = self.config(&route.region, endpoint.map(|url| usable(url)).transpose()?).await;
-        let config = match &route.role {
-            Some(role) => self.assumed(&own, role, &route.region).await,
-            None => own,
-        };
+        let config = self.config_of(route).await?;
         let account = self.identify(&config, route).await?;
         let lane = Lane { account: Some(account.clone()), region: route.region.clone(), role: route.role.clone() };
         // Of its own, and one for both: the SDK's default partition is the Region's alone, so one account's throttling
@@ -68,7 +63,17 @@ impl AwsConnector {
         Ok(Ec2 { account, region: route.region.clone(), read: Arc::new(read), write: Arc::new(write) })
     }
 
-    /// What all clients of a route share, with our own credentials.
+    /// What all clients of a route share.
+    pub(super) async fn config_of(&self, route: &Route) -> Result<SdkConfig, CloudError> {
+        let endpoint = route.endpoint.as_ref().or(self.options.endpoint.as_ref());
+        let own = self.config(&route.region, endpoint.map(|url| usable(url)).transpose()?).await;
+        Ok(match &route.role {
+            Some(role) => self.assumed(&own, role, &route.region).await,
+            None => own,
+        })
+    }
+
+    /// What all clients of a Region share, with our own credentials.
     async fn config(&self, region: &Region, endpoint: Option<&str>) -> SdkConfig {
         let AwsOptions { expected_account: _, endpoint: _, credentials, session_name: _, http, limits, clock: _ } = &self.options;
         let version = BehaviorVersion::v2026_01_12();

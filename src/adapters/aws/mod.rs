@@ -3,7 +3,8 @@
 //! Entry point: [`AwsConnector`], made from [`AwsOptions`]. `connect` assumes the route's role and asks STS once whose the
 //! credentials are, `read` pages, `write` sends one attempt, `lane` is the way of each call; `convert`, `listed` and `lists`
 //! translate, `error` says what an error asks for, `server_time` listens for EC2's clock, `in_process` mounts a service that
-//! lives in this process under the SDK. [`SqsQueue`] puts messages on a queue ([`crate::ports::queue`]).
+//! lives in this process under the SDK. [`SqsQueue`] puts messages on a queue ([`crate::ports::queue`]),
+//! [`SnsPublisher`] publishes them to topics ([`crate::ports::sinks`]).
 //!
 //! Invariant: the SDK is named nowhere else. Invariant: AWS's error codes stand nowhere else.
 //! Invariant: what the code cannot read is an error that blocks; no rule and no group is ever skipped.
@@ -18,6 +19,7 @@ mod lane;
 mod listed;
 mod lists;
 mod options;
+mod publish;
 mod queue;
 mod read;
 mod server_time;
@@ -25,4 +27,5 @@ mod write;
 
 pub use connect::AwsConnector;
 pub use options::{AwsOptions, CallLimits};
+pub use publish::SnsPublisher;
 pub use queue::SqsQueue;

@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::api::SecretReference;
 use crate::core::notice::SnsMessage;
 use crate::ports::clock::Clock;
-use crate::ports::cloud::{ErrorClass, Route};
+use crate::ports::cloud::Route;
 use crate::ports::sinks::{Deliver, DeliverError, Delivery, Publish, Secrets};
 
 use http::{Answer, Http};
@@ -75,24 +75,7 @@ impl Notify {
         let Some(publish) = &self.publish else {
             return Err(DeliverError::Refused { why: "this build has no AWS adapter, and so no way to SNS".to_owned() });
         };
-        publish.publish(route, topic, message).await.map_err(|error| {
-            let why = error.explain(&route.region);
-            match error.class {
-                ErrorClass::Throttled | ErrorClass::Unavailable | ErrorClass::Stale => {
-                    DeliverError::Unavailable { why, retry_after: None }
-                }
-                // A parameter that is wrong is one of this message, unless it is the topic: then AWS says that it is not found.
-                ErrorClass::Terminal if error.is("InvalidParameter") || error.is("InvalidParameterValue") => {
-                    DeliverError::Message { why }
-                }
-                ErrorClass::Terminal
-                | ErrorClass::NameTaken
-                | ErrorClass::InUse
-                | ErrorClass::Quota
-                | ErrorClass::Credentials
-                | ErrorClass::Permission => DeliverError::Refused { why },
-            }
-        })
+        publish.publish(route, topic, message).await
     }
 }
 

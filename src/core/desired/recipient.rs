@@ -186,8 +186,13 @@ pub fn parse_notifier(object: &Notifier) -> Result<Recipient, Vec<Problem>> {
             }
             let region = topic_region(&sns.topic_arn);
             if region.is_none() {
-                let form = "write it like arn:aws:sns:eu-west-1:123456789012:alerts, and not FIFO";
-                p.add("spec.sns.topicArn", format!("'{}' is not a topic: {form}", sns.topic_arn));
+                let topic = &sns.topic_arn;
+                let wrong = if topic.ends_with(".fifo") {
+                    format!("'{topic}' is a FIFO topic: use a standard one")
+                } else {
+                    format!("'{topic}' is not a topic: write it like arn:aws:sns:eu-west-1:123456789012:alerts")
+                };
+                p.add("spec.sns.topicArn", wrong);
             }
             Some(Sink::Sns { topic: sns.topic_arn.clone(), region: region?, account: sns.account.clone() })
         }),

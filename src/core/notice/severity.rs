@@ -56,7 +56,8 @@ fn of_atom(kind: Option<DriftKind>, atom: &DriftAtom) -> Severity {
 /// What an edit opened.
 fn of_exposure(record: &DriftRecord) -> Severity {
     let listed = i32::try_from(record.atoms.len()).is_ok_and(|listed| listed >= record.count);
-    let come = record.atoms.iter().filter(|atom| [DriftKind::Added, DriftKind::Modified].map(DriftKind::as_str).contains(&&*atom.kind));
+    let come =
+        record.atoms.iter().filter(|atom| [DriftKind::Added, DriftKind::Modified].map(DriftKind::as_str).contains(&&*atom.kind));
     let read = come.filter_map(|atom| atom.after.as_ref()).all(|text| text.parse::<Atom>().is_ok());
     // What is not listed, or was cut, may be anything.
     let least = if listed && read { Severity::Medium } else { Severity::High };
