@@ -18,6 +18,7 @@ use crate::rig::{LIMIT, Rig, VPC, group_id};
 
 /// A sink that passes on what it gets.
 async fn sink() -> (String, UnboundedReceiver<Value>) {
+    #[expect(clippy::unused_async, reason = "axum asks for it")]
     async fn take(State(sender): State<UnboundedSender<Value>>, body: Bytes) -> StatusCode {
         let _ = sender.send(serde_json::from_slice(&body).unwrap_or_default());
         StatusCode::OK

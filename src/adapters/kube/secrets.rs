@@ -35,11 +35,13 @@ impl Secrets for KubeSecrets {
             |why: String| DeliverError::Unavailable { why: format!("{place} cannot be read: {why}"), retry_after: None };
         let answer = tokio::time::timeout(CALL, self.api.get_opt(name)).await;
         let found = answer.map_err(|_| unavailable("no answer in time".to_owned()))?;
-        let found = found.map_err(|error| match &error {
-            kube::Error::Api(status) if status.is_forbidden() => DeliverError::Secret {
-                why: format!("sgwarden may not read {place}: compare its role with deploy/kubernetes/rbac.yaml"),
-            },
-            _ => unavailable(words(&error)),
+        let found = found.map_err(|error| {
+            if matches!(&error, kube::Error::Api(status) if status.is_forbidden()) {
+                let why = format!("sgwarden may not read {place}: compare its role with deploy/kubernetes/rbac.yaml");
+                DeliverError::Secret { why }
+            } else {
+                unavailable(words(&error))
+            }
         })?;
         let found = found.ok_or_else(|| DeliverError::Secret { why: format!("there is no {place}") })?;
         let bytes = found.data.and_then(|mut data| data.remove(key));

@@ -35,6 +35,7 @@ impl Server {
         server
     }
 
+    #[expect(clippy::unused_async, reason = "axum asks for it")]
     async fn take(State(server): State<Self>, uri: http::Uri, headers: HeaderMap, body: Bytes) -> axum::response::Response {
         server.got.lock().unwrap().push((uri.to_string(), headers, body));
         server.answer.lock().unwrap().clone().into_response()

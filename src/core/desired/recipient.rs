@@ -37,7 +37,7 @@ pub enum Sink {
         /// Where its URL is kept.
         url: SecretReference,
     },
-    /// An HTTP endpoint that takes CloudEvents.
+    /// An HTTP endpoint that takes `CloudEvents`.
     Webhook {
         /// Where to POST to.
         url: String,
@@ -187,7 +187,7 @@ pub fn parse_notifier(object: &Notifier) -> Result<Recipient, Vec<Problem>> {
             let region = topic_region(&sns.topic_arn);
             if region.is_none() {
                 let topic = &sns.topic_arn;
-                let wrong = if topic.ends_with(".fifo") {
+                let wrong = if topic.rsplit_once('.').is_some_and(|(_, end)| end == "fifo") {
                     format!("'{topic}' is a FIFO topic: use a standard one")
                 } else {
                     format!("'{topic}' is not a topic: write it like arn:aws:sns:eu-west-1:123456789012:alerts")
@@ -249,8 +249,8 @@ fn topic_region(arn: &str) -> Option<Region> {
     let parts: Vec<&str> = arn.split(':').collect();
     let ["arn", partition, "sns", region, owner, topic] = parts.as_slice() else { return None };
     let name = !topic.is_empty() && topic.len() <= 256 && topic.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-    let owned = owner.len() == 12 && owner.chars().all(|c| c.is_ascii_digit());
-    if partition.starts_with("aws") && name && owned { region.parse().ok() } else { None }
+    let whose = owner.len() == 12 && owner.chars().all(|c| c.is_ascii_digit());
+    if partition.starts_with("aws") && name && whose { region.parse().ok() } else { None }
 }
 
 fn rate(written: &NotifyRate, problems: &mut Problems) -> Rate {

@@ -230,7 +230,7 @@ pub fn record(before: &SecurityGroupStatus, next: &mut SecurityGroupStatus, uid:
     }
     while next.notices.len() > MAX_NOTICES {
         let (Some(oldest), Some(other)) = (next.notices.pop(), next.notices.pop()) else { return };
-        next.notices.push(merge(oldest, other));
+        next.notices.push(merge(oldest, &other));
     }
 }
 
@@ -250,9 +250,9 @@ fn war(before: &SecurityGroupStatus, next: &SecurityGroupStatus) -> Option<(Reas
 }
 
 /// Two notices as one, about which only those were told that were told of both.
-fn merge(older: NoticeRecord, newer: NoticeRecord) -> NoticeRecord {
+fn merge(older: NoticeRecord, newer: &NoticeRecord) -> NoticeRecord {
     let weight = |record: &NoticeRecord| Severity::parse(&record.severity).ok();
-    let heavier = if weight(&newer) > weight(&older) { &newer } else { &older };
+    let heavier = if weight(newer) > weight(&older) { newer } else { &older };
     NoticeRecord {
         kind: heavier.kind.clone(),
         severity: heavier.severity.clone(),

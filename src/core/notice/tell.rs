@@ -10,7 +10,7 @@ use crate::core::status::{describe, is_open};
 /// Who may still be connected. The AWS user guide on connection tracking: a rule that goes does not end what it let in.
 const CONNECTIONS: &str =
     "Connections made meanwhile may live on: a security group does not end connections that it tracks. Look who is connected.";
-/// Whose edit CloudTrail has not told of.
+/// Said of whoever `CloudTrail` has not told of.
 const NOT_KNOWN: &str = "not known yet; another message follows when CloudTrail tells";
 
 /// The words of a message.
