@@ -13,9 +13,9 @@ use super::notifier::MAX_NOTIFIER_NAME;
 /// The most notices in a status; the oldest become one when there are more.
 pub const MAX_NOTICES: usize = 10;
 /// The most notifiers that are told of one group; more are left out, the last by name.
-pub const MAX_NOTIFIED: usize = 16;
+pub const MAX_NOTIFIED: usize = 8;
 /// The most characters in the message of a notice.
-pub const MAX_NOTICE_MESSAGE: usize = 1000;
+pub const MAX_NOTICE_MESSAGE: usize = 600;
 
 /// A notifier that took a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -41,8 +41,8 @@ impl SnsPublisher {
     }
 
     async fn client(&self, route: &Route) -> Result<Client, CloudError> {
-        if let Some(client) = self.clients().get(route) {
-            return Ok(client.clone());
+        if let Some(known) = self.clients().get(route).cloned() {
+            return Ok(known);
         }
         let config = self.connector.config_of(route).await?;
         // One attempt: who asked decides about the next.
@@ -50,9 +50,7 @@ impl SnsPublisher {
         if route.endpoint.is_some() || self.endpoint.is_some() {
             config.set_endpoint_url(self.endpoint.clone());
         }
-        let client = Client::from_conf(config.build());
-        self.clients().insert(route.clone(), client.clone());
-        Ok(client)
+        Ok(self.clients().entry(route.clone()).or_insert(Client::from_conf(config.build())).clone())
     }
 }
 
