@@ -18,7 +18,6 @@ use crate::rig::{LIMIT, Rig, VPC, group_id};
 
 /// A sink that passes on what it gets.
 async fn sink() -> (String, UnboundedReceiver<Value>) {
-    #[expect(clippy::unused_async, reason = "axum asks for it")]
     async fn take(State(sender): State<UnboundedSender<Value>>, body: Bytes) -> StatusCode {
         let _ = sender.send(serde_json::from_slice(&body).unwrap_or_default());
         StatusCode::OK
@@ -38,10 +37,10 @@ async fn stands(rig: &Rig, name: &str, kind: &'static str, status: &'static str,
         let conditions = object.and_then(|object| object.status.as_ref()).map(|status| status.conditions.as_slice());
         conditions.unwrap_or_default().iter().any(|found| found.type_ == kind && found.status == status && found.reason == reason)
     };
-    let found = tokio::time::timeout(LIMIT, await_condition(api.clone(), name, is)).await;
-    match found {
-        Ok(found) => found.unwrap().unwrap(),
-        Err(_) => panic!("never {kind}={status}/{reason}: {:?}", api.get(name).await.unwrap().status),
+    if let Ok(found) = tokio::time::timeout(LIMIT, await_condition(api.clone(), name, is)).await {
+        found.unwrap().unwrap()
+    } else {
+        panic!("never {kind}={status}/{reason}: {:?}", api.get(name).await.unwrap().status)
     }
 }
 
