@@ -13,6 +13,9 @@ use serde_json::json;
 
 // The tests' own: a store of objects and the stand-in's clock, driven by tokio's.
 #[allow(dead_code, reason = "tests use more of it")]
+#[path = "../tests/engine/inbox.rs"]
+mod inbox;
+#[allow(dead_code, reason = "tests use more of it")]
 #[path = "../tests/engine/many.rs"]
 mod many;
 #[allow(dead_code, reason = "tests use more of it")]

@@ -7,6 +7,7 @@ pub mod audit_log;
 pub mod aws;
 pub mod directory;
 pub mod kube;
+pub mod notify;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod telemetry;

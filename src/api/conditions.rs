@@ -38,8 +38,11 @@ pub const EVENTS_HEALTHY: &str = "EventsHealthy";
 /// Of an `AwsAccount`: true while EC2's clock and ours differ by so much that EC2's is gone by.
 pub const CLOCK_SKEWED: &str = "ClockSkewed";
 
+/// Of a `Notifier`: true when its last message was taken.
+pub const DELIVERING: &str = "Delivering";
+
 /// Every type of condition, of every kind.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     READY,
     SYNCED,
     DRIFTED,
@@ -53,6 +56,7 @@ pub const ALL: [&str; 13] = [
     SWEEP_HEALTHY,
     EVENTS_HEALTHY,
     CLOCK_SKEWED,
+    DELIVERING,
 ];
 
 /// The most conditions an object may carry.

@@ -10,14 +10,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{AwsAccount, CidrSet, SecurityGroup};
+use super::{AwsAccount, CidrSet, Notifier, SecurityGroup};
 
 /// Every CRD with the name of its file.
 ///
 /// What the derives cannot say is put right here: no field is nullable (a null under server-side apply would be stored,
 /// and owned), a default of Rust's is not one of the API's, and the lines of a doc comment flow.
 pub fn all() -> Vec<(String, CustomResourceDefinition)> {
-    [SecurityGroup::crd(), CidrSet::crd(), AwsAccount::crd()].map(installed).to_vec()
+    [SecurityGroup::crd(), CidrSet::crd(), AwsAccount::crd(), Notifier::crd()].map(installed).to_vec()
 }
 
 /// Every CRD as the text of its file, with the file's name.
@@ -116,7 +116,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let files: Vec<String> = all().into_iter().map(|(file, _)| file).collect();
-        assert_eq!(files, ["securitygroups.sgwarden.dev.yaml", "cidrsets.sgwarden.dev.yaml", "awsaccounts.sgwarden.dev.yaml"]);
+        assert_eq!(
+            files,
+            [
+                "securitygroups.sgwarden.dev.yaml",
+                "cidrsets.sgwarden.dev.yaml",
+                "awsaccounts.sgwarden.dev.yaml",
+                "notifiers.sgwarden.dev.yaml"
+            ]
+        );
         for ((file, text), (same, crd)) in render().into_iter().zip(all()) {
             assert_eq!(file, same);
             assert_eq!(serde_yaml::from_str::<CustomResourceDefinition>(&text).expect("a CRD"), crd);
@@ -174,6 +182,14 @@ mod tests {
                 "awsaccounts.spec.events.queues[]: url",
                 "awsaccounts.spec: accountId allowedNamespaces regions",
                 "awsaccounts: spec",
+                "notifiers.spec.filter.namespaceSelector.matchExpressions[]: key operator",
+                "notifiers.spec.slack.urlSecret: key name",
+                "notifiers.spec.slack: urlSecret",
+                "notifiers.spec.sns: topicArn",
+                "notifiers.spec.webhook.hmacSecret: key name",
+                "notifiers.spec.webhook: url",
+                "notifiers.spec: type",
+                "notifiers: spec",
             ]
         );
     }

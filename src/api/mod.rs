@@ -1,9 +1,10 @@
 //! The floor `api`: the objects people write, as the apiserver stores them.
 //!
-//! Entry points: the kinds [`SecurityGroup`], [`CidrSet`] and [`AwsAccount`], each with its spec and status; [`crds`] turns
-//! them into the files of `crds/`. [`ReferenceGrant`] is Gateway API's and only read. One file per part: `security_group`,
-//! `cidr_set` and `account` (the kinds), `rule`, `peer`, `enforcement`, `reference` (who may refer to what), `scalar` (words
-//! and numbers as written), `schema` (what several schemas share), `status`, `conditions`.
+//! Entry points: the kinds [`SecurityGroup`], [`CidrSet`], [`AwsAccount`] and [`Notifier`], each with its spec and status;
+//! [`crds`] turns them into the files of `crds/`. [`ReferenceGrant`] is Gateway API's and only read. One file per part:
+//! `security_group`, `cidr_set`, `account` and `notifier` (the kinds), `rule`, `peer`, `enforcement`, `reference` (who may refer
+//! to what), `scalar` (words and numbers as written), `schema` (what several schemas share), `status`, `outbox` (what is still to
+//! be told), `conditions`.
 //!
 //! Doc comments on fields are the users' documentation: `kubectl explain` prints them.
 //!
@@ -21,6 +22,8 @@ mod cidr_set;
 pub mod conditions;
 pub mod crds;
 mod enforcement;
+mod notifier;
+mod outbox;
 mod peer;
 mod reference;
 mod rule;
@@ -36,6 +39,11 @@ pub use account::{
 };
 pub use cidr_set::{CidrEntry, CidrSet, CidrSetSpec, CidrSetStatus, MAX_CIDRS, MAX_USERS, UsedBy};
 pub use enforcement::{Enforcement, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, Suspend, Toleration};
+pub use notifier::{
+    MAX_FILTERED_NAMESPACES, MAX_NOTIFIER_NAME, NoticeFilter, NoticeKind, Notifier, NotifierSpec, NotifierStatus, NotifierType,
+    NotifyRate, SecretReference, Severity, SlackSink, SnsSink, WebhookSink,
+};
+pub use outbox::{MAX_NOTICE_MESSAGE, MAX_NOTICES, MAX_NOTIFIED, NoticeRecord, Notified};
 pub use peer::{ObjectReference, Peer};
 pub use reference::{AllowedNamespaces, GrantFrom, GrantTo, ReferenceGrant, ReferenceGrantSpec};
 pub use rule::{Direction, EgressRule, Icmp, IngressRule, MAX_PAIRS, MAX_PEERS, MAX_PORTS, MAX_RULES, RuleRef};

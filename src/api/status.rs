@@ -15,6 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::conditions;
+use super::outbox::{MAX_NOTICES, MAX_NOTIFIED, NoticeRecord, Notified};
 use super::scalar::words;
 
 /// The most lines in [`SecurityGroupStatus::rules`].
@@ -289,6 +290,11 @@ pub struct SecurityGroupStatus {
     #[schemars(length(max = MAX_DRIFT), extend("x-kubernetes-list-type" = "atomic"))]
     pub drift: Vec<DriftRecord>,
 
+    /// What Notifiers still have to be told besides the edits in drift, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_NOTICES), extend("x-kubernetes-list-type" = "atomic"))]
+    pub notices: Vec<NoticeRecord>,
+
     /// Ready, Synced, Drifted, ReferencesResolved, Suspended, Limited, Reconciling, Stalled, DeletionBlocked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions::schema")]
@@ -423,6 +429,11 @@ pub struct DriftRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub trace_id: Option<String>,
+
+    /// The notifiers that were told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_NOTIFIED), extend("x-kubernetes-list-type" = "atomic"))]
+    pub notified: Vec<Notified>,
 }
 
 /// One difference between EC2 and what is declared.
@@ -558,7 +569,7 @@ mod tests {
                 "mode": "AwaitingApproval", "origin": "Imported", "quota": {"limit": 60, "weight": 2}, "plan": {},
                 "drift": [
                     {},
-                    {"kind": "Added", "resolution": "Forgiven", "detectedAt": "yesterday", "notified": [{"at": 1}],
+                    {"kind": "Added", "resolution": "Forgiven", "detectedAt": "yesterday", "seenBy": [{"at": 1}],
                      "actor": {"name": "ada", "mfa": true}, "atoms": [{}, {"kind": "Widened", "exposure": 1}]}
                 ]
             }"#,

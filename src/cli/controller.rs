@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::adapters::kube::{ClusterOptions, KubeLease, KubeObjects, connect, own_namespace};
+use crate::adapters::kube::{ClusterOptions, KubeLease, KubeObjects, KubeSecrets, connect, own_namespace};
+use crate::adapters::notify::Notify;
 use crate::ports::clock::Clock;
+use crate::ports::sinks::Publish;
 
 use super::error::CliError;
 use super::options::{AwsArgs, EngineArgs, cluster_id};
@@ -24,7 +26,7 @@ pub(super) struct Args {
     /// Cluster ids this cluster had before: their groups are taken over
     #[arg(long = "former-cluster-id", value_name = "ID", value_parser = cluster_id, value_delimiter = ',')]
     former_cluster_ids: Vec<String>,
-    /// Namespace of the Lease by which one of several replicas writes; default: the pod's, outside of a pod sgwarden-system
+    /// Namespace of the Lease by which one of several replicas writes, and of the Secrets that Notifiers name; default: the pod's, outside of a pod sgwarden-system
     #[arg(long, value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
     /// Keep the groups of this namespace only
@@ -53,7 +55,9 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         None => cluster.id().await.map_err(CliError::from_error)?,
     };
     let lease_namespace = args.lease_namespace.or_else(own_namespace).unwrap_or_else(|| INSTALLED.to_owned());
+    let secrets = Arc::new(KubeSecrets::new(cluster.client.clone(), &lease_namespace));
     let world = World {
+        deliver: Arc::new(Notify::new(secrets, sns_publisher(&args.aws, &clock), clock.clone())),
         leases: Some(Arc::new(KubeLease::new(cluster.client.clone(), &lease_namespace, &lease(args.namespace.as_deref())))),
         objects: Arc::new(KubeObjects::new(cluster.client, args.namespace, None)),
         connect: connect_aws,
@@ -71,6 +75,29 @@ fn lease(namespace: Option<&str>) -> String {
     namespace.map_or_else(|| "sgwarden".to_owned(), |namespace| format!("sgwarden-{namespace}"))
 }
 
+/// What publishes to SNS with real AWS credentials.
+#[cfg(feature = "aws")]
+#[allow(clippy::unnecessary_wraps, reason = "a build without AWS has nothing to give")]
+pub(super) fn sns_publisher(args: &AwsArgs, clock: &Clock) -> Option<Arc<dyn Publish>> {
+    use crate::adapters::aws::SnsPublisher;
+    Some(Arc::new(SnsPublisher::new(aws_options(args, clock))))
+}
+
+/// There is no AWS in this build.
+#[cfg(not(feature = "aws"))]
+pub(super) fn sns_publisher(_: &AwsArgs, _: &Clock) -> Option<Arc<dyn Publish>> {
+    None
+}
+
+#[cfg(feature = "aws")]
+fn aws_options(args: &AwsArgs, clock: &Clock) -> crate::adapters::aws::AwsOptions {
+    let options = crate::adapters::aws::AwsOptions::default().clock(clock.clone());
+    match &args.role_session_name {
+        Some(name) => options.session_name(name),
+        None => options,
+    }
+}
+
 /// The ways of real AWS credentials: into accounts, and to queues.
 pub(super) type Aws = (Arc<dyn crate::ports::cloud::Connect>, Arc<dyn crate::ports::queue::Queues>);
 
@@ -78,13 +105,8 @@ pub(super) type Aws = (Arc<dyn crate::ports::cloud::Connect>, Arc<dyn crate::por
 #[cfg(feature = "aws")]
 #[allow(clippy::unnecessary_wraps, reason = "a build without AWS has nothing to give")]
 pub(super) fn aws(args: &AwsArgs, clock: &Clock) -> Result<Aws, CliError> {
-    use crate::adapters::aws::{AwsConnector, AwsOptions, SqsQueues};
-    let options = AwsOptions::default().clock(clock.clone());
-    let options = match &args.role_session_name {
-        Some(name) => options.session_name(name),
-        None => options,
-    };
-    Ok((Arc::new(AwsConnector::new(options)), Arc::new(SqsQueues)))
+    use crate::adapters::aws::{AwsConnector, SqsQueues};
+    Ok((Arc::new(AwsConnector::new(aws_options(args, clock))), Arc::new(SqsQueues)))
 }
 
 /// There is no AWS in this build.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::directory::{DirectoryObjects, DirectoryOptions};
+use crate::adapters::directory::{DirectoryObjects, DirectoryOptions, DirectorySecrets};
+use crate::adapters::notify::Notify;
 use crate::ports::clock::Clock;
 
-use super::controller::aws;
+use super::controller::{aws, sns_publisher};
 use super::error::CliError;
 use super::options::{AwsArgs, EngineArgs, cluster_id};
 use super::wiring::World;
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Where to keep what a cluster would hold (status, what was applied); one process at a time
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
+    /// Where the secrets are that Notifiers name: a file NAME/KEY each
+    #[arg(long, value_name = "DIR")]
+    secrets: Option<PathBuf>,
     /// Marks the groups of these manifests; must never change and be no other cluster's
     #[arg(long, value_name = "ID", value_parser = cluster_id)]
     cluster_id: String,
@@ -44,7 +48,9 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
     let options = DirectoryOptions { manifests: args.manifests, state: args.state, interval: LOOK, clock: clock.clone() };
     let objects = Arc::new(DirectoryObjects::open(options).map_err(CliError::from_error)?);
     // The lock on the state directory keeps a second process away: no lease is needed.
+    let deliver =
+        Arc::new(Notify::new(Arc::new(DirectorySecrets::new(args.secrets)), sns_publisher(&args.aws, &clock), clock.clone()));
     let cluster = args.cluster_id;
-    let world = World { objects, connect, own, cluster, former_clusters: Vec::new(), leases: None, queues, clock };
+    let world = World { objects, connect, deliver, own, cluster, former_clusters: Vec::new(), leases: None, queues, clock };
     Box::pin(wiring::run_engine(&args.engine, world, shutdown::on_signal())).await
 }

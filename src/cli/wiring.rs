@@ -17,6 +17,7 @@ use crate::ports::metrics::metered::meter;
 use crate::ports::metrics::{Health, Metrics};
 use crate::ports::objects::Objects;
 use crate::ports::queue::Queues;
+use crate::ports::sinks::Deliver;
 
 use super::error::CliError;
 use super::options::{EngineArgs, LogArgs, LogFormat};
@@ -39,6 +40,8 @@ pub(super) struct World {
     pub(super) objects: Arc<dyn Objects>,
     /// The way into AWS.
     pub(super) connect: Arc<dyn Connect>,
+    /// How messages get to people.
+    pub(super) deliver: Arc<dyn Deliver>,
     /// The account as long as there is no `AwsAccount`.
     pub(super) own: OwnAccount,
     /// What marks the groups of these objects.
@@ -55,7 +58,7 @@ pub(super) struct World {
 
 /// Runs the engine until `stop`.
 pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: CancellationToken) -> Result<(), CliError> {
-    let World { objects, connect, own, cluster, former_clusters, leases, queues, clock } = world;
+    let World { objects, connect, deliver, own, cluster, former_clusters, leases, queues, clock } = world;
     let file = args.audit_file.as_ref().map(AuditFile::open).transpose().map_err(CliError::from_error)?;
     let listener = TcpListener::bind(args.admin)
         .await
@@ -72,6 +75,7 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
         objects,
         connect,
         audit: trail(file),
+        deliver,
         clock,
         timings,
         metrics,

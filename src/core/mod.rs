@@ -1,7 +1,8 @@
 //! The pure heart: what is desired, what is live, and what to do about the difference.
 //!
 //! Rooms, each using only those before it: `model` (vocabulary) ← `desired` (from manifests), `plan` (the decision) ←
-//! `status` and `audit` (what people and records hear of it). `activity` (what `CloudTrail` tells, and who did it) uses `model` alone.
+//! `status` and `audit` (what people and records hear of it) ←
+//! `notice` (what is sent to those who do not look). `activity` (what `CloudTrail` tells, and who did it) uses `model` alone.
 //!
 //! Invariant: sync, with no clock, randomness, client, logging or hash order. Equal input gives equal bytes.
 
@@ -10,5 +11,6 @@ pub mod attribution;
 pub mod audit;
 pub mod desired;
 pub mod model;
+pub mod notice;
 pub mod plan;
 pub mod status;

@@ -7,7 +7,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 
-use crate::api::{AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus};
+use crate::api::{
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, Notifier, NotifierStatus, ReferenceGrant, SecurityGroup,
+    SecurityGroupStatus,
+};
 
 /// An object of the watch; one that cannot be read is told apart instead of stopping the watch of the others.
 pub type Guarded = DeserializeGuard<SecurityGroup>;
@@ -81,6 +84,9 @@ pub trait Objects: Send + Sync {
     /// The `AwsAccount` objects. None where they may not be read, which is so only for who looks after one namespace.
     fn watch_accounts(&self) -> Watch<AwsAccount>;
 
+    /// The `Notifier` objects. None where they may not be read, as with accounts.
+    fn watch_notifiers(&self) -> Watch<Notifier>;
+
     /// The namespaces: their labels and annotations, nothing else of them. Who looks after one namespace sees that one at most;
     /// one that is not shown has no labels.
     fn watch_namespaces(&self) -> Watch<Namespace>;
@@ -103,6 +109,9 @@ pub trait Objects: Send + Sync {
 
     /// Writes the status of an account if the account is still at its resource version.
     async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError>;
+
+    /// Writes the status of a notifier if the notifier is still at its resource version.
+    async fn write_notifier_status(&self, notifier: &Notifier, status: &NotifierStatus) -> Result<(), ObjectsError>;
 
     /// Adds or removes our finalizer on an account: it has to stay while groups of it are kept.
     async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError>;

@@ -11,8 +11,8 @@ use kube::Api;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use sgwarden::api::{AwsAccount, CidrSet, SECURITY_GROUPS, SecurityGroup, SecurityGroupStatus, crds};
-use sgwarden::core::desired::{Problem, parse, parse_account, parse_cidr_set};
+use sgwarden::api::{AwsAccount, CidrSet, Notifier, SECURITY_GROUPS, SecurityGroup, SecurityGroupStatus, crds};
+use sgwarden::core::desired::{Problem, parse, parse_account, parse_cidr_set, parse_notifier};
 
 use crate::rejected::{ACCEPTED, FIXED, FIXED_BEFORE, Kind, PINNED, PINNED_BEFORE, PINS, REJECTED, Rejected};
 use crate::rig::install_crds;
@@ -76,7 +76,7 @@ async fn answers(plane: &ControlPlane, namespace: &str, cases: &[Rejected]) -> V
     let judge = |case: Rejected| async move {
         let said = match case.kind {
             Kind::SecurityGroup | Kind::CidrSet => apply(plane, namespace, case.yaml).await,
-            Kind::AwsAccount => try_out(plane, namespace, case.yaml, "name").await,
+            Kind::AwsAccount | Kind::Notifier => try_out(plane, namespace, case.yaml, "name").await,
         };
         let complaint = format!("{}{}", said.stdout, said.stderr);
         let problem = if said.success {
@@ -185,6 +185,8 @@ const UNREADABLE: &[(&str, &str)] = &[
     ("set-without-cidr", "cidr is no Option"),
     ("account-regions-missing", "regions is no Option"),
     ("account-from-missing", "from is no Option"),
+    ("notifier-type-missing", "type is no Option"),
+    ("notifier-secret-key-missing", "key is no Option"),
 ];
 
 /// Those that are wrong for the apiserver alone, and why.
@@ -245,6 +247,12 @@ const OTHERWISE_WORDED: &[(&str, &str)] = &[
     ("account-default-approval-unknown", "the apiserver's own message for an enum"),
     ("account-adoption-unknown", "the apiserver's own message for an enum"),
     ("account-mode-unknown", "the apiserver's own message for an enum"),
+    ("notifier-type-unknown", "the apiserver's own message for an enum"),
+    ("notifier-severity-unknown", "the apiserver's own message for an enum"),
+    ("notifier-kind-unknown", "the apiserver's own message for an enum"),
+    ("notifier-secret-name", "the apiserver's own message for a pattern"),
+    ("notifier-secret-key", "the apiserver's own message for a pattern"),
+    ("notifier-rate-none", "the apiserver's own message for a minimum"),
     ("account-tag-aws", "the path has the key"),
     ("tag-aws", "the path has the key"),
     ("tag-sgwarden", "the path has the key"),
@@ -263,6 +271,7 @@ fn problems(case: &Rejected, status: Option<&SecurityGroupStatus>) -> Result<Vec
         }
         Kind::CidrSet => parse_cidr_set(&serde_yaml::from_str::<CidrSet>(case.yaml).map_err(unreadable)?).err(),
         Kind::AwsAccount => parse_account(&serde_yaml::from_str::<AwsAccount>(case.yaml).map_err(unreadable)?).err(),
+        Kind::Notifier => parse_notifier(&serde_yaml::from_str::<Notifier>(case.yaml).map_err(unreadable)?).err(),
     };
     Ok(found.unwrap_or_default())
 }
@@ -322,6 +331,7 @@ fn understood(object: &Value) -> Result<String, String> {
         "SecurityGroup" => shown(parse(&typed(object))),
         "CidrSet" => shown(parse_cidr_set(&typed(object))),
         "AwsAccount" => shown(parse_account(&typed(object))),
+        "Notifier" => shown(parse_notifier(&typed(object))),
         other => panic!("no kind of ours: {other}"),
     }
 }
@@ -335,17 +345,18 @@ async fn every_accepted_manifest_is_taken_and_understood() {
         assert!(!objects.is_empty());
         for mut object in objects {
             let manifest = object.to_string();
-            let said = if object["kind"] == "AwsAccount" {
-                try_out(plane, &namespace, &manifest, "json").await
-            } else {
+            let namespaced = object["kind"] != "AwsAccount" && object["kind"] != "Notifier";
+            let said = if namespaced {
                 plane
                     .kubectl(&["apply", "--server-side", "--namespace", &namespace, "--output", "json", "-f", "-"], &manifest)
                     .await
+            } else {
+                try_out(plane, &namespace, &manifest, "json").await
             };
             assert_eq!(said.stderr, "", "{name}");
             // The same whether it comes from the apiserver, defaults filled in, or from a file.
             let stored: Value = serde_json::from_str(&said.succeeded()).unwrap();
-            if object["kind"] != "AwsAccount" {
+            if namespaced {
                 object["metadata"]["namespace"] = namespace.clone().into();
             }
             let ours = understood(&object).unwrap_or_else(|problems| panic!("{name}: {problems}"));

@@ -115,8 +115,9 @@ fn the_controller_may_write_no_spec_and_read_nothing_of_others() {
         assert!(!specs || !rule.verbs.iter().any(|verb| ["create", "update"].contains(&verb.as_str())), "{shown}");
     }
     let own = typed::<Role>("Role").rules.unwrap_or_default();
-    assert_eq!(own.len(), 1);
+    assert_eq!(own.len(), 2);
     assert_eq!(own[0].resources, Some(vec!["leases".to_owned()]));
+    assert_eq!((&own[1].resources, &own[1].verbs), (&Some(vec!["secrets".to_owned()]), &vec!["get".to_owned()]), "one by one");
 }
 
 /// The same words in the policy, which cannot use our constants.

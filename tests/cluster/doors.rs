@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use k8s_openapi::api::core::v1::Namespace;
 
-use sgwarden::api::{AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, ReferenceGrant, SecurityGroup, SecurityGroupStatus};
+use sgwarden::api::{
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, Notifier, NotifierStatus, ReferenceGrant, SecurityGroup,
+    SecurityGroupStatus,
+};
 use sgwarden::core::model::{Direction, NewRule, RuleId, SecurityGroupId, Tags};
 use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Ec2Write, GroupQuery, NewGroup, Receipt, Route};
 use sgwarden::ports::objects::{Notice, Objects, ObjectsError, Watch};
@@ -144,12 +147,20 @@ impl Objects for Silent {
         self.inner.watch_grants()
     }
 
+    fn watch_notifiers(&self) -> Watch<Notifier> {
+        self.inner.watch_notifiers()
+    }
+
     async fn write_cidr_set_status(&self, set: &CidrSet, status: &CidrSetStatus) -> Result<(), ObjectsError> {
         self.inner.write_cidr_set_status(set, status).await
     }
 
     async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError> {
         self.inner.write_account_status(account, status).await
+    }
+
+    async fn write_notifier_status(&self, notifier: &Notifier, status: &NotifierStatus) -> Result<(), ObjectsError> {
+        self.inner.write_notifier_status(notifier, status).await
     }
 
     async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError> {

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use sgwarden::api::{
     Actor, Approved, DRIFT_DIGEST, DriftAtom, DriftRecord, ExposureChange, MAX_ACCOUNT_NAME, MAX_APPLIED_TAGS, MAX_DRIFT,
-    MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPOSURE, MAX_PAIRS, MAX_PIN, MAX_PINS,
-    MAX_PLAN_STEPS, MAX_PREFIX_LIST_LINE, MAX_PREFIX_LISTS, MAX_STALE_RULES, MAX_TAGS, MAX_TAGS_BEGUN, MAX_TEXT,
-    MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS, MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, MAX_VPC_ASSOCIATION,
-    MAX_VPC_ASSOCIATIONS, PlanSummary, Quota, SecurityGroup, SecurityGroupStatus, TAG_DIGEST, Usage, conditions,
+    MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPIRED, MAX_EXPIRED_LINE, MAX_EXPIRING, MAX_EXPOSURE, MAX_NOTICE_MESSAGE,
+    MAX_NOTICES, MAX_NOTIFIED, MAX_NOTIFIER_NAME, MAX_PAIRS, MAX_PIN, MAX_PINS, MAX_PLAN_STEPS, MAX_PREFIX_LIST_LINE,
+    MAX_PREFIX_LISTS, MAX_STALE_RULES, MAX_TAGS, MAX_TAGS_BEGUN, MAX_TEXT, MAX_TEXT_PER_DIRECTION, MAX_TOLERATED_PORTS,
+    MAX_TOLERATIONS, MAX_VOUCHED, MAX_VOUCHED_LINE, MAX_VPC_ASSOCIATION, MAX_VPC_ASSOCIATIONS, NoticeRecord, Notified, PlanSummary,
+    Quota, SecurityGroup, SecurityGroupStatus, TAG_DIGEST, Usage, conditions,
 };
 use sgwarden::core::desired::parse;
 
@@ -92,6 +93,8 @@ fn fullest() -> SecurityGroupStatus {
         event_time: time(),
         event_id: some(MAX_TEXT),
     };
+    let told = Notified { notifier: text(MAX_NOTIFIER_NAME), at: time(), with_actor: true, with_end: true };
+    let notified = vec![told; MAX_NOTIFIED];
     let drift = DriftRecord {
         id: text(64),
         atoms: vec![atom; MAX_DRIFT_ATOMS],
@@ -104,6 +107,16 @@ fn fullest() -> SecurityGroupStatus {
         change_id: some(64),
         trace_id: some(64),
         unlisted: some(MAX_DRIFT_UNLISTED * DRIFT_DIGEST),
+        notified: notified.clone(),
+    };
+    let notice = NoticeRecord {
+        id: text(64),
+        kind: text(32),
+        severity: text(32),
+        reason: text(64),
+        at: time(),
+        message: text(MAX_NOTICE_MESSAGE),
+        notified,
     };
     let condition = |kind: &str| Condition {
         type_: kind.to_owned(),
@@ -149,6 +162,7 @@ fn fullest() -> SecurityGroupStatus {
         usage: Some(Usage { network_interfaces: Some(i32::MAX), referenced_by: Some(i32::MAX) }),
         plan: Some(PlanSummary { hash: some(64), count: Some(i32::MAX), steps: vec![text(MAX_TEXT); MAX_PLAN_STEPS] }),
         drift: vec![drift; MAX_DRIFT],
+        notices: vec![notice; MAX_NOTICES],
         conditions: conditions::ALL.map(condition).to_vec(),
     }
 }

@@ -25,6 +25,7 @@ mod drift;
 mod gate;
 mod killed;
 mod largest;
+mod notify;
 mod permissions;
 mod process;
 mod rejected;

@@ -157,7 +157,7 @@ async fn the_rights_in_deploy_are_enough_to_say_what_is_wrong_with_the_crd() {
     let line = refused(&arguments, &environment).await;
     assert_eq!(
         line,
-        "the CRDs awsaccounts.sgwarden.dev, cidrsets.sgwarden.dev and securitygroups.sgwarden.dev are not installed: kubectl apply --server-side -f crds/"
+        "the CRDs awsaccounts.sgwarden.dev, cidrsets.sgwarden.dev, notifiers.sgwarden.dev and securitygroups.sgwarden.dev are not installed: kubectl apply --server-side -f crds/"
     );
 
     for (file, crd) in crds::render() {

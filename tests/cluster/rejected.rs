@@ -10,6 +10,7 @@ pub(crate) enum Kind {
     SecurityGroup,
     CidrSet,
     AwsAccount,
+    Notifier,
 }
 
 /// One manifest that is wrong in one way.
@@ -209,6 +210,23 @@ pub(crate) const REJECTED: &[Rejected] = &[
     rejected!(AwsAccount, "account-tag-empty-key", "spec.defaults.tags", "1 to 127 characters"),
     rejected!(AwsAccount, "account-adoption-unknown", "spec.adoption", "supported values: \"Consent\", \"Allowed\""),
     rejected!(AwsAccount, "account-mode-unknown", "spec.mode", "supported values: \"Enforce\", \"Observe\""),
+    // notifiers
+    rejected!(Notifier, "notifier-name-too-long", "metadata.name", "a notifier's name has 63 characters at most"),
+    rejected!(Notifier, "notifier-type-unknown", "spec.type", "supported values: \"Slack\", \"Webhook\", \"Sns\""),
+    rejected!(Notifier, "notifier-type-missing", "spec.type", "Required value"),
+    rejected!(Notifier, "notifier-section-missing", "spec.slack", "slack goes with type Slack, and with no other"),
+    rejected!(Notifier, "notifier-section-of-another", "spec.sns", "sns goes with type Sns, and with no other"),
+    rejected!(Notifier, "notifier-url-credentials", "spec.webhook.url", "an address without credentials, such as https://alerts.example.com/sgwarden"),
+    rejected!(Notifier, "notifier-url-no-scheme", "spec.webhook.url", "an address without credentials, such as https://alerts.example.com/sgwarden"),
+    rejected!(Notifier, "notifier-secret-name", "spec.slack.urlSecret.name", "should match"),
+    rejected!(Notifier, "notifier-secret-key", "spec.slack.urlSecret.key", "should match"),
+    rejected!(Notifier, "notifier-secret-key-missing", "spec.slack.urlSecret.key", "Required value"),
+    rejected!(Notifier, "notifier-topic-fifo", "spec.sns.topicArn", "is a FIFO topic: use a standard one"),
+    rejected!(Notifier, "notifier-topic-malformed", "spec.sns.topicArn", "'alerts' is not a topic: write it like arn:aws:sns:eu-west-1:123456789012:alerts"),
+    rejected!(Notifier, "notifier-severity-unknown", "spec.filter.severity", "supported values: \"Low\", \"Medium\", \"High\", \"Critical\""),
+    rejected!(Notifier, "notifier-kind-unknown", "spec.filter.kinds[1]", "supported values: \"Drift\""),
+    rejected!(Notifier, "notifier-namespaces-twice", "spec.filter.namespaces", "namespaces and namespaceSelector exclude each other: remove one of them"),
+    rejected!(Notifier, "notifier-rate-none", "spec.rateLimit.perMinute", "greater than or equal to 1"),
 ];
 
 /// The object that those in [`PINNED`] are a change of: it is applied first, then [`PINS`] becomes its status.
@@ -248,6 +266,7 @@ pub(crate) const ACCEPTED: &[(&str, &str)] = &[
     ("case", include_str!("accepted/case.yaml")),
     ("empty-lists", include_str!("accepted/empty-lists.yaml")),
     ("least", include_str!("accepted/least.yaml")),
+    ("notifiers", include_str!("accepted/notifiers.yaml")),
     ("pairs", include_str!("accepted/pairs.yaml")),
     ("policies", include_str!("accepted/policies.yaml")),
     ("ports", include_str!("accepted/ports.yaml")),

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use sgwarden::adapters::audit_log::{AuditFile, trail};
 use sgwarden::adapters::aws::{AwsConnector, AwsOptions, CallLimits};
-use sgwarden::adapters::kube::KubeObjects;
+use sgwarden::adapters::kube::{KubeObjects, KubeSecrets};
+use sgwarden::adapters::notify::Notify;
 use sgwarden::adapters::sim::{Config, Sim, VpcSeed, serve};
 use sgwarden::api::{SecurityGroup, crds};
 use sgwarden::core::model::{LiveRule, SecurityGroupId, Tags};
@@ -37,7 +38,7 @@ use crate::support::controlplane::{ControlPlane, install_crypto_provider};
 pub(crate) const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 pub(crate) const VPC_IPV6: &str = "vpc-0a1b2c3d4e5f60719";
 /// Longest wait for anything that should happen.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Rig {
     pub(crate) plane: &'static ControlPlane,
@@ -191,10 +192,13 @@ impl Rig {
     /// The engine over another way to EC2, or to the objects.
     pub(crate) fn start_engine_over(&mut self, connect: Arc<dyn Connect>, objects: Arc<dyn Objects>) {
         let clock = Clock::system();
+        // Each test's engine has its Secrets in the test's own namespace.
+        let secrets = Arc::new(KubeSecrets::new(self.client.clone(), &self.namespace));
         let parts = Parts {
             objects,
             queues: Arc::new(NoQueues),
             connect,
+            deliver: Arc::new(Notify::new(secrets, None, clock.clone())),
             audit: trail(Some(AuditFile::open(self.audit_path()).unwrap())),
             timings: timings(),
             metrics: self.metrics.clone(),

@@ -10,6 +10,7 @@
 //! - `lives`: whole lives of a group, with crashes and intruders;
 //! - `drift`: who did it, by a table of our own;
 //! - `canonical`: text forms and EC2's fields read back;
+//! - `notice`: whom to tell of what, and the messages word for word;
 //! - `status` and its kin: what an object's status says over several passes, what people are told, and that it always fits.
 #![allow(
     clippy::unwrap_used,
@@ -28,6 +29,7 @@ mod goldens;
 mod history;
 mod judge;
 mod lives;
+mod notice;
 mod oracle;
 mod properties;
 mod quota;

@@ -74,6 +74,8 @@ pub(crate) struct Watched {
     pub(crate) suspended: Option<SuspendedUntil>,
     pub(crate) overruled: Vec<String>,
     pub(crate) status: SecurityGroupStatus,
+    /// The records that nobody waits to hear of.
+    pub(crate) told: BTreeSet<String>,
     seconds: i64,
 }
 
@@ -95,6 +97,7 @@ impl Watched {
             suspended: None,
             overruled: Vec::new(),
             status: SecurityGroupStatus::default(),
+            told: BTreeSet::new(),
             seconds: 0,
         }
     }
@@ -124,6 +127,7 @@ impl Watched {
             observed: None,
             lost: false,
             trace_id: "trace",
+            told: &self.told,
         }
     }
 
@@ -142,6 +146,7 @@ impl Watched {
     /// The same, with more that the pass knows.
     pub(crate) fn look_with(&mut self, standing: Standing, more: More<'_>) -> SecurityGroupStatus {
         self.wait(60);
+        self.told = self.status.drift.iter().map(|record| record.id.clone()).collect();
         self.suspended = self.suspended.take().filter(|suspended| suspended.until > self.now());
         self.policy.suspended = self.suspended.is_some();
         self.world.restraint.policy = self.policy.clone();
@@ -581,18 +586,4 @@ fn what_the_account_does_not_allow_is_told_for_as_long_as_it_lasts() {
     watched.overruled.clear();
     watched.look(Standing::Done);
     assert_eq!(watched.says(LIMITED), "absent");
-}
-
-#[test]
-fn an_edit_that_comes_back_again_and_again_is_told_as_a_war() {
-    let mut watched = Watched::new(Mode::Enforce);
-    watched.intrude(SSH);
-    watched.look_with(progressing(), More { war: Some(SSH), ..More::default() });
-    assert_eq!(watched.says(DRIFTED), "True/RevertWar");
-    watched.repair();
-    watched.look_with(Standing::Done, More { war: Some(SSH), ..More::default() });
-    assert_eq!(watched.says(DRIFTED), "False/RevertWar");
-    assert!(watched.message(DRIFTED).contains(SSH), "{}", watched.message(DRIFTED));
-    watched.look(Standing::Done);
-    assert_eq!(watched.says(DRIFTED), "False/DriftReverted");
 }

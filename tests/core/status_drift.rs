@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use sgwarden::api::{DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, Mode, UndeclaredRules};
+use sgwarden::api::{DriftRecord, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, Mode, Notified, UndeclaredRules};
 use sgwarden::core::desired::Toleration;
 use sgwarden::core::model::{Direction, LiveRule};
 use sgwarden::core::plan::{Cause, Difference, Report, What};
@@ -373,7 +373,8 @@ proptest! {
             let new: BTreeSet<u32> = (next..).take(added).collect();
             next += u32::try_from(added).unwrap();
             live.extend(&new);
-            let mut with = watched.tracking();
+            let told = ids(&records);
+            let mut with = Tracking { told: &told, ..watched.tracking() };
             with.now = with.now.checked_add(jiff::SignedDuration::from_mins(minute)).unwrap();
             let after = track(&records, &drifting(&watched, &live), with);
             prop_assert!(after.len() <= MAX_DRIFT);
@@ -409,6 +410,53 @@ proptest! {
             records = after;
         }
     }
+}
+
+// Those who are told -----------------------------------------------------------------------------------------------------
+
+fn ids(records: &[DriftRecord]) -> BTreeSet<String> {
+    records.iter().map(|record| record.id.clone()).collect()
+}
+
+/// Edits that are seen a minute each and gone the next, and what is left of them in the records.
+fn edits_one_after_the_other(count: u32, told: impl Fn(&[DriftRecord]) -> BTreeSet<String>) -> Vec<DriftRecord> {
+    let watched = Watched::new(Mode::Observe);
+    let mut records: Vec<DriftRecord> = Vec::new();
+    for number in 0..count {
+        let told = told(&records);
+        let mut with = Tracking { told: &told, ..watched.tracking() };
+        with.now = with.now.checked_add(jiff::SignedDuration::from_mins(number.into())).unwrap();
+        records = track(&records, &drifting(&watched, &BTreeSet::from([number])), with);
+        assert!(records.len() <= MAX_DRIFT);
+    }
+    records
+}
+
+#[test]
+fn what_somebody_waits_to_hear_of_becomes_one_and_does_not_go() {
+    let told = edits_one_after_the_other(30, ids);
+    assert_eq!(told.iter().map(|record| record.count).sum::<i32>(), 10, "the newest");
+    let untold = edits_one_after_the_other(30, |_| BTreeSet::new());
+    assert_eq!(untold.iter().map(|record| record.count).sum::<i32>(), 30);
+    assert!(is_open(&untold[0]) && !untold[1..].iter().any(is_open), "what is over is not mixed with what is not");
+    let mut times: Vec<_> = untold.iter().map(|record| record.detected_at.clone()).collect();
+    times.reverse();
+    assert!(times.is_sorted(), "newest first");
+    // The one that was told last is the one that goes.
+    let but_one = edits_one_after_the_other(11, |records| ids(&records[records.len().saturating_sub(1)..]));
+    assert!(but_one.iter().all(|record| record.count == 1));
+}
+
+#[test]
+fn a_record_of_two_was_heard_of_by_those_who_heard_of_both() {
+    let mut records = edits_one_after_the_other(10, ids);
+    let told = |names: &[&str], with_end: bool| -> Vec<Notified> {
+        names.iter().map(|name| Notified { notifier: (*name).to_owned(), at: None, with_actor: true, with_end }).collect()
+    };
+    (records[9].notified, records[8].notified) = (told(&["a", "b"], true), told(&["b", "c"], false));
+    records.insert(0, DriftRecord { id: "d-new".to_owned(), ..records[0].clone() });
+    sgwarden::core::status::evict(&mut records, &BTreeSet::new());
+    assert_eq!(records.last().unwrap().notified, told(&["b"], false));
 }
 
 // Prefix lists --------------------------------------------------------------------------------------------------------

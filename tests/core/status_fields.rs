@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use sgwarden::api::conditions::{READY, RECONCILING, STALLED};
+use sgwarden::api::conditions::{DRIFTED, READY, RECONCILING, STALLED};
 use sgwarden::api::{Approved, Mode, SecurityGroupStatus, TAG_DIGEST, UndeclaredRules, Usage};
 use sgwarden::core::desired::DeclaredAdoption;
 use sgwarden::core::model::{Direction, PrefixListId, PrefixListMark, Weight};
@@ -311,4 +311,18 @@ fn a_rule_that_finds_no_room_is_not_called_done() {
     watched.world.restraint.rules_per_group = watched.world.cloud.fullest();
     watched.look(Standing::Done);
     assert_eq!(watched.says(READY), "False/QuotaExceeded", "{:#?}", watched.status.conditions);
+}
+
+#[test]
+fn an_edit_that_comes_back_again_and_again_is_told_as_a_war() {
+    let mut watched = Watched::new(Mode::Enforce);
+    watched.intrude(SSH);
+    watched.look_with(progressing(), More { war: Some(SSH), ..More::default() });
+    assert_eq!(watched.says(DRIFTED), "True/RevertWar");
+    watched.repair();
+    watched.look_with(Standing::Done, More { war: Some(SSH), ..More::default() });
+    assert_eq!(watched.says(DRIFTED), "False/RevertWar");
+    assert!(watched.message(DRIFTED).contains(SSH), "{}", watched.message(DRIFTED));
+    watched.look(Standing::Done);
+    assert_eq!(watched.says(DRIFTED), "False/DriftReverted");
 }

@@ -22,6 +22,7 @@ use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Ec2Write, GroupQuery, New
 use sgwarden::ports::metrics::{Health, Metrics};
 use sgwarden::ports::sinks::{AuditError, AuditSink};
 
+use crate::inbox::Inbox;
 use crate::store::Store;
 
 pub(crate) const VPC: &str = "vpc-0a1b2c3d4e5f60718";
@@ -60,6 +61,7 @@ pub(crate) struct Rig {
     /// Where the stand-in's events arrive, and whether the engine reads them there.
     pub(crate) queue: SimQueue,
     pub(crate) listening: Vec<QueueAddress>,
+    pub(crate) inbox: Inbox,
     engine: Option<(CancellationToken, JoinHandle<()>)>,
     driver: JoinHandle<()>,
 }
@@ -265,6 +267,7 @@ impl Rig {
             cluster: "c1".to_owned(),
             metrics: Metrics::default(),
             writes: Writes::default(),
+            inbox: Inbox::default(),
             engine: None,
             driver,
         }
@@ -283,6 +286,7 @@ impl Rig {
             cluster: cluster.to_owned(),
             metrics: Metrics::default(),
             writes: Writes::default(),
+            inbox: Inbox::default(),
             engine: None,
             // The stand-in's clock has its driver already.
             driver: tokio::spawn(std::future::pending()),
@@ -305,6 +309,7 @@ impl Rig {
             objects: Arc::new(self.store.clone()),
             connect: self.connector(),
             audit: Arc::new(self.audit.clone()),
+            deliver: Arc::new(self.inbox.clone()),
             timings: self.timings.clone(),
             metrics: self.metrics.clone(),
             queues: Arc::new(self.queue.clone()),

@@ -16,7 +16,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use sgwarden::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, FINALIZER, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, FINALIZER, Notifier, NotifierStatus, ReferenceGrant, SecurityGroup,
+    SecurityGroupStatus,
 };
 use sgwarden::ports::objects::{Key, Notice, Objects, ObjectsError, Watch};
 
@@ -65,6 +66,7 @@ struct State {
     accounts: Table<AwsAccount>,
     namespaces: Table<Namespace>,
     grants: Table<ReferenceGrant>,
+    notifiers: Table<Notifier>,
     events: Vec<(Key, Notice)>,
     writes: usize,
     silent: bool,
@@ -132,6 +134,26 @@ impl Store {
         object.metadata = state.next(meta, changed, std::mem::take(&mut object.metadata));
         object.status = known.and_then(|known| known.status);
         state.accounts.put(&key, object);
+    }
+
+    pub(crate) fn apply_notifier(&self, yaml: &str) {
+        let mut object: Notifier = serde_yaml::from_str(yaml).unwrap();
+        let mut state = self.lock();
+        let key = cluster_scoped(&object.metadata);
+        let known = state.notifiers.objects.get(&key).cloned();
+        let changed = known.as_ref().is_none_or(|known| known.spec != object.spec);
+        let meta = known.as_ref().map(|known| known.metadata.clone());
+        object.metadata = state.next(meta, changed, std::mem::take(&mut object.metadata));
+        object.status = known.and_then(|known| known.status);
+        state.notifiers.put(&key, object);
+    }
+
+    pub(crate) fn delete_notifier(&self, name: &str) {
+        self.lock().notifiers.remove(&Key { namespace: String::new(), name: name.into() });
+    }
+
+    pub(crate) fn notifier(&self, name: &str) -> Option<Notifier> {
+        self.lock().notifiers.objects.get(&Key { namespace: String::new(), name: name.into() }).cloned()
     }
 
     pub(crate) fn apply_namespace(&self, name: &str, labels: &[(&str, &str)], annotations: &[(&str, &str)]) {
@@ -367,6 +389,10 @@ impl Objects for Store {
         self.lock().grants.watch()
     }
 
+    fn watch_notifiers(&self) -> Watch<Notifier> {
+        self.lock().notifiers.watch()
+    }
+
     async fn write_status(&self, object: &SecurityGroup, status: &SecurityGroupStatus) -> Result<SecurityGroup, ObjectsError> {
         let put = |object: &mut SecurityGroup| {
             object.status = Some(status.clone());
@@ -405,6 +431,14 @@ impl Objects for Store {
             true
         };
         self.write(&account.metadata, |state| &mut state.accounts, cluster_scoped, put, |_| ()).await
+    }
+
+    async fn write_notifier_status(&self, notifier: &Notifier, status: &NotifierStatus) -> Result<(), ObjectsError> {
+        let put = |notifier: &mut Notifier| {
+            notifier.status = Some(status.clone());
+            true
+        };
+        self.write(&notifier.metadata, |state| &mut state.notifiers, cluster_scoped, put, |_| ()).await
     }
 
     async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError> {

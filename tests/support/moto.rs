@@ -58,6 +58,13 @@ impl Lease {
         http::query(self.address, &http::signature("AKIDTEST", REGION, "ec2"), "2016-11-15", parameters).await
     }
 
+    /// One SNS call, which must succeed.
+    pub(crate) async fn sns(&self, parameters: &[(&str, &str)]) -> String {
+        let (status, body) = http::query(self.address, &http::signature("AKIDTEST", REGION, "sns"), "2010-03-31", parameters).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
     /// One SQS call, which must succeed.
     pub(crate) async fn sqs(&self, action: &str, input: &Value) -> Value {
         let signature = http::signature("AKIDTEST", REGION, "sqs");

@@ -20,28 +20,41 @@ const ASSUMES: &str = "AssumeRoleProvider";
 /// What assuming a role takes; tags are handed on by EKS Pod Identity.
 const ASSUMING: [&str; 2] = ["sts:AssumeRole", "sts:TagSession"];
 /// Every policy there is.
-const POLICIES: [&str; 6] = [
+const POLICIES: [&str; 8] = [
+    "deploy/iam/events.json",
     "deploy/iam/enforce.json",
     "deploy/iam/heal.json",
     "deploy/iam/read-only.json",
     "deploy/iam/hub.json",
     "deploy/iam/member-trust.json",
     "deploy/iam/scp.json",
+    "deploy/iam/notify.json",
 ];
 /// What is to be filled in.
-const PLACEHOLDERS: [&str; 4] = ["ACCOUNT_ID", "CLUSTER_ID", "EXTERNAL_ID", "HUB_ROLE_ARN"];
+const PLACEHOLDERS: [&str; 6] = ["ACCOUNT_ID", "CLUSTER_ID", "EXTERNAL_ID", "HUB_ROLE_ARN", "QUEUE_ARN", "TOPIC_ARN"];
+/// What the stand-in does with queues, and the controller never.
+const STAND_INS: [&str; 2] = ["GetQueueAttributes", "SendMessage"];
 
 #[test]
 fn the_policies_allow_what_the_adapter_calls_and_nothing_else() {
-    // The queue is the stand-in's: the controller never sends to it.
-    let sources = Source::all(&root(), ADAPTER).into_iter().filter(|source| !source.path.ends_with("queue.rs"));
-    let sources: Vec<Source> = sources.collect();
+    let (topics, sources): (Vec<Source>, Vec<Source>) =
+        Source::all(&root(), ADAPTER).into_iter().partition(|source| source.path.ends_with("publish.rs"));
+    let (queues, sources): (Vec<Source>, Vec<Source>) = sources.into_iter().partition(|source| source.path.ends_with("queue.rs"));
+    let (trails, sources): (Vec<Source>, Vec<Source>) =
+        sources.into_iter().partition(|source| source.path.ends_with("activity.rs"));
+    let mut heard: BTreeSet<String> = trails.iter().flat_map(calls).map(|call| format!("cloudtrail:{call}")).collect();
+    // A batch takes the permission of one.
+    let received = queues.iter().flat_map(calls).filter(|call| !STAND_INS.contains(&call.as_str()));
+    heard.extend(received.map(|call| format!("sqs:{}", call.trim_end_matches("Batch"))));
+    let published: BTreeSet<String> = topics.iter().flat_map(calls).map(|call| format!("sns:{call}")).collect();
     let calls: BTreeSet<String> = sources.iter().flat_map(calls).collect();
     assert!(calls.len() > 5, "only {calls:?}: the check sees nothing");
     let needed: BTreeSet<String> = calls.iter().filter(|call| *call != FREE).map(|call| format!("ec2:{call}")).collect();
     let reads =
         needed.iter().filter(|action| action.starts_with("ec2:Describe") || action.starts_with("ec2:Get")).cloned().collect();
     let mut findings = compare("deploy/iam/enforce.json", &needed);
+    findings.extend(compare("deploy/iam/notify.json", &published));
+    findings.extend(compare("deploy/iam/events.json", &heard));
     findings.extend(compare("deploy/iam/read-only.json", &reads));
     findings.extend(compare("deploy/iam/heal.json", &BTreeSet::from(["ec2:CreateTags".to_owned()])));
     let assumes = sources.iter().any(|source| source.without_tests().iter().any(|token| token.text == ASSUMES));

@@ -16,6 +16,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/desired", &["api", "core/model"]),
     ("core/plan", &["core/model", "core/desired"]),
     ("core/status", &["api", "core/model", "core/activity", "core/attribution", "core/desired", "core/plan"]),
+    ("core/notice", &["api", "core/model", "core/desired", "core/status"]),
     ("core/audit", &["api", "core/model", "core/desired", "core/plan"]),
     ("ports", &["api", "core"]),
     ("=adapters", &[]),
@@ -32,6 +33,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
 /// name is any ending.
 pub(crate) const FOREIGN: &[(&[&str], &str, &str)] = &[
     (&["aws_*"], "adapters/aws", "speak through ports::cloud; the AWS SDK is named in adapters/aws only"),
+    (&["hyper_*"], "adapters/notify", "speak through ports::sinks; the HTTP client is in adapters/notify only"),
     (&["kube", "Client"], "adapters/kube", "speak through ports::objects; the Kubernetes client is in adapters/kube only"),
     (&["kube", "client"], "adapters/kube", "speak through ports::objects; the Kubernetes client is in adapters/kube only"),
     (&["kube", "Api"], "adapters/kube", "speak through ports::objects; the Kubernetes client is in adapters/kube only"),

@@ -46,16 +46,8 @@ impl AwsConnector {
 
     async fn open(&self, route: &Route) -> Result<Ec2, CloudError> {
         let limits = self.options.limits;
-        let endpoint = route.endpoint.as_ref().or(self.options.endpoint.as_ref());
-        let (own_identity, identity) = (Renewable::new(), Renewable::new());
-        let own = self.config(&route.region, endpoint.map(|url| usable(url)).transpose()?).await;
-        // Of its own, for the clients of the route: the SDK's cache has room for 64 and then lets go of any.
-        let own = own.into_builder().identity_cache(own_identity.clone()).build();
-        let config = match &route.role {
-            Some(role) => self.assumed(&own, role, &route.region, &identity).await,
-            None => own,
-        };
-        let identities = [own_identity, identity];
+        let identities = [Renewable::new(), Renewable::new()];
+        let config = self.config_of(route, &identities).await?;
         let lane = Lane { account: None, region: route.region.clone(), role: route.role.clone(), identities };
         let (account, principal) = self.identify(&config, route, &lane).await?;
         let lane = Lane { account: Some(account.clone()), ..lane };
@@ -82,7 +74,19 @@ impl AwsConnector {
         })
     }
 
-    /// What all clients of a route share, with our own credentials.
+    /// What all clients of a route share. Of the identities, the first is our own and the second that of the route's role.
+    pub(super) async fn config_of(&self, route: &Route, [own, role]: &[Renewable; 2]) -> Result<SdkConfig, CloudError> {
+        let endpoint = route.endpoint.as_ref().or(self.options.endpoint.as_ref());
+        let config = self.config(&route.region, endpoint.map(|url| usable(url)).transpose()?).await;
+        // Of its own, for the clients of the route: the SDK's cache has room for 64 and then lets go of any.
+        let config = config.into_builder().identity_cache(own.clone()).build();
+        Ok(match &route.role {
+            Some(assumed) => self.assumed(&config, assumed, &route.region, role).await,
+            None => config,
+        })
+    }
+
+    /// What all clients of a Region share, with our own credentials.
     async fn config(&self, region: &Region, endpoint: Option<&str>) -> SdkConfig {
         let AwsOptions { expected_account: _, endpoint: _, credentials, session_name: _, http, limits, clock: _ } = &self.options;
         let version = BehaviorVersion::v2026_01_12();

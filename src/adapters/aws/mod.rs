@@ -1,9 +1,11 @@
 //! EC2 through AWS's SDK: the ports of [`crate::ports::cloud`] for any account and Region that a route leads to.
 //!
 //! Entry point: [`AwsConnector`], made from [`AwsOptions`]. `connect` assumes the route's role and asks STS once whose the
-//! credentials are, `read` pages, `write` sends one attempt, `lane` is the way of each call; `convert`, `listed`, `lists`, `associations` and
-//! `stale` translate, `error` says what an error asks for, `server_time` listens for EC2's clock, `in_process` mounts a service that
-//! lives in this process under the SDK. [`SqsQueue`] puts messages on a queue ([`crate::ports::queue`]).
+//! credentials are, `identity` lets go of those that have run out, `read` pages, `write` sends one attempt, `activity` asks
+//! `CloudTrail`, `lane` is the way of each call; `convert`, `listed`, `lists`, `associations` and `stale` translate, `error` says what
+//! an error asks for, `server_time` listens for EC2's clock, `in_process` mounts a service that lives in this process under the SDK.
+//! [`SqsQueue`] puts messages on a queue and [`SqsQueues`] takes them off ([`crate::ports::queue`]), [`SnsPublisher`] publishes to
+//! topics ([`crate::ports::sinks`]).
 //!
 //! Invariant: the SDK is named nowhere else. Invariant: AWS's error codes stand nowhere else.
 //! Invariant: what the code cannot read is an error that blocks; no rule and no group is ever skipped.
@@ -21,6 +23,7 @@ mod lane;
 mod listed;
 mod lists;
 mod options;
+mod publish;
 mod queue;
 mod read;
 mod server_time;
@@ -29,4 +32,5 @@ mod write;
 
 pub use connect::AwsConnector;
 pub use options::{AwsOptions, CallLimits};
+pub use publish::SnsPublisher;
 pub use queue::{SqsQueue, SqsQueues};

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::fields;
 use super::kind::{Id, Kind, KindName, Manifest};
-use crate::api::{AwsAccount, CidrSet, GROUP, ReferenceGrant, SecurityGroup, VERSION};
+use crate::api::{AwsAccount, CidrSet, GROUP, Notifier, ReferenceGrant, SecurityGroup, VERSION};
 
 /// The namespace of a manifest that names none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -47,7 +47,7 @@ pub(super) fn read(document: &str, line: usize) -> Result<Document, String> {
     let served = match name {
         KindName::Namespace => version == "v1",
         KindName::ReferenceGrant => GATEWAY_VERSIONS.contains(&version),
-        KindName::AwsAccount | KindName::CidrSet | KindName::SecurityGroup => version == VERSION,
+        KindName::AwsAccount | KindName::Notifier | KindName::CidrSet | KindName::SecurityGroup => version == VERSION,
     };
     if !served {
         let expected = if name == KindName::ReferenceGrant { format!("{GATEWAY}/v1beta1") } else { format!("{GROUP}/{VERSION}") };
@@ -56,6 +56,7 @@ pub(super) fn read(document: &str, line: usize) -> Result<Document, String> {
     match name {
         KindName::Namespace => ours(source.read::<Namespace>(value)?),
         KindName::AwsAccount => ours(source.read::<AwsAccount>(value)?),
+        KindName::Notifier => ours(source.read::<Notifier>(value)?),
         KindName::ReferenceGrant => ours(source.read::<ReferenceGrant>(value)?),
         KindName::CidrSet => ours(source.read::<CidrSet>(value)?),
         KindName::SecurityGroup => ours(source.read::<SecurityGroup>(value)?),
@@ -81,10 +82,12 @@ fn name(group: &str, kind: &str, api_version: &str) -> Result<Option<KindName>, 
         ("", _) if kind == "List" || (kind == "NamespaceList" && !api_version.is_empty()) => refused(),
         ("", Some(_)) if api_version.is_empty() => Err(format!("apiVersion is missing beside kind {kind}")),
         (GATEWAY, Some(KindName::ReferenceGrant)) => Ok(Some(KindName::ReferenceGrant)),
-        (GROUP, Some(name @ (KindName::AwsAccount | KindName::CidrSet | KindName::SecurityGroup))) => Ok(Some(name)),
+        (GROUP, Some(name @ (KindName::AwsAccount | KindName::Notifier | KindName::CidrSet | KindName::SecurityGroup))) => {
+            Ok(Some(name))
+        }
         (GATEWAY | GROUP, _) if lists_ours => refused(),
         (GROUP, _) if kind.is_empty() => Err(format!("kind is missing beside apiVersion {api_version}")),
-        (GROUP, _) => Err(format!("kind {kind} is not known here: SecurityGroup, CidrSet and AwsAccount are")),
+        (GROUP, _) => Err(format!("kind {kind} is not known here: SecurityGroup, CidrSet, AwsAccount and Notifier are")),
         (_, _) => Ok(None),
     }
 }

@@ -10,7 +10,7 @@ use kube::CustomResourceExt;
 use serde_json::Value;
 
 use super::kind::KindName;
-use crate::api::{AwsAccount, CidrSet, ReferenceGrant, SecurityGroup};
+use crate::api::{AwsAccount, CidrSet, Notifier, ReferenceGrant, SecurityGroup};
 
 /// What the fields of each kind are called. Only their names are taken from here, so it does not matter that these are not
 /// the CRDs as they are installed.
@@ -22,6 +22,7 @@ static SCHEMAS: LazyLock<BTreeMap<KindName, JSONSchemaProps>> = LazyLock::new(||
     BTreeMap::from([
         (KindName::AwsAccount, schema(AwsAccount::crd())),
         (KindName::CidrSet, schema(CidrSet::crd())),
+        (KindName::Notifier, schema(Notifier::crd())),
         (KindName::ReferenceGrant, schema(ReferenceGrant::crd())),
         (KindName::SecurityGroup, schema(SecurityGroup::crd())),
     ])
@@ -109,6 +110,7 @@ mod tests {
         for (kind, field) in [
             (KindName::AwsAccount, "allowedNamespaces"),
             (KindName::CidrSet, "cidrs"),
+            (KindName::Notifier, "rateLimit"),
             (KindName::ReferenceGrant, "from"),
             (KindName::SecurityGroup, "ingress"),
         ] {

@@ -275,14 +275,18 @@ mod tests {
     #[test]
     fn a_kind_or_version_of_ours_that_is_misspelt_is_refused() {
         for (from, to, expected) in [
-            ("SecurityGroup", "SecurtyGroup", "kind SecurtyGroup is not known here: SecurityGroup, CidrSet and AwsAccount are"),
-            ("SecurityGroup", "Guardrail", "kind Guardrail is not known here: SecurityGroup, CidrSet and AwsAccount are"),
+            (
+                "SecurityGroup",
+                "SecurtyGroup",
+                "kind SecurtyGroup is not known here: SecurityGroup, CidrSet, AwsAccount and Notifier are",
+            ),
+            ("SecurityGroup", "Guardrail", "kind Guardrail is not known here: SecurityGroup, CidrSet, AwsAccount and Notifier are"),
             ("kind: SecurityGroup\n", "", "kind is missing beside apiVersion sgwarden.dev/v1alpha1"),
             ("apiVersion: sgwarden.dev/v1alpha1\n", "", "apiVersion is missing beside kind SecurityGroup"),
             ("v1alpha1", "v1", "apiVersion sgwarden.dev/v1 is not served here: write sgwarden.dev/v1alpha1"),
             ("/v1alpha1", "", "apiVersion sgwarden.dev is not served here: write sgwarden.dev/v1alpha1"),
             ("SecurityGroup", "SecurityGroupList", "kind SecurityGroupList is not read: write its items as documents of their own"),
-            ("SecurityGroup", "Namespace", "kind Namespace is not known here: SecurityGroup, CidrSet and AwsAccount are"),
+            ("SecurityGroup", "Namespace", "kind Namespace is not known here: SecurityGroup, CidrSet, AwsAccount and Notifier are"),
         ] {
             assert_eq!(refused(&GOOD.replace(from, to)), expected);
         }

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    AwsAccount, AwsAccountSpec, AwsAccountStatus, CidrSet, CidrSetSpec, CidrSetStatus, ReferenceGrant, ReferenceGrantSpec,
-    SecurityGroup, SecurityGroupSpec, SecurityGroupStatus,
+    AwsAccount, AwsAccountSpec, AwsAccountStatus, CidrSet, CidrSetSpec, CidrSetStatus, Notifier, NotifierSpec, NotifierStatus,
+    ReferenceGrant, ReferenceGrantSpec, SecurityGroup, SecurityGroupSpec, SecurityGroupStatus,
 };
 use crate::ports::objects::Key;
 
@@ -29,6 +29,8 @@ pub enum KindName {
     AwsAccount,
     /// `gateway.networking.k8s.io`: a permission to refer.
     ReferenceGrant,
+    /// `sgwarden.dev`: whom to tell.
+    Notifier,
     /// `sgwarden.dev`: a list of ranges.
     CidrSet,
     /// `sgwarden.dev`: a group.
@@ -60,6 +62,8 @@ pub enum Manifest {
     AwsAccount(Box<AwsAccount>),
     /// A permission to refer.
     ReferenceGrant(ReferenceGrant),
+    /// Whom to tell.
+    Notifier(Box<Notifier>),
     /// A list of ranges.
     CidrSet(CidrSet),
     /// A group.
@@ -168,6 +172,30 @@ impl Kind for AwsAccount {
 
     fn manifest(self) -> Manifest {
         Manifest::AwsAccount(Box::new(self))
+    }
+}
+
+impl Kind for Notifier {
+    type Spec = NotifierSpec;
+    type Status = NotifierStatus;
+    const NAME: KindName = KindName::Notifier;
+    const NAMESPACED: bool = false;
+    const FOLDER: Option<&'static str> = Some("notifiers");
+
+    fn spec(&self) -> &Self::Spec {
+        &self.spec
+    }
+
+    fn set_status(&mut self, status: Option<Self::Status>) {
+        self.status = status;
+    }
+
+    fn of(manifest: &Manifest) -> Option<&Self> {
+        if let Manifest::Notifier(object) = manifest { Some(object) } else { None }
+    }
+
+    fn manifest(self) -> Manifest {
+        Manifest::Notifier(Box::new(self))
     }
 }
 

@@ -10,7 +10,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use tokio::time::Instant;
 
 use crate::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, FINALIZER, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, FINALIZER, Notifier, NotifierStatus, ReferenceGrant, SecurityGroup,
+    SecurityGroupStatus,
 };
 use crate::ports::clock::Clock;
 use crate::ports::objects::{Key, Notice, Objects, ObjectsError, Watch};
@@ -54,6 +55,7 @@ struct Shared {
 struct Tables {
     namespaces: Table<Namespace>,
     accounts: Table<AwsAccount>,
+    notifiers: Table<Notifier>,
     grants: Table<ReferenceGrant>,
     cidr_sets: Table<CidrSet>,
     groups: Table<SecurityGroup>,
@@ -72,6 +74,7 @@ impl DirectoryObjects {
         let tables = Tables {
             namespaces: Table::new(state.clone()),
             accounts: Table::new(state.clone()),
+            notifiers: Table::new(state.clone()),
             grants: Table::new(state.clone()),
             cidr_sets: Table::new(state.clone()),
             groups: Table::new(state),
@@ -181,9 +184,16 @@ impl Tables {
         }
         let all = with_namespaces(&wanted);
         self.in_force = Some(wanted);
-        let Self { namespaces, accounts, grants, cidr_sets, groups, in_force: _, told: _, told_foreign: _ } = self;
+        let Self { namespaces, accounts, notifiers, grants, cidr_sets, groups, in_force: _, told: _, told_foreign: _ } = self;
         // What others refer to first: the news are then more likely to be heard in this order.
-        let troubles = [namespaces.take(&all), accounts.take(&all), grants.take(&all), cidr_sets.take(&all), groups.take(&all)];
+        let troubles = [
+            namespaces.take(&all),
+            accounts.take(&all),
+            notifiers.take(&all),
+            grants.take(&all),
+            cidr_sets.take(&all),
+            groups.take(&all),
+        ];
         self.tell(mistake.into_iter().chain(troubles.into_iter().flatten()).collect());
     }
 
@@ -224,6 +234,10 @@ impl Objects for DirectoryObjects {
         self.watch_kind(|tables| &mut tables.accounts)
     }
 
+    fn watch_notifiers(&self) -> Watch<Notifier> {
+        self.watch_kind(|tables| &mut tables.notifiers)
+    }
+
     /// One that objects are in exists, whether a file declares it or not.
     fn watch_namespaces(&self) -> Watch<Namespace> {
         self.watch_kind(|tables| &mut tables.namespaces)
@@ -251,6 +265,10 @@ impl Objects for DirectoryObjects {
 
     async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError> {
         self.update(|tables| &mut tables.accounts, account, |held| held.status = Some(status.clone())).map(drop)
+    }
+
+    async fn write_notifier_status(&self, notifier: &Notifier, status: &NotifierStatus) -> Result<(), ObjectsError> {
+        self.update(|tables| &mut tables.notifiers, notifier, |held| held.status = Some(status.clone())).map(drop)
     }
 
     /// Remembered, so that it reads as in a cluster; it keeps no file from going.

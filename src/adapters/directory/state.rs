@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::kind::Kind;
-use crate::api::{AwsAccount, CidrSet, SecurityGroup};
+use crate::api::{AwsAccount, CidrSet, Notifier, SecurityGroup};
 use crate::ports::objects::Key;
 
 /// The longest name of a file is 255 bytes; a draft has `.json.new` behind the object's.
@@ -64,7 +64,7 @@ impl State {
             };
             StateError { path: directory.to_owned(), action: "locked", cause }
         })?;
-        for folder in [SecurityGroup::FOLDER, CidrSet::FOLDER, AwsAccount::FOLDER].into_iter().flatten() {
+        for folder in [SecurityGroup::FOLDER, CidrSet::FOLDER, AwsAccount::FOLDER, Notifier::FOLDER].into_iter().flatten() {
             fs::create_dir_all(directory.join(folder)).map_err(fail)?;
         }
         File::open(directory).and_then(|folder| folder.sync_all()).map_err(fail)?;

@@ -1,7 +1,8 @@
 //! The only Kubernetes client: the objects of a cluster as the engine's [`Objects`](crate::ports::objects::Objects).
 //!
 //! Entry points: [`connect`] gives a [`Cluster`]; [`Cluster::probe`] says at the start whether it can be worked with;
-//! [`KubeObjects`] is the port; [`KubeLease`] the Lease by which replicas agree who leads. `watch` makes the streams, `optional` those of kinds that need not be there.
+//! [`KubeObjects`] is the port; [`KubeLease`] the Lease by which replicas agree who leads. [`KubeSecrets`] reads what
+//! Notifiers name. `watch` makes the streams, `optional` those of kinds that need not be there.
 //!
 //! Invariant: one attempt a call, and every call but the watch ends within a limit. kube's own retries (up to 15, minutes
 //! long) are off, because the engine decides what to do next: a revert must not wait for a status write that hangs.
@@ -15,6 +16,7 @@ mod lease;
 mod objects;
 mod optional;
 mod probe;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -24,6 +26,7 @@ pub use lease::{KubeLease, identity};
 pub use objects::KubeObjects;
 pub use optional::Patience;
 pub use probe::{ProbeError, own_namespace};
+pub use secrets::KubeSecrets;
 
 /// The name our writes carry in `managedFields`.
 const FIELD_MANAGER: &str = "sgwarden";

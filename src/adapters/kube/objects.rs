@@ -19,7 +19,8 @@ use super::events::Events;
 use super::optional::Patience;
 use super::{FIELD_MANAGER, grants, watch, words};
 use crate::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, FINALIZER, ReferenceGrant, SecurityGroup, SecurityGroupStatus,
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, FINALIZER, Notifier, NotifierStatus, ReferenceGrant, SecurityGroup,
+    SecurityGroupStatus,
 };
 use crate::ports::objects::{Notice, Objects, ObjectsError, Watch};
 
@@ -171,7 +172,7 @@ impl KubeObjects {
         self.limited(name, api.patch_metadata(name, &params, &Patch::Merge(patch))).await.map(drop)
     }
 
-    fn accounts<K>(&self) -> Api<K>
+    fn everywhere<K>(&self) -> Api<K>
     where
         K: Resource<Scope = ClusterResourceScope, DynamicType = ()>,
     {
@@ -205,8 +206,15 @@ impl Objects for KubeObjects {
 
     fn watch_accounts(&self) -> Watch<AwsAccount> {
         match &self.namespace {
-            Some(_) => watch::accounts_if_allowed(self.client.clone(), self.patience, self.limit),
-            None => watch::watch(self.accounts()),
+            Some(_) => watch::if_allowed("AwsAccount", self.everywhere(), self.patience, self.limit),
+            None => watch::watch(self.everywhere()),
+        }
+    }
+
+    fn watch_notifiers(&self) -> Watch<Notifier> {
+        match &self.namespace {
+            Some(_) => watch::if_allowed("Notifier", self.everywhere(), self.patience, self.limit),
+            None => watch::watch(self.everywhere()),
         }
     }
 
@@ -239,11 +247,15 @@ impl Objects for KubeObjects {
     }
 
     async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError> {
-        self.put_status(self.accounts(), account, status).await.map(drop)
+        self.put_status(self.everywhere(), account, status).await.map(drop)
+    }
+
+    async fn write_notifier_status(&self, notifier: &Notifier, status: &NotifierStatus) -> Result<(), ObjectsError> {
+        self.put_status(self.everywhere(), notifier, status).await.map(drop)
     }
 
     async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError> {
-        if held { self.hold(self.accounts(), account).await } else { self.let_go(self.accounts(), account).await }
+        if held { self.hold(self.everywhere(), account).await } else { self.let_go(self.everywhere(), account).await }
     }
 
     async fn record_event(&self, object: &SecurityGroup, notice: &Notice) {

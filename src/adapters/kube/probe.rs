@@ -10,7 +10,7 @@ use kube::{Api, CustomResourceExt};
 
 use super::connect::Cluster;
 use super::words;
-use crate::api::{AwsAccount, CidrSet, GROUP, SecurityGroup, VERSION};
+use crate::api::{AwsAccount, CidrSet, GROUP, Notifier, SecurityGroup, VERSION};
 
 /// How long one question may take.
 const CALL: Duration = Duration::from_secs(10);
@@ -179,8 +179,8 @@ impl Cluster {
 }
 
 /// The names of our CRDs.
-fn crds() -> [&'static str; 3] {
-    [AwsAccount::crd_name(), CidrSet::crd_name(), SecurityGroup::crd_name()]
+fn crds() -> [&'static str; 4] {
+    [AwsAccount::crd_name(), CidrSet::crd_name(), Notifier::crd_name(), SecurityGroup::crd_name()]
 }
 
 /// What keeps a CRD from being served; an error where waiting is of no use.

@@ -16,7 +16,6 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::optional::{self, Look, Patience};
-use crate::api::AwsAccount;
 use crate::ports::objects::Watch;
 
 /// How long the apiserver keeps a watch open. kube takes a watch for dead 5 s after this, and begins another from where it
@@ -75,14 +74,17 @@ pub(super) fn namespace(client: Client, name: &str, patience: Patience, limit: D
     optional::watch("Namespace", patience, Box::new(look))
 }
 
-/// The accounts, or none when they may not be read: who looks after one namespace may have no rights beyond it.
-pub(super) fn accounts_if_allowed(client: Client, patience: Patience, limit: Duration) -> Watch<AwsAccount> {
-    let api: Api<DeserializeGuard<AwsAccount>> = Api::all(client);
+/// Objects of a kind that is in no namespace, or none when they may not be read: who looks after one namespace may have no rights
+/// beyond it.
+pub(super) fn if_allowed<K>(kind: &'static str, api: Api<DeserializeGuard<K>>, patience: Patience, limit: Duration) -> Watch<K>
+where
+    K: Resource + DeserializeOwned + Clone + Debug + Send + 'static,
+{
     let look = move || {
         let api = api.clone();
         async move { readable(&api, ListParams::default(), limit).await.unwrap_or_else(|| Look::There(watch(api))) }.boxed()
     };
-    optional::watch("AwsAccount", patience, Box::new(look))
+    optional::watch(kind, patience, Box::new(look))
 }
 
 /// What keeps objects from being listed; `None` when nothing does. kube's watcher would log every refusal.

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapters::audit_log::AuditFile;
 use crate::adapters::aws::{AwsConnector, AwsOptions};
-use crate::adapters::directory::{DirectoryObjects, DirectoryOptions};
+use crate::adapters::directory::{DirectoryObjects, DirectoryOptions, DirectorySecrets};
+use crate::adapters::notify::Notify;
 use crate::adapters::sim::{Config, Sim, SimQueue, VpcSeed};
 use crate::core::desired::QueueAddress;
 use crate::core::model::Region;
@@ -85,6 +86,7 @@ pub(super) async fn main(args: Args) -> Result<ExitCode, CliError> {
         objects,
         connect: connector(&sim, ACCOUNT_KEY),
         audit: Arc::new(AuditFile::open(args.directory.join("audit.jsonl")).map_err(CliError::from_error)?),
+        deliver: Arc::new(Notify::new(Arc::new(DirectorySecrets::new(Some(args.directory.join("secrets")))), None, clock.clone())),
         clock: clock.clone(),
         timings: timings.divided_by(args.speedup),
         metrics: Metrics::default(),

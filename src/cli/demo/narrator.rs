@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use tokio::time::Instant;
 
 use crate::api::{
-    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, DriftRecord, ReferenceGrant, Resolution, SecurityGroup,
-    SecurityGroupStatus,
+    AwsAccount, AwsAccountStatus, CidrSet, CidrSetStatus, DriftRecord, Notifier, NotifierStatus, ReferenceGrant, Resolution,
+    SecurityGroup, SecurityGroupStatus,
 };
 use crate::core::status::{self, Reason};
 use crate::ports::clock::Clock;
@@ -147,12 +147,20 @@ impl Objects for Listener {
         self.inner.watch_grants()
     }
 
+    fn watch_notifiers(&self) -> Watch<Notifier> {
+        self.inner.watch_notifiers()
+    }
+
     async fn write_cidr_set_status(&self, set: &CidrSet, status: &CidrSetStatus) -> Result<(), ObjectsError> {
         self.inner.write_cidr_set_status(set, status).await
     }
 
     async fn write_account_status(&self, account: &AwsAccount, status: &AwsAccountStatus) -> Result<(), ObjectsError> {
         self.inner.write_account_status(account, status).await
+    }
+
+    async fn write_notifier_status(&self, notifier: &Notifier, status: &NotifierStatus) -> Result<(), ObjectsError> {
+        self.inner.write_notifier_status(notifier, status).await
     }
 
     async fn hold_account(&self, account: &AwsAccount, held: bool) -> Result<(), ObjectsError> {

@@ -4,7 +4,8 @@
 //! - of a `SecurityGroup`: [`parse`] (needs nothing but the object; collects every problem with its field), then
 //!   [`Declaration::resolve`] (needs what is behind the references; never fails: what is unknown, refused, expired or too large
 //!   is said in [`Desired`]), and [`suspend_of`] and [`approval_of`] for its annotations;
-//! - of a `CidrSet`: [`parse_cidr_set`]; of an `AwsAccount`: [`parse_account`];
+//! - of a `CidrSet`: [`parse_cidr_set`]; of an `AwsAccount`: [`parse_account`]; of a `Notifier`:
+//!   [`parse_notifier`];
 //! - who may: [`Account::admits`], [`may_refer`], [`policy`]; for how long: [`suspension`]; which prefix list a name means:
 //!   [`behind`].
 //!
@@ -26,6 +27,7 @@ mod peer;
 mod pins;
 mod policy;
 mod problem;
+mod recipient;
 mod resolve;
 mod rules;
 mod suspension;
@@ -44,6 +46,7 @@ pub use parse_account::parse_account;
 pub use pins::{pin_lines, pinned_prefix_lists};
 pub use policy::{Policy, Suspension, Toleration, policy};
 pub use problem::Problem;
+pub use recipient::{Filter, Namespaces, Rate, Recipient, Sink, Wanted, parse_notifier};
 pub use resolve::{Lookup, Lookups, Range, Referent, ReferentKind};
 pub use suspension::{SUSPENSION_MEMORY, Suspended, suspension};
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{
     self, DRIFT_DIGEST, DriftAtom, DriftRecord, ExposureChange, MAX_DRIFT, MAX_DRIFT_ATOMS, MAX_DRIFT_UNLISTED, MAX_EXPOSURE,
-    MAX_TEXT, Mode, Resolution, TAG_PREFIX,
+    MAX_TEXT, Mode, Notified, Resolution, TAG_PREFIX,
 };
 use crate::core::desired::{Desired, Policy};
 use crate::core::model::{Atom, Declared, Observed, Tags};
@@ -36,6 +36,8 @@ pub struct Tracking<'a> {
     pub lost: bool,
     /// The pass that saw it.
     pub trace_id: &'a str,
+    /// The records, by id, that everybody was told of who is to be told: only these may go to make room.
+    pub told: &'a BTreeSet<String>,
 }
 
 /// The records after a look at the group: drift that is new gets one, drift that is gone is resolved.
@@ -57,7 +59,7 @@ pub fn track(records: &[DriftRecord], report: &Report, with: Tracking<'_>) -> Ve
             }
         }
     }
-    evict(&mut next);
+    evict(&mut next, with.told);
     next
 }
 
@@ -261,6 +263,7 @@ fn record(atoms: Vec<DriftAtom>, resolution: Resolution, with: Tracking<'_>) -> 
         resolved_at: None,
         change_id: None,
         trace_id: Some(with.trace_id.to_owned()),
+        notified: Vec::new(),
     };
     fit(&mut record);
     record
@@ -275,30 +278,47 @@ fn fit(record: &mut DriftRecord) {
     record.unlisted = Some(fitting).filter(|digests| !digests.is_empty());
 }
 
-/// Keeps what status can hold: the newest. Resolved ones go first; open ones are never lost, the oldest become one.
-pub fn evict(records: &mut Vec<DriftRecord>) {
+/// Keeps what status can hold: the newest. Resolved ones that everybody was `told` of go first; no other is lost, the oldest two of
+/// those that are over, or of those that are not, become one.
+pub fn evict(records: &mut Vec<DriftRecord>, told: &BTreeSet<String>) {
     while records.len() > MAX_DRIFT {
-        if let Some(victim) = records.iter().rposition(|record| !is_open(record)) {
+        if let Some(victim) = records.iter().rposition(|record| !is_open(record) && told.contains(&record.id)) {
             records.remove(victim);
             continue;
         }
-        let (Some(oldest), Some(next)) = (records.pop(), records.pop()) else { return };
-        records.push(merge(oldest, next));
+        // What is over is not mixed with what is not: the edit would be taken for known when it is made again.
+        let oldest = |open: bool| {
+            let mut of_it = (0..records.len()).rev().filter(|at| records.get(*at).is_some_and(|record| is_open(record) == open));
+            Some((of_it.next()?, of_it.next()?))
+        };
+        let Some((older, newer)) = oldest(false).or_else(|| oldest(true)) else { return };
+        let older = records.remove(older);
+        if let Some(newer) = records.get_mut(newer) {
+            *newer = merge(older, std::mem::take(newer));
+        }
     }
 }
 
-/// Two open records as one. It keeps the older one's id and time: that is how long something is open.
+/// Two records, both open or both not, as one. It keeps the older one's id and time: that is how long something is open.
 fn merge(older: DriftRecord, newer: DriftRecord) -> DriftRecord {
     let mut unlisted = older.unlisted.unwrap_or_default();
     unlisted.push_str(&newer.unlisted.unwrap_or_default());
     let pending = newer.resolution == Resolution::Pending.as_str();
+    // Whoever heard of one of them alone has not heard of all of it.
+    let both_told = |one: &Notified| {
+        let other = newer.notified.iter().find(|other| other.notifier == one.notifier)?;
+        let Notified { notifier, at, with_actor, with_end } = one.clone();
+        Some(Notified { notifier, at, with_actor: with_actor && other.with_actor, with_end: with_end && other.with_end })
+    };
     let mut merged = DriftRecord {
+        notified: older.notified.iter().filter_map(both_told).collect(),
         atoms: older.atoms.into_iter().chain(newer.atoms).collect(),
         unlisted: Some(unlisted),
         count: older.count.saturating_add(newer.count),
         exposure: both(older.exposure, newer.exposure),
         actor: older.actor.filter(|actor| newer.actor.as_ref() == Some(actor)),
         resolution: if pending { newer.resolution } else { older.resolution },
+        resolved_at: newer.resolved_at.or(older.resolved_at),
         ..older
     };
     fit(&mut merged);
@@ -320,7 +340,7 @@ pub(super) fn note(records: &[DriftRecord], atoms: Vec<DriftAtom>, with: Trackin
     if !atoms.is_empty() {
         let over = Some(with.now.to_string());
         next.insert(0, DriftRecord { resolved_at: over, ..record(atoms, Resolution::Reported, with) });
-        evict(&mut next);
+        evict(&mut next, with.told);
     }
     next
 }

@@ -27,6 +27,11 @@ pub(super) fn soon(expiring: &Expiring, now: Timestamp) -> Vec<String> {
     soon.into_iter().take(MAX_EXPIRING).map(|(_, line)| cut(&line, MAX_EXPIRED_LINE)).collect()
 }
 
+/// Whether a status announces what there is to announce now.
+pub fn announces(status: &SecurityGroupStatus, expiring: &Expiring, now: Timestamp) -> bool {
+    status.expiring == soon(expiring, now)
+}
+
 fn announced_at(end: Timestamp) -> Timestamp {
     end.checked_sub(ANNOUNCED).unwrap_or(Timestamp::MIN)
 }

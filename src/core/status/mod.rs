@@ -1,8 +1,8 @@
 //! What an object's status says after a pass: fields, conditions, drift records, and what people are told as Events.
 //!
-//! Entry points: [`build`] (the status of a group; [`build_account`] and [`build_cidr_set`] those of the other kinds), [`notices`]
-//! (the Events), [`track`] (the drift records), [`Reason`]. What the status remembers is read back by [`approval`], [`baseline`] and
-//! their like.
+//! Entry points: [`build`] (the status of a group; [`build_account`], [`build_cidr_set`] and [`build_notifier`] those of the other
+//! kinds), [`notices`] (the Events), [`track`] (the drift records), [`Reason`]. What the status remembers is read back by
+//! [`approval`], [`baseline`] and their like.
 //!
 //! Invariant: equal facts give an equal status, but for the times at which something changed: no write without news.
 //! Invariant: conditions follow kstatus: `Reconciling`, `Stalled`, `Drifted`, `Suspended`, `Limited`, `DeletionBlocked` and
@@ -18,6 +18,7 @@ mod drift;
 mod expiry;
 mod lists;
 mod notices;
+mod notifier;
 mod outlook;
 mod reason;
 mod stance;
@@ -30,9 +31,10 @@ pub use cidr_set::{CidrSetFacts, build_cidr_set};
 pub use conditions::{Standing, keep_failure};
 pub use deep::{DeepView, note_association_changes};
 pub use drift::{Tracking, applied_tags, cut, describe, evict, is_open, track, who};
-pub use expiry::{Expiring, next_news};
+pub use expiry::{Expiring, announces, next_news};
 pub use lists::{ListChange, list_lines, note_list_changes, recorded_lists};
 pub use notices::{Told, notices};
+pub use notifier::{NotifierFacts, build_notifier, notifier_status_due};
 pub use outlook::{HeldUp, settled_message};
 pub use reason::Reason;
 pub use suspend::SuspendedUntil;
@@ -335,7 +337,7 @@ pub fn problems_message(problems: &[Problem]) -> String {
 }
 
 /// Times in status have whole seconds, as conditions do.
-fn whole_second(time: Timestamp) -> Timestamp {
+pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
@@ -363,6 +365,22 @@ pub fn tags_begun_before(status: &SecurityGroupStatus, plan: &Plan, report: &Rep
 
 fn in_status(begun: &BegunTags) -> Option<String> {
     Some(begun.digests().take(MAX_TAGS_BEGUN).collect()).filter(|text: &String| !text.is_empty())
+}
+
+/// What holds changes or reverts back: approval, limits, wars, suspends.
+pub const RESTRAINTS: [Reason; 6] = [
+    Reason::AwaitingApproval,
+    Reason::MassChange,
+    Reason::RevocationLimit,
+    Reason::RevertWar,
+    Reason::QuotaExceeded,
+    Reason::Suspended,
+];
+
+/// Whether a group is held back for this reason.
+pub fn is_restrained(status: &SecurityGroupStatus, reason: Reason) -> bool {
+    let of = |known: &str| known == reason.as_str() || (reason == Reason::Suspended && known == Reason::SuspendEndsSoon.as_str());
+    status.conditions.iter().any(|condition| of(&condition.reason))
 }
 
 /// The group a status records.

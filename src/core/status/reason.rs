@@ -119,6 +119,12 @@ pub enum Reason {
     Deleted,
     /// The object goes, the group stays.
     Retained,
+    /// Messages are not taken: the sink does not answer, or is busy.
+    SinkUnavailable,
+    /// Messages are not taken: the sink refuses them.
+    SinkRefused,
+    /// A secret that a notifier needs is not there.
+    SecretNotFound,
 }
 
 impl Reason {

@@ -37,7 +37,7 @@ pub fn note_transients(records: &[DriftRecord], edits: &[TransientEdit], with: T
             next.insert(0, record(edit, with));
         }
     }
-    evict(&mut next);
+    evict(&mut next, with.told);
     next
 }
 
@@ -62,6 +62,7 @@ fn record(edit: &TransientEdit, with: Tracking<'_>) -> DriftRecord {
         detected_at: over.clone(),
         exposure: exposure(&edit.rules, with),
         actor: Some(actor_of(&edit.event)),
+        notified: Vec::new(),
         resolution: Resolution::Transient.into(),
         resolved_at: over,
         change_id: None,

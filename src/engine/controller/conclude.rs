@@ -154,6 +154,7 @@ impl Pass<'_> {
             observed: seen.observed,
             lost: seen.report.baseline_lost,
             trace_id: &self.trace_id,
+            told: &self.told,
         }
     }
 
@@ -166,7 +167,7 @@ impl Pass<'_> {
         let unsaved = self.context.memories.unsaved(&self.key, &self.uid);
         let missing = unsaved.into_iter().filter(|record| previous.drift.iter().all(|known| known.id != record.id));
         let mut records: Vec<DriftRecord> = missing.chain(previous.drift.iter().cloned()).collect();
-        status::evict(&mut records);
+        status::evict(&mut records, &self.told);
         records
     }
 }

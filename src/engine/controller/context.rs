@@ -20,7 +20,7 @@ use crate::ports::lease::Leases;
 use crate::ports::metrics::{Health, Metrics};
 use crate::ports::objects::{Key, Objects};
 use crate::ports::queue::Queues;
-use crate::ports::sinks::AuditSink;
+use crate::ports::sinks::{AuditSink, Deliver};
 
 use super::events::{Attempts, Followed, Hearings, Passes, Passing};
 use super::finalize;
@@ -39,6 +39,8 @@ pub struct Parts {
     pub connect: Arc<dyn Connect>,
     /// Where change records go.
     pub audit: Arc<dyn AuditSink>,
+    /// How messages get to people.
+    pub deliver: Arc<dyn Deliver>,
     /// Time.
     pub clock: Clock,
     /// Waits.
@@ -102,6 +104,10 @@ pub struct Context {
     leading_since: Mutex<Option<Timestamp>>,
     references: Mutex<References>,
     ready: watch::Sender<bool>,
+    /// Whether it is known who is to be told of what.
+    notifiers_known: watch::Sender<bool>,
+    /// Counts what couriers may want to look at.
+    news: watch::Sender<u64>,
 }
 
 impl Context {
@@ -122,6 +128,8 @@ impl Context {
             leading_since: Mutex::default(),
             references: Mutex::default(),
             ready: watch::Sender::new(false),
+            notifiers_known: watch::Sender::new(false),
+            news: watch::Sender::new(0),
         }
     }
 
@@ -149,6 +157,30 @@ impl Context {
     pub(super) async fn ready(&self) {
         // The sender lives as long as we do.
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Notes when all notifiers were listed once. For one task, as with [`Context::watch_readiness`].
+    pub(super) async fn watch_notifiers(&self) {
+        // A store that is dropped never becomes ready; then the process ends anyway.
+        if self.stores.notifiers.wait_until_ready().await.is_ok() {
+            self.notifiers_known.send_replace(true);
+            self.tell_couriers();
+        }
+    }
+
+    /// Whether it is known who is to be told of what.
+    pub(super) fn knows_notifiers(&self) -> bool {
+        *self.notifiers_known.borrow()
+    }
+
+    /// Somebody may have to be told something.
+    pub(super) fn tell_couriers(&self) {
+        self.news.send_modify(|news| *news = news.wrapping_add(1));
+    }
+
+    /// Changes whenever somebody may have to be told something.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
     }
 
     /// Another object of the store.

@@ -35,8 +35,8 @@ pub(super) struct Memory {
     written: Option<SecurityGroup>,
     /// How often `CloudTrail` was asked who made a drift, by the id of its record.
     looked_up: BTreeMap<String, usize>,
-    /// When we wrote it last.
-    wrote: Option<Instant>,
+    /// When a pass stored its status last.
+    saved: Option<Instant>,
     /// EC2 said that the group's rules do not fit beside those they replace.
     quota_refused: bool,
     /// What was put right lately.
@@ -98,14 +98,16 @@ impl Memories {
     pub(super) fn wrote(&self, key: &Key, object: &SecurityGroup) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.with(key, &uid, |memory| {
-            memory.written = Some(object.clone());
-            memory.wrote = Some(Instant::now());
+            // Reconciles and messages write beside each other, and their answers may come in another order.
+            if memory.written.as_ref().is_none_or(|before| version(before) <= version(object)) {
+                memory.written = Some(object.clone());
+            }
         });
     }
 
-    /// Whether [`Memories::wrote`] was said at that time or since.
-    pub(super) fn wrote_since(&self, key: &Key, uid: &str, then: Instant) -> bool {
-        self.with(key, uid, |memory| memory.wrote.is_some_and(|wrote| wrote >= then))
+    /// Whether [`Memories::saved`] was said at that time or since.
+    pub(super) fn saved_since(&self, key: &Key, uid: &str, then: Instant) -> bool {
+        self.with(key, uid, |memory| memory.saved.is_some_and(|saved| saved >= then))
     }
 
     /// Drift records that the store of objects did not take in time.
@@ -121,7 +123,10 @@ impl Memories {
     /// The object's status was stored, with all of its records.
     pub(super) fn saved(&self, key: &Key, object: &SecurityGroup) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
-        self.with(key, &uid, |memory| memory.unsaved.clear());
+        self.with(key, &uid, |memory| {
+            memory.unsaved.clear();
+            memory.saved = Some(Instant::now());
+        });
     }
 
     /// A pass went well.

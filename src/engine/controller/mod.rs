@@ -4,8 +4,7 @@
 //! process leads. The reconcile is a straight line (`reconcile`): fetch → locate → resolve → plan → record → execute → verify →
 //! report; where nothing changed it ends at its first look (`unchanged`), and deletion has its own line (`finalize`). `site` finds
 //! account and Region, `lookups` what rules refer to, `restrain` what may be done now (`limits`, `wars`), `marks` what a person
-//! does about tags of ours that are wrong; `accounts` looks after
-//! what is shared.
+//! does about tags of ours that are wrong; `accounts` looks after what is shared; `office` is what those see who send messages.
 //!
 //! Invariant: an object is never reconciled twice at the same time, and a panic in one does not touch the others.
 //! Invariant: no EC2 write before the status that vouches for it is stored; the one exception is the revoke of rules nobody
@@ -23,6 +22,7 @@ mod locate;
 mod lookups;
 mod marks;
 mod memory;
+mod office;
 mod pass;
 mod reconcile;
 mod references;

@@ -102,6 +102,8 @@ pub(super) struct Pass<'a> {
     pub(super) changed_lately: usize,
     /// What the read before showed as missing or altered, when a second one has to show it too.
     pub(super) doubted: Option<BTreeSet<String>>,
+    /// Drift records that everybody was told of who is to be told: these may go to make room.
+    pub(super) told: BTreeSet<String>,
     /// How the group that was found came to be ours, as its tags tell; `None`: it was not found yet.
     pub(super) found: Option<Origin>,
     /// The group that mode Observe compares as if it were taken over.

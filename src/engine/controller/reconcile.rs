@@ -52,9 +52,11 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         war,
         changed_lately: 0,
         doubted: None,
+        told: BTreeSet::new(),
         found: None,
         would_adopt: None,
     };
+    pass.told = context.told(&pass.key, &pass.status());
     if deleting {
         return if ours_to_finish { finalize::finalize(&mut pass).await } else { Next::on_change() };
     }

@@ -22,6 +22,7 @@ pub(super) async fn write_status(
     if next == before {
         return Ok(object.clone());
     }
+    context.record_notices(key, &before, &mut next);
     let write = context.parts.objects.write_status(object, &next);
     let written = match patience {
         Some(patience) => {
@@ -32,6 +33,7 @@ pub(super) async fn write_status(
     context.memories.wrote(key, &written);
     context.memories.saved(key, &written);
     context.passing.stored(key, &next);
+    context.tell_couriers();
     log_flips(&before, &next);
     let told = status::notices(&before, &next);
     count(context, &before, &next);

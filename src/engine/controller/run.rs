@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::core::status::{Reason, is_open};
+use crate::api::SecurityGroupStatus;
+use crate::core::status::{self, Reason, is_open};
 use crate::engine::execute::backoff;
 use crate::engine::leader::{LeaderParts, lead};
+use crate::engine::notify;
 use crate::engine::region::{RegionParts, Regions};
 use crate::ports::metrics::{Need, Outcome};
 use crate::ports::objects::{Guarded, Key};
@@ -91,6 +93,7 @@ async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: Canc
         () = schedule(context.clone(), woken, term) => {}
         () = accounts::report(&context, &reached) => {}
         () = events::listen(&context) => {}
+        () = notify::run(context.notify_parts()) => {}
     }
     context.wakes.close();
     context.lead_since(None);
@@ -145,11 +148,17 @@ async fn attend(context: &Context) {
             }
             context.parts.metrics.reconcile.managed_groups(managed);
             context.parts.metrics.drift.drifted_groups(drifted);
+            for reason in status::RESTRAINTS {
+                let held = |status: &SecurityGroupStatus| status::is_restrained(status, reason);
+                let count =
+                    objects.iter().filter(|object| object.0.as_ref().is_ok_and(|object| object.status.as_ref().is_some_and(held)));
+                context.parts.metrics.reconcile.restrained_groups(reason.as_str(), count.count());
+            }
             context.parts.metrics.reconcile.invalid_objects(objects.iter().filter(|object| object.0.is_err()).count());
             context.parts.clock.sleep(HEARTBEAT).await;
         }
     };
-    tokio::join!(ready, beat);
+    tokio::join!(ready, beat, context.watch_notifiers());
 }
 
 /// One reconcile with everything around it: span, counters, time limit, and a net under panics.
@@ -201,7 +210,7 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
     };
     working.end(next.outcome);
     // What failed and says so in status is said.
-    if next.outcome != Outcome::Error || context.memories.wrote_since(&key, &uid, began) {
+    if next.outcome != Outcome::Error || context.memories.saved_since(&key, &uid, began) {
         context.passes.ended(&key, began);
     }
     next

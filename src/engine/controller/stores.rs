@@ -14,7 +14,7 @@ use kube::runtime::reflector::{self, Store, store::Writer};
 use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 
-use crate::api::{AwsAccount, CidrSet, ReferenceGrant, SecurityGroup};
+use crate::api::{AwsAccount, CidrSet, Notifier, ReferenceGrant, SecurityGroup};
 use crate::core::desired::{Referent, ReferentKind};
 use crate::core::status;
 use crate::ports::objects::{Guarded, Key, Watch};
@@ -32,6 +32,8 @@ pub(super) struct Stores {
     pub(super) accounts: Objects<AwsAccount>,
     pub(super) namespaces: Objects<Namespace>,
     pub(super) grants: Objects<ReferenceGrant>,
+    /// Nothing that is decided depends on it, so nothing waits for it but who sends messages.
+    pub(super) notifiers: Objects<Notifier>,
 }
 
 /// The other ends of the stores.
@@ -41,6 +43,7 @@ pub(super) struct Writers {
     accounts: Writer<DeserializeGuard<AwsAccount>>,
     namespaces: Writer<DeserializeGuard<Namespace>>,
     grants: Writer<DeserializeGuard<ReferenceGrant>>,
+    notifiers: Writer<DeserializeGuard<Notifier>>,
 }
 
 impl Stores {
@@ -50,9 +53,16 @@ impl Stores {
         let (accounts, accounts_in) = reflector::store();
         let (namespaces, namespaces_in) = reflector::store();
         let (grants, grants_in) = reflector::store();
-        let writers =
-            Writers { groups: groups_in, sets: sets_in, accounts: accounts_in, namespaces: namespaces_in, grants: grants_in };
-        (Self { groups, sets, accounts, namespaces, grants }, writers)
+        let (notifiers, notifiers_in) = reflector::store();
+        let writers = Writers {
+            groups: groups_in,
+            sets: sets_in,
+            accounts: accounts_in,
+            namespaces: namespaces_in,
+            grants: grants_in,
+            notifiers: notifiers_in,
+        };
+        (Self { groups, sets, accounts, namespaces, grants, notifiers }, writers)
     }
 
     /// Until every kind was listed once. Before, a reference that is not found may only not have come yet.
@@ -70,7 +80,7 @@ impl Stores {
 
 /// Feeds the stores, for as long as it is polled.
 pub(super) async fn feed(context: &Context, writers: Writers) {
-    let Writers { groups, sets, accounts, namespaces, grants } = writers;
+    let Writers { groups, sets, accounts, namespaces, grants, notifiers } = writers;
     let objects = &context.parts.objects;
     tokio::join!(
         follow("SecurityGroup", groups, objects.watch(), Prints::of_group, |change| context.group_changed(&change)),
@@ -82,6 +92,7 @@ pub(super) async fn feed(context: &Context, writers: Writers) {
             context.namespace_changed(&change.key.name);
         }),
         follow("ReferenceGrant", grants, objects.watch_grants(), Prints::of_spec, |_| context.grants_changed()),
+        follow("Notifier", notifiers, objects.watch_notifiers(), Prints::of_spec, |_| context.tell_couriers()),
     );
 }
 

@@ -53,6 +53,7 @@ impl Pass<'_> {
             && desired.refused.is_empty()
             && desired.latched.iter().eq(status.expired.iter())
             && !site.worker.deep_look(&self.key, &listed.group, DeepView::recorded(status)).is_news
+            && status::announces(status, &desired.expiring, self.context.parts.clock.now())
             && plan::is_as_listed(&self.owner, self.origin(), desired, &vouched, status.tags.as_ref(), listed);
         if !same {
             return None;

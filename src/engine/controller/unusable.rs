@@ -113,13 +113,14 @@ impl Pass<'_> {
             observed: Some(&observed),
             lost: report.baseline_lost,
             trace_id: &self.trace_id,
+            told: &self.told,
         };
         let before = self.records(&status);
         // Descriptions cannot be judged without the manifest: what is open about them stays open.
         let (undecided, judged): (Vec<DriftRecord>, Vec<DriftRecord>) = before.into_iter().partition(is_about_descriptions);
         let mut drift = status::track(&judged, &report, tracking);
         drift.extend(undecided);
-        status::evict(&mut drift);
+        status::evict(&mut drift, &self.told);
         // What one read alone shows is no drift yet.
         if unconfirmed && plan.is_empty() {
             return ControlFlow::Continue(());

@@ -6,13 +6,14 @@
 //! Names are those of controller-runtime behind our own prefix, so that its dashboards serve by search and replace.
 //! prometheus-client appends `_total`, `_info` and the unit itself, hence the shorter names below.
 //!
-//! Invariant: every label value is a `&'static str` or comes from a closed enum, but for the two of [`Place`]: an `AwsAccount`'s name
-//! and a Region, which the platform team writes, and whose series go when they do. No ids, addresses or messages of AWS, and
+//! Invariant: every label value is a `&'static str` or comes from a closed enum, but for the two of [`Place`], an `AwsAccount`'s name
+//! and a Region, and the name of a `Notifier`: these the platform team writes, and their series go when they do. No ids, addresses or messages of AWS, and
 //! nothing that namespaces write, ever become labels, so the number of series is bounded.
 
 mod events;
 mod health;
 pub mod metered;
+mod notify;
 mod region;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use events::EventMetrics;
 pub use health::{Health, Need};
+pub use notify::{DeliveryFailure, DeliveryKind, NotifyMetrics};
 pub use region::{Place, Priority, RegionMetrics, SweepKind};
 
 use crate::ports::clock::Clock;
@@ -56,6 +58,8 @@ pub struct Metrics {
     pub audit: AuditMetrics,
     /// Who leads.
     pub leader: LeaderMetrics,
+    /// Messages to people.
+    pub notify: NotifyMetrics,
 }
 
 impl Metrics {
@@ -68,6 +72,7 @@ impl Metrics {
         self.region.register(registry);
         self.audit.register(registry);
         self.leader.register(registry);
+        self.notify.register(registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The build that is running", build);
     }
@@ -115,6 +120,11 @@ struct KindLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabel {
     operation: &'static str,
 }
@@ -135,6 +145,7 @@ pub struct ReconcileMetrics {
     active: Gauge,
     managed: Gauge,
     invalid: Gauge,
+    restrained: Family<ReasonLabel, Gauge>,
     last_success: Gauge,
 }
 
@@ -154,6 +165,7 @@ impl Default for ReconcileMetrics {
             active: Gauge::default(),
             managed: Gauge::default(),
             invalid: Gauge::default(),
+            restrained: Family::default(),
             last_success: Gauge::default(),
         }
     }
@@ -186,6 +198,11 @@ impl ReconcileMetrics {
         self.invalid.set(gauge_value(count));
     }
 
+    /// Sets how many groups something holds back, by what it is.
+    pub fn restrained_groups(&self, reason: &'static str, count: usize) {
+        self.restrained.get_or_create(&ReasonLabel { reason }).set(gauge_value(count));
+    }
+
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("reconcile", "Reconciles by how they ended", self.total.clone());
@@ -195,6 +212,7 @@ impl ReconcileMetrics {
         registry.register("active_workers", "Reconciles running now", self.active.clone());
         registry.register("managed_groups", "Security groups that are managed", self.managed.clone());
         registry.register("invalid_objects", "SecurityGroup objects that cannot be read", self.invalid.clone());
+        registry.register("restrained_groups", "Groups that something holds back, by what it is", self.restrained.clone());
         registry.register_with_unit(
             "last_successful_reconcile_timestamp",
             "When a reconcile last succeeded, in Unix time",

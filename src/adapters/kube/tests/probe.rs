@@ -23,8 +23,16 @@ fn crd(name: &str, version: &str, established: &str) -> Value {
 
 const GROUP_VERSION: &str = "/apis/sgwarden.dev/v1alpha1";
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/";
-const ALL: [&str; 6] =
-    ["awsaccounts", "awsaccounts/status", "cidrsets", "cidrsets/status", "securitygroups", "securitygroups/status"];
+const ALL: [&str; 8] = [
+    "awsaccounts",
+    "awsaccounts/status",
+    "cidrsets",
+    "cidrsets/status",
+    "notifiers",
+    "notifiers/status",
+    "securitygroups",
+    "securitygroups/status",
+];
 
 /// The name of the CRD that is asked for.
 fn crd_of(path: &str) -> Option<&str> {
@@ -57,7 +65,7 @@ async fn the_probe_gives_the_clusters_id() {
 
 #[tokio::test]
 async fn the_probe_says_what_is_wrong_with_the_crds() {
-    let missing = "the CRDs awsaccounts.sgwarden.dev, cidrsets.sgwarden.dev and securitygroups.sgwarden.dev are not installed: \
+    let missing = "the CRDs awsaccounts.sgwarden.dev, cidrsets.sgwarden.dev, notifiers.sgwarden.dev and securitygroups.sgwarden.dev are not installed: \
                    kubectl apply --server-side -f crds/";
     for code in [404, 403] {
         let found = probed(move |path| match (path, crd_of(path)) {
@@ -77,7 +85,7 @@ async fn the_probe_says_what_is_wrong_with_the_crds() {
 
 #[tokio::test]
 async fn the_probe_names_the_one_crd_that_an_upgrade_forgot() {
-    for gone in ["awsaccounts", "cidrsets", "securitygroups"] {
+    for gone in ["awsaccounts", "cidrsets", "notifiers", "securitygroups"] {
         let found = probed(move |path| match (path, crd_of(path)) {
             (GROUP_VERSION, None) => {
                 let left = ALL.iter().filter(|name| !name.starts_with(gone)).copied().collect::<Vec<_>>();

@@ -10,7 +10,6 @@ use crate::core::status::{Reason, Told, cut};
 use crate::ports::objects::Key;
 
 use super::super::context::Context;
-use super::super::report;
 
 /// For how long the same is not told again.
 const ONCE_IN: SignedDuration = SignedDuration::from_hours(1);
@@ -35,7 +34,6 @@ impl Attempts {
 /// Tells that somebody tried a call on the group of an object, and AWS did not let them.
 pub(super) async fn tell_denied(context: &Context, key: &Key, event: &Event) {
     let Some(Failure::Denied(code)) = &event.failure else { return };
-    let Some(object) = context.look_up(key) else { return };
     context.parts.metrics.events.denied();
     let who = cut(&event.actor.name, NAME);
     let call: &'static str = event.name.into();
@@ -45,7 +43,7 @@ pub(super) async fn tell_denied(context: &Context, key: &Key, event: &Event) {
     let from = event.actor.source_ip.as_deref().map(|from| format!(" from {from}")).unwrap_or_default();
     let note = format!("{who}{from} tried {call} on the group at {}, and AWS did not allow it ({code})", event.time);
     let action = format!("{}-{}", Reason::AttemptDenied, event.id);
-    report::tell(context, &object, Told { warning: true, reason: Reason::AttemptDenied, action, note }).await;
+    announce(context, key, Told { warning: true, reason: Reason::AttemptDenied, action, note }).await;
 }
 
 /// Tells that somebody acts with our own role.
@@ -55,7 +53,6 @@ pub(super) async fn tell_misuse(context: &Context, key: &Key, event: &Event) {
     let from = event.actor.source_ip.as_deref().unwrap_or("an unknown address");
     let who = event.actor.arn.as_deref().unwrap_or(&event.actor.name);
     tracing::error!(event = event.id, call, arn = who, from, "sgwarden's role is used by somebody else");
-    let Some(object) = context.look_up(key) else { return };
     let note = format!(
         "Critical: {call} at {} was made with sgwarden's own role ({}) from {from}, by a request sgwarden did not send: look who can \
          assume the role, and end its sessions. Event {}",
@@ -64,5 +61,11 @@ pub(super) async fn tell_misuse(context: &Context, key: &Key, event: &Event) {
         event.id
     );
     let action = format!("{}-{}", Reason::OwnRoleMisuse, event.id);
-    report::tell(context, &object, Told { warning: true, reason: Reason::OwnRoleMisuse, action, note }).await;
+    announce(context, key, Told { warning: true, reason: Reason::OwnRoleMisuse, action, note }).await;
+}
+
+async fn announce(context: &Context, key: &Key, told: Told) {
+    if !context.announce(key, &told).await {
+        tracing::warn!(object = %key, reason = told.reason.as_str(), "the status does not take it: no message is sent");
+    }
 }
