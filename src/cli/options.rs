@@ -29,7 +29,7 @@ pub(super) struct AwsArgs {
     /// Namespaces that may have groups while there is no `AwsAccount`; default: all
     #[arg(long, value_delimiter = ',', value_name = "NAMESPACE")]
     default_namespaces: Option<Vec<String>>,
-    /// SQS queue that EventBridge sends CloudTrail's events to, while there is no `AwsAccount`; may be given several times
+    /// SQS queue that `EventBridge` sends `CloudTrail`'s events to, while there is no `AwsAccount`; may be given several times
     #[arg(long = "events-queue", value_delimiter = ',', value_name = "URL")]
     events_queues: Vec<String>,
 }

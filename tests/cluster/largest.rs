@@ -92,6 +92,7 @@ fn fullest() -> SecurityGroupStatus {
         event_name: some(MAX_TEXT),
         event_time: time(),
         event_id: some(MAX_TEXT),
+        reason: some(MAX_TEXT),
     };
     let told = Notified { notifier: text(MAX_NOTIFIER_NAME), at: time(), with_actor: true, with_end: true };
     let notified = vec![told; MAX_NOTIFIED];

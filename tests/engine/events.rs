@@ -1,4 +1,4 @@
-//! CloudTrail's events over a queue: an edit is seen at once and has a name, whatever becomes of its event on the way.
+//! `CloudTrail`'s events over a queue: an edit is seen at once and has a name, whatever becomes of its event on the way.
 
 use std::time::Duration;
 

@@ -41,8 +41,8 @@ const MOST: i32 = 10;
 
 /// One attempt.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// A call with all its attempts. Sending twice is no harm: at least once is what is promised.
-const TOTAL: Duration = Duration::from_secs(30);
+/// What a call may take on top of that, with all its attempts. Sending twice is no harm: at least once is what is promised.
+const MORE_ATTEMPTS: Duration = Duration::from_secs(20);
 
 /// A standard queue. Credentials are the environment's.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ pub struct SqsQueues;
 #[async_trait]
 impl Queues for SqsQueues {
     async fn open(&self, address: &QueueAddress) -> Result<Arc<dyn Dequeue>, CloudError> {
-        let region = address.region.as_ref().map(|region| region.to_string());
+        let region = address.region.as_ref().map(ToString::to_string);
         let client = client(RECEIVE, &address.url, region, WAIT + ATTEMPT).await?;
         Ok(Arc::new(SqsReader { client, url: address.url.clone() }))
     }
@@ -146,7 +146,7 @@ async fn client(operation: &'static str, url: &str, region: Option<String>, atte
     let region = RegionProviderChain::first_try(region.or(place.region).map(Region::new))
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(attempt + TOTAL - ATTEMPT);
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(attempt + MORE_ATTEMPTS);
     let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region).timeout_config(timeouts.build());
     if let Ok(name) = AppName::new("sgwarden") {
         config = config.app_name(name);

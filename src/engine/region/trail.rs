@@ -104,14 +104,9 @@ impl Trail {
     pub fn whose(&self, event: &Event) -> Whose {
         let inner = self.lock();
         let near = |at: &Timestamp| event.time.duration_since(*at).abs() <= LOST;
-        match inner.own.whose(event) {
-            Whose::OwnRole { same_session: true }
-                if inner.lost.iter().any(|(group, at)| event.groups.contains(group) && near(at)) =>
-            {
-                Whose::Ours
-            }
-            whose => whose,
-        }
+        let whose = inner.own.whose(event);
+        let lost = || inner.lost.iter().any(|(group, at)| event.groups.contains(group) && near(at));
+        if whose == (Whose::OwnRole { same_session: true }) && lost() { Whose::Ours } else { whose }
     }
 
     /// Since when the event of a write of ours is missing although nothing else has come since.
@@ -128,7 +123,7 @@ impl Trail {
         let mut inner = self.lock();
         inner.windows.retain(|_, window| now.duration_since(window.with) <= KEPT);
         let window = *inner.windows.entry(record.id.clone()).or_insert(Window { without, with });
-        let list = record.atoms.iter().filter_map(|atom| atom.after.as_deref()?.strip_prefix("prefix list ")).next();
+        let list = record.atoms.iter().find_map(|atom| atom.after.as_deref()?.strip_prefix("prefix list "));
         let list = list.and_then(|text| text.split(' ').next()?.parse().ok());
         let evidence = match &list {
             Some(list) => inner.activities.of_list(list),
