@@ -25,7 +25,7 @@ pub const MAX_VOUCHED_LINE: usize = 192;
 /// The most entries in [`SecurityGroupStatus::expiring`]; the soonest are kept.
 pub const MAX_EXPIRING: usize = 50;
 /// The most differences that a drift record knows again beside those it lists: many, and still little beside the rules.
-pub const MAX_DRIFT_UNLISTED: usize = 300;
+pub const MAX_DRIFT_UNLISTED: usize = 280;
 /// The characters of a digest in [`DriftRecord::unlisted`].
 pub const DRIFT_DIGEST: usize = 12;
 /// The most entries in [`SecurityGroupStatus::tags`].
@@ -51,13 +51,17 @@ pub const MAX_PIN: usize = 300;
 /// The most entries in [`SecurityGroupStatus::prefix_lists`].
 pub const MAX_PREFIX_LISTS: usize = 128;
 /// The most characters in an entry of [`SecurityGroupStatus::prefix_lists`]: an id and two numbers.
-pub const MAX_PREFIX_LIST_LINE: usize = 64;
+pub const MAX_PREFIX_LIST_LINE: usize = 48;
 /// The most entries in [`SecurityGroupStatus::vpc_associations`]: more than EC2 allows.
 pub const MAX_VPC_ASSOCIATIONS: usize = 100;
 /// The most characters in an entry of [`SecurityGroupStatus::vpc_associations`]: an id and EC2's word.
 pub const MAX_VPC_ASSOCIATION: usize = 64;
 /// The most entries in [`SecurityGroupStatus::stale_rules`].
-pub const MAX_STALE_RULES: usize = 50;
+pub const MAX_STALE_RULES: usize = 20;
+/// The most characters in what of an [`Actor`] is a word, an address or an id.
+pub const MAX_WORD: usize = 100;
+/// The most characters in [`Actor::reason`].
+pub const MAX_REASON: usize = 200;
 /// The most characters in a free text of the status: a step, a before or after, what is known of an actor. A rule of EC2 with
 /// a description fits.
 pub const MAX_TEXT: usize = 400;
@@ -248,7 +252,7 @@ pub struct SecurityGroupStatus {
     pub vpc_associations: Option<Vec<String>>,
 
     /// Live rules that refer to a group which is deleted or out of reach, such as "ingress tcp 5432 from sg-0123456789abcdef0",
-    /// the first 50: they allow nothing and count against the quota. Read about every hour.
+    /// the first 20: they allow nothing and count against the quota. Read about every hour.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_STALE_RULES), inner(length(max = MAX_VOUCHED_LINE)), extend("x-kubernetes-list-type" = "atomic"))]
     pub stale_rules: Vec<String>,
@@ -501,12 +505,12 @@ pub struct Actor {
 
     /// Kind of principal, such as AssumedRole or IAMUser.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = MAX_TEXT))]
+    #[schemars(length(max = MAX_WORD))]
     pub type_: Option<String>,
 
     /// Address the call came from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = MAX_TEXT))]
+    #[schemars(length(max = MAX_WORD))]
     pub source_ip: Option<String>,
 
     /// Program the call was made with.
@@ -526,12 +530,12 @@ pub struct Actor {
 
     /// Id of the event in CloudTrail.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = MAX_TEXT))]
+    #[schemars(length(max = MAX_WORD))]
     pub event_id: Option<String>,
 
     /// Why nobody is named, or what else is to be known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = MAX_TEXT))]
+    #[schemars(length(max = MAX_REASON))]
     pub reason: Option<String>,
 }
 

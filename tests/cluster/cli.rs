@@ -290,7 +290,7 @@ async fn a_cluster_without_the_crd_is_told_how_to_install_it() {
     let line = refused(&controller, &[]).await;
     assert_eq!(
         line,
-        "the CRDs awsaccounts.sgwarden.dev, cidrsets.sgwarden.dev and securitygroups.sgwarden.dev are not installed: kubectl apply \
+        "the CRDs awsaccounts.sgwarden.dev, cidrsets.sgwarden.dev, notifiers.sgwarden.dev and securitygroups.sgwarden.dev are not installed: kubectl apply \
          --server-side -f crds/"
     );
     // Without any rights of its own it still says what is most likely.

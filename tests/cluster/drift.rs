@@ -101,7 +101,9 @@ async fn is_reverted(edit: Edit) {
     assert_eq!(status.drift.len(), 1, "one record: {:?}", status.drift);
     let record = &status.drift[0];
     assert_eq!((record.count, record.atoms[0].kind.as_str()), (1, kind));
-    assert!(record.actor.is_none() && record.resolved_at.is_some() && record.trace_id.is_some(), "{record:?}");
+    let why = record.actor.as_ref().and_then(|actor| actor.reason.as_deref());
+    assert_eq!(why, Some("unknown: account default names no queue of CloudTrail events (spec.events)"));
+    assert!(record.resolved_at.is_some() && record.trace_id.is_some(), "{record:?}");
     let (drifted, reason, message) = condition(&object, "Drifted").unwrap();
     assert_eq!((drifted.as_str(), reason.as_str()), ("False", "DriftReverted"));
     assert!(message.contains(&record.id), "{message}");

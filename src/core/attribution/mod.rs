@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{self, DriftAtom, DriftKind, DriftRecord};
+use crate::api::{self, DriftAtom, DriftKind, DriftRecord, MAX_REASON, MAX_WORD};
 use crate::core::activity::{Attribution, By, Drift, Drifted, Event, Evidence, Nobody, Own, Window, attribute, presentable as cut};
 use crate::core::model::{Atom, SecurityGroupId};
 
@@ -51,9 +51,27 @@ pub fn actor_of(event: &Event) -> api::Actor {
     of(&BTreeSet::from([event]))
 }
 
+/// A reason as status takes it.
+fn short(text: &str) -> String {
+    within(text, MAX_REASON)
+}
+
+/// A word, an address or an id as status takes it: none of AWS's is as long.
+fn word(text: &str) -> String {
+    within(text, MAX_WORD)
+}
+
+fn within(text: &str, most: usize) -> String {
+    let text = cut(text);
+    match text.char_indices().nth(most.saturating_sub(1)) {
+        Some((end, _)) if text.chars().count() > most => format!("{}…", text.get(..end).unwrap_or(&text)),
+        Some(_) | None => text,
+    }
+}
+
 /// What nobody explained in time.
 pub fn unknown(why: &str) -> api::Actor {
-    api::Actor { reason: Some(cut(&format!("unknown: {why}"))), ..api::Actor::default() }
+    api::Actor { reason: Some(short(&format!("unknown: {why}"))), ..api::Actor::default() }
 }
 
 /// Whether a record names nobody yet, and an event that comes may change that.
@@ -81,7 +99,7 @@ fn named(events: &BTreeSet<&Event>, told: &[&Attribution<'_>]) -> api::Actor {
     let names: Vec<&str> = names.into_iter().collect();
     api::Actor {
         name: Some(cut(&names.join(" and "))),
-        reason: Some(cut(&format!("each made a part of it: {}", listed(events)))),
+        reason: Some(short(&format!("each made a part of it: {}", listed(events)))),
         ..traces(events)
     }
 }
@@ -93,11 +111,11 @@ fn of(events: &BTreeSet<&Event>) -> api::Actor {
     api::Actor {
         name: Some(actor.name.clone()),
         arn: actor.arn.clone(),
-        type_: actor.type_.clone(),
-        source_ip: actor.source_ip.clone(),
+        type_: actor.type_.as_deref().map(word),
+        source_ip: actor.source_ip.as_deref().map(word),
         user_agent: actor.user_agent.clone(),
         event_time: Some(last.time.to_string()),
-        event_id: Some(last.id.clone()),
+        event_id: Some(word(&last.id)),
         ..traces(events)
     }
 }
@@ -114,7 +132,7 @@ fn unnamed(events: &BTreeSet<&Event>, edits: usize, told: usize, untold: Option<
         Some(why) if told < edits => format!("of {told} of {edits} edits there are calls: {}; of the rest: {why}", listed(events)),
         Some(_) | None => format!("one of these calls, and nobody can tell which: {}", listed(events)),
     };
-    api::Actor { reason: Some(cut(&reason)), ..traces(events) }
+    api::Actor { reason: Some(short(&reason)), ..traces(events) }
 }
 
 fn listed(events: &BTreeSet<&Event>) -> String {
