@@ -106,7 +106,9 @@ pub(super) type Aws = (Arc<dyn crate::ports::cloud::Connect>, Arc<dyn crate::por
 #[allow(clippy::unnecessary_wraps, reason = "a build without AWS has nothing to give")]
 pub(super) fn aws(args: &AwsArgs, clock: &Clock) -> Result<Aws, CliError> {
     use crate::adapters::aws::{AwsConnector, SqsQueues};
-    Ok((Arc::new(AwsConnector::new(aws_options(args, clock))), Arc::new(SqsQueues)))
+    let options = aws_options(args, clock);
+    let queues = SqsQueues::new(&options);
+    Ok((Arc::new(AwsConnector::new(options)), Arc::new(queues)))
 }
 
 /// There is no AWS in this build.

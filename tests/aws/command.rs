@@ -11,30 +11,30 @@ use crate::servers::moto::{self, Lease};
 use crate::servers::supervised::{StateDir, Supervised};
 use crate::servers::{http, setup};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_sgwarden");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sgwarden");
 const KEY: &str = "AKIA111122223333ALICE";
 const REGION: &str = "eu-west-1";
-const VPC: &str = "vpc-0a1b2c3d4e5f60718";
+pub(crate) const VPC: &str = "vpc-0a1b2c3d4e5f60718";
 const LIMIT: Duration = Duration::from_mins(1);
 /// What a stand-in says last of what is to be exported.
 const LAST_LINE: &str = "AWS_DEFAULT_REGION=";
 
 /// A stand-in in a process of its own.
-struct Standing {
+pub(crate) struct Standing {
     server: Supervised,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Standing {
     /// Starts it with nothing of the person's at the keyboard.
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         let server = launch(folder, arguments);
         let url = server.said("AWS_ENDPOINT_URL_EC2=http://", LIMIT).unwrap();
         server.said(LAST_LINE, LIMIT).unwrap();
         Self { server, address: url.parse().unwrap() }
     }
 
-    async fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+    pub(crate) async fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         let parameters: Vec<(&str, &str)> = [("Action", action)].into_iter().chain(parameters.iter().copied()).collect();
         let (status, body) = http::query(self.address, &http::signature(KEY, REGION, "ec2"), "2016-11-15", &parameters).await;
         assert_eq!(status, 200, "{body}");
@@ -242,7 +242,7 @@ async fn the_page_says_what_is_so() {
     }
 }
 
-async fn queue(moto: &Lease) -> String {
+pub(crate) async fn queue(moto: &Lease) -> String {
     moto.sqs("CreateQueue", &json!({ "QueueName": "events" })).await["QueueUrl"].as_str().unwrap().to_owned()
 }
 

@@ -16,6 +16,7 @@ mod command;
 mod contract;
 mod departures;
 mod doors;
+mod events;
 mod publish;
 mod reads;
 mod second_opinion;

@@ -15,6 +15,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::Credentials;
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
@@ -22,6 +23,7 @@ use aws_sdk_sqs::types::{
 use http::Uri;
 
 use super::error::{Access, from_sdk, refused};
+use super::options::AwsOptions;
 use crate::core::desired::QueueAddress;
 use crate::ports::cloud::{CloudError, ErrorClass};
 use crate::ports::queue::{Dequeue, Enqueue, Message, Queues};
@@ -54,7 +56,7 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// Finds the queue and asks whether it is there. Its Region is the one in an AWS URL, else the environment's or the profile's.
     pub async fn open(url: &str) -> Result<Self, CloudError> {
-        let queue = Self { client: client(OPEN, url, None, ATTEMPT).await?, url: url.to_owned() };
+        let queue = Self { client: client(OPEN, url, None, ATTEMPT, None).await?, url: url.to_owned() };
         match queue.look().await {
             // Who may send need not be allowed to look.
             Ok(()) => Ok(queue),
@@ -77,15 +79,24 @@ impl Enqueue for SqsQueue {
     }
 }
 
-/// Queues to take messages off, with the credentials of the environment.
-#[derive(Clone, Copy, Debug)]
-pub struct SqsQueues;
+/// Queues to take messages off, with our own credentials: those of the environment, unless the options have others.
+#[derive(Clone, Debug)]
+pub struct SqsQueues {
+    credentials: Option<Credentials>,
+}
+
+impl SqsQueues {
+    /// With the credentials of these options.
+    pub fn new(options: &AwsOptions) -> Self {
+        Self { credentials: options.credentials.clone() }
+    }
+}
 
 #[async_trait]
 impl Queues for SqsQueues {
     async fn open(&self, address: &QueueAddress) -> Result<Arc<dyn Dequeue>, CloudError> {
         let region = address.region.as_ref().map(ToString::to_string);
-        let client = client(RECEIVE, &address.url, region, WAIT + ATTEMPT).await?;
+        let client = client(RECEIVE, &address.url, region, WAIT + ATTEMPT, self.credentials.as_ref()).await?;
         Ok(Arc::new(SqsReader { client, url: address.url.clone() }))
     }
 }
@@ -140,7 +151,13 @@ fn seconds(duration: Duration) -> i32 {
 }
 
 /// A client for one queue. Its Region is the one given, else the one in an AWS URL, else the environment's or the profile's.
-async fn client(operation: &'static str, url: &str, region: Option<String>, attempt: Duration) -> Result<Client, CloudError> {
+async fn client(
+    operation: &'static str,
+    url: &str,
+    region: Option<String>,
+    attempt: Duration,
+    credentials: Option<&Credentials>,
+) -> Result<Client, CloudError> {
     let place = Place::read(url).map_err(|problem| refused(operation, ErrorClass::Terminal, problem.to_owned()))?;
     // Not the instance's: it would be asked over the network, and a queue elsewhere is more likely meant then.
     let region = RegionProviderChain::first_try(region.or(place.region).map(Region::new))
@@ -150,6 +167,9 @@ async fn client(operation: &'static str, url: &str, region: Option<String>, atte
     let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region).timeout_config(timeouts.build());
     if let Ok(name) = AppName::new("sgwarden") {
         config = config.app_name(name);
+    }
+    if let Some(credentials) = credentials {
+        config = config.credentials_provider(credentials.clone());
     }
     let config = config.load().await;
     if config.region().is_none() {
