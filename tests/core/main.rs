@@ -21,6 +21,7 @@
 )]
 
 mod activity;
+mod attribution;
 mod canonical;
 mod cloud;
 mod drift;

@@ -98,6 +98,7 @@ async fn what_is_opened_and_closed_between_two_reads_ends_as_transient() {
     assert_eq!((record.atoms[0].after.as_deref(), name(record).as_deref()), (Some(SSH), Some("mallory")));
     assert_eq!(record.exposure.clone().unwrap().opened.as_deref(), Some("tcp/22 to 4,294,967,296 addresses"));
     rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
+    assert_eq!(rig.queue.most_received(), 1, "hidden for as long as it takes");
     assert_eq!(records(&rig).len(), 1);
     assert_eq!(condition(&rig), "False");
 }
@@ -138,7 +139,8 @@ async fn messages_that_are_no_events_are_set_aside_and_do_not_hold_up_the_others
     }
     rig.intrude(&group, &[SSH]).await;
     rig.until("ssh is closed", |rig| !is_open(rig)).await;
-    rig.until("what cannot be read is left to a dead-letter queue for a while, and then deleted", |rig| rig.queue.is_empty()).await;
+    rig.until("what cannot be read is left for a while, and then deleted", |rig| rig.queue.is_empty()).await;
+    assert_eq!(rig.queue.most_received(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,6 +280,103 @@ async fn silence_after_a_write_of_our_own_is_told_on_the_account() {
     rig.sim.set_delivery(Delivery::default());
     rig.intrude(&rig.group("web"), &[SSH]).await;
     rig.until("events arrive again", |rig| stands(rig).as_deref() == Some("Succeeded")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_cannot_be_stored_holds_up_no_revert() {
+    let (mut rig, group) = listening(Delivery { delay_ms: 60_000, ..Delivery::default() }).await;
+    rig.timings.sweep = Duration::from_secs(20);
+    rig.stop_engine().await;
+    rig.start_engine();
+    rig.pass(AT_REST).await;
+    rig.intrude(&group, &[SSH]).await;
+    rig.until("it is told, without a name", |rig| records(rig).iter().any(|record| record.resolution == "Reverted")).await;
+    assert_eq!(records(&rig)[0].actor, None);
+    rig.store.be_silent(true);
+    rig.pass(Duration::from_secs(70)).await;
+    let open = rig.watch_open("web", SSH);
+    rig.intrude(&group, &[SSH]).await;
+    rig.pass(Duration::from_secs(60)).await;
+    assert!(!is_open(&rig) && open.longest() <= Duration::from_secs(30), "open for {:?}", open.longest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_while_nobody_ran_is_told_by_the_next() {
+    let (mut rig, group) = listening(Delivery::default()).await;
+    rig.stop_engine().await;
+    let denied =
+        Fault { access_key: Some(INTRUDER.into()), ..Fault::error("AuthorizeSecurityGroupIngress", "UnauthorizedOperation", 403) };
+    rig.sim.inject(denied);
+    let rule = NewRule { atom: SSH.parse().unwrap(), description: None };
+    rig.intruder.write.authorize(&group, Direction::Ingress, &[rule]).await.unwrap_err();
+    rig.sim.clear_faults();
+    rig.intrude(&group, &["ingress tcp 23 from 0.0.0.0/0"]).await;
+    rig.cut(&group, "ingress tcp 23 from 0.0.0.0/0").await;
+    rig.pass(Duration::from_secs(30)).await;
+    rig.start_engine();
+    rig.until("the attempt is told", |rig| !told(rig, "AttemptDenied").is_empty()).await;
+    rig.until("and what was open for a while", |rig| records(rig).iter().any(|record| record.resolution == "Transient")).await;
+    rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_come_when_their_records_have_made_room_for_others_are_no_new_edits() {
+    let (mut rig, group) = listening(Delivery { delay_ms: 900_000, ..Delivery::default() }).await;
+    rig.timings.sweep = Duration::from_secs(20);
+    rig.stop_engine().await;
+    rig.start_engine();
+    rig.pass(AT_REST).await;
+    for port in 1000..1015 {
+        rig.intrude(&group, &[&format!("ingress tcp {port} from 0.0.0.0/0")]).await;
+        rig.until("it is closed", |rig| in_force(&rig.sim, group.as_str()).len() == 1).await;
+        rig.pass(Duration::from_secs(5)).await;
+    }
+    rig.pass(Duration::from_secs(1800)).await;
+    assert!(rig.queue.is_empty(), "{} messages are left", rig.queue.len());
+    let records = records(&rig);
+    assert_eq!(records.len(), 10);
+    for record in &records {
+        assert_eq!((record.resolution.as_str(), name(record).as_deref()), ("Reverted", Some("mallory")), "{record:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_stays_wrong_keeps_no_message() {
+    let (rig, group) = listening(Delivery::default()).await;
+    rig.store.apply(&manifest("web", &["{name: https, protocol: tcp, ports: [99999], from: [{cidr: 10.0.0.0/8}]}"]));
+    rig.until("it is stalled", |rig| rig.says("web", "Stalled", "True").is_some()).await;
+    rig.intrude(&group, &[SSH]).await;
+    rig.until("ssh is closed all the same", |rig| !is_open(rig)).await;
+    rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
+    assert_eq!(name(&records(&rig)[0]).as_deref(), Some("mallory"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_who_edit_at_once_each_edit_has_its_own_name() {
+    let (rig, group) = listening(Delivery { delay_ms: 3000, jitter_ms: 3000, ..Delivery::default() }).await;
+    let other = SimConnector::new(rig.sim.clone(), "AKIA111122223333JONAS").connect(&Route::own(region())).await.unwrap();
+    let rule = |port: u16| NewRule { atom: format!("ingress tcp {port} from 0.0.0.0/0").parse().unwrap(), description: None };
+    for port in [1001, 1003, 1005] {
+        other.write.authorize(&group, Direction::Ingress, &[rule(port)]).await.unwrap();
+        rig.intrude(&group, &[&format!("ingress tcp {} from 0.0.0.0/0", port + 1)]).await;
+        rig.pass(Duration::from_secs(30)).await;
+    }
+    rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
+    let mut checked = 0;
+    for record in records(&rig) {
+        let odd = |atom: &sgwarden::api::DriftAtom| {
+            ["1001", "1003", "1005"].iter().any(|port| atom.after.as_ref().unwrap().contains(port))
+        };
+        let (of_jonas, of_mallory) = (record.atoms.iter().any(odd), !record.atoms.iter().all(odd));
+        let expected = match (of_jonas, of_mallory) {
+            (true, true) => "jonas and mallory",
+            (true, false) => "jonas",
+            _ => "mallory",
+        };
+        assert_eq!(name(&record).as_deref(), Some(expected), "{record:?}");
+        checked += record.atoms.len();
+    }
+    assert_eq!(checked, 6);
 }
 
 fn metrics(rig: &Rig) -> String {

@@ -24,7 +24,14 @@ pub enum Author {
 /// nobody can tell which it was, or has none, no one is named, and the reason tells of whom there are traces.
 pub fn author(group: &SecurityGroupId, record: &DriftRecord, window: Window, evidence: &Evidence<'_>, own: &Own) -> Author {
     let drifted: Vec<Drifted> = record.atoms.iter().filter_map(|atom| drifted(atom, window)).collect();
-    let answers = attribute(group, &drifted, evidence, own);
+    let mut answers = attribute(group, &drifted, evidence, own);
+    if window.without.is_none() {
+        // Since when it is so is not known: the same edit may have been made, and taken back, before. Ids are given once.
+        answers
+            .iter_mut()
+            .filter(|answer| !is_by_id(answer))
+            .for_each(|answer| *answer = Attribution::Nobody(Nobody::NoEarlierRead));
+    }
     let told: Vec<&Attribution<'_>> = answers.iter().filter(|answer| !matches!(answer, Attribution::Nobody(_))).collect();
     let untold = answers.iter().find_map(|answer| match answer {
         Attribution::Nobody(why) => Some(*why),
@@ -79,6 +86,14 @@ pub fn is_untold(record: &DriftRecord) -> bool {
     record.actor.as_ref().is_none_or(|actor| actor.event_id.is_none() && actor.event_name.is_none())
 }
 
+/// Whether a call is found by the id of the rule, or none is.
+fn is_by_id(answer: &Attribution<'_>) -> bool {
+    match answer {
+        Attribution::Named(_, by) | Attribution::Tie(_, by) | Attribution::OwnRole(_, by) => *by == By::RuleId,
+        Attribution::Nobody(_) => true,
+    }
+}
+
 fn candidates<'e>(answer: &Attribution<'e>) -> Vec<&'e Event> {
     match answer {
         Attribution::Named(event, _) => vec![event],
@@ -128,10 +143,12 @@ fn traces(events: &BTreeSet<&Event>) -> api::Actor {
 }
 
 fn unnamed(events: &BTreeSet<&Event>, edits: usize, told: usize, untold: Option<Nobody>) -> api::Actor {
-    let reason = match untold {
-        Some(why) if told < edits => format!("of {told} of {edits} edits there are calls: {}; of the rest: {why}", listed(events)),
-        Some(_) | None => format!("one of these calls, and nobody can tell which: {}", listed(events)),
-    };
+    if let Some(why) = untold.filter(|_| told < edits) {
+        // The events of the rest may still come.
+        let reason = format!("of {told} of {edits} edits there are calls: {}; of the rest: {why}", listed(events));
+        return api::Actor { reason: Some(short(&reason)), ..api::Actor::default() };
+    }
+    let reason = format!("one of these calls, and nobody can tell which: {}", listed(events));
     api::Actor { reason: Some(short(&reason)), ..traces(events) }
 }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::api::{DriftRecord, MAX_DRIFT, SecurityGroup};
+use crate::api::{DriftRecord, SecurityGroup};
 use crate::ports::clock::Timings;
 use crate::ports::objects::Key;
 
@@ -33,8 +34,8 @@ pub(super) struct Memory {
     unsaved: Vec<DriftRecord>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
     written: Option<SecurityGroup>,
-    /// How often `CloudTrail` was asked who made a drift, by the id of its record.
-    looked_up: BTreeMap<String, usize>,
+    /// When `CloudTrail` was asked who made its drift last.
+    asked: Option<Timestamp>,
     /// When a pass stored its status last.
     saved: Option<Instant>,
     /// EC2 said that the group's rules do not fit beside those they replace.
@@ -105,7 +106,12 @@ impl Memories {
         });
     }
 
-    /// Whether [`Memories::saved`] was said at that time or since.
+    /// What was to be stored is in the object's status already.
+    pub(super) fn is_saved(&self, key: &Key, uid: &str) {
+        self.with(key, uid, |memory| memory.saved = Some(Instant::now()));
+    }
+
+    /// Whether [`Memories::saved`] or [`Memories::is_saved`] was said at that time or since.
     pub(super) fn saved_since(&self, key: &Key, uid: &str, then: Instant) -> bool {
         self.with(key, uid, |memory| memory.saved.is_some_and(|saved| saved >= then))
     }
@@ -210,20 +216,14 @@ impl Memories {
         self.with(key, uid, |memory| memory.refetches >= LASTING)
     }
 
-    /// Whether `CloudTrail` is to be asked about a record, which is due for the `due`-th time; then it counts as asked.
-    pub(super) fn looks_up(&self, key: &Key, uid: &str, record: &str, due: usize) -> bool {
-        self.with(key, uid, |memory| {
-            let looked_up = memory.looked_up.get(record).copied().unwrap_or(0);
-            if looked_up >= due {
-                return false;
-            }
-            // Status keeps ten records: of more than that nothing is asked any more.
-            while memory.looked_up.len() >= MAX_DRIFT {
-                memory.looked_up.pop_first();
-            }
-            memory.looked_up.insert(record.to_owned(), due);
-            true
-        })
+    /// When `CloudTrail` was asked about the group last.
+    pub(super) fn asked(&self, key: &Key, uid: &str) -> Option<Timestamp> {
+        self.with(key, uid, |memory| memory.asked)
+    }
+
+    /// `CloudTrail` is asked about the group now.
+    pub(super) fn asks(&self, key: &Key, uid: &str, now: Timestamp) {
+        self.with(key, uid, |memory| memory.asked = Some(now));
     }
 
     /// We created the group just now.

@@ -92,9 +92,7 @@ impl Pass<'_> {
             Ok(site) => site,
             Err(next) => return next,
         };
-        if let Some(next) = self.complete_authors(&site).await {
-            return next;
-        }
+        self.ask_cloudtrail(&site);
         let vpc = match self.vpc(&declaration, &site).await {
             Ok(vpc) => vpc,
             Err(next) => return next,

@@ -20,6 +20,7 @@ pub(super) async fn write_status(
     let before = object.status.clone().unwrap_or_default();
     next.uid.clone_from(&object.metadata.uid);
     if next == before {
+        context.memories.is_saved(key, object.metadata.uid.as_deref().unwrap_or_default());
         return Ok(object.clone());
     }
     context.record_notices(key, &before, &mut next);

@@ -209,8 +209,8 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
         }
     };
     working.end(next.outcome);
-    // What failed and says so in status is said.
-    if next.outcome != Outcome::Error || context.memories.saved_since(&key, &uid, began) {
+    // What failed, or is not done, and says so in status is said.
+    if next.outcome == Outcome::Success || context.memories.saved_since(&key, &uid, began) {
         context.passes.ended(&key, began);
     }
     next

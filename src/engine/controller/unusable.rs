@@ -121,6 +121,7 @@ impl Pass<'_> {
         let mut drift = status::track(&judged, &report, tracking);
         drift.extend(undecided);
         status::evict(&mut drift, &self.told);
+        let drift = self.with_authors(site, drift);
         // What one read alone shows is no drift yet.
         if unconfirmed && plan.is_empty() {
             return ControlFlow::Continue(());

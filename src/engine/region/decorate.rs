@@ -110,26 +110,42 @@ impl LanedWrite {
     ) -> Result<Receipt, CloudError> {
         self.lanes.enter(action, Errand::Write(self.urgency)).await;
         let writing = self.overlay.begin(group);
+        let noted = Noted { trail: &self.trail, group, answered: false };
         let answer = call.await;
-        self.note(group, &answer);
+        noted.end(&answer);
+        if let Ok(receipt) = &answer {
+            self.trail.revoked(&receipt.revoked);
+        }
         writing.end(deed, &answer);
         self.lanes.answered(action, 0, answer.as_ref().err());
         answer
     }
 }
 
-impl LanedWrite {
-    /// Our own write comes back as an event, which must be known for ours.
-    fn note(&self, group: Option<&SecurityGroupId>, answer: &Result<Receipt, CloudError>) {
+/// A write under way, which comes back as an event and must be known for ours, also when it is given up.
+struct Noted<'a> {
+    trail: &'a Trail,
+    group: Option<&'a SecurityGroupId>,
+    answered: bool,
+}
+
+impl Noted<'_> {
+    fn end(mut self, answer: &Result<Receipt, CloudError>) {
         let (request_id, done) = match answer {
             Ok(receipt) => (receipt.request_id.as_deref(), true),
             Err(error) => (error.request_id.as_deref(), false),
         };
-        let unanswered = answer.as_ref().err().is_some_and(|error| error.outcome_unknown);
-        match (request_id, group) {
-            (Some(id), _) => self.trail.sent(id, done),
-            (None, Some(group)) if unanswered => self.trail.unanswered(group),
-            (None, Some(_) | None) => {}
+        if let Some(id) = request_id {
+            self.trail.sent(id, done);
+        }
+        self.answered = request_id.is_some() || answer.as_ref().err().is_some_and(|error| !error.outcome_unknown);
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.trail.unanswered(self.group);
         }
     }
 }

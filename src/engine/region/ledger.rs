@@ -182,6 +182,11 @@ impl Ledger {
         self.lock().holders.get(group).cloned().unwrap_or_default()
     }
 
+    /// Whether a read that began then or later was shown to somebody.
+    pub(super) fn viewed_since(&self, group: &SecurityGroupId, then: Instant) -> bool {
+        self.lock().viewed.get(group).is_some_and(|viewed| *viewed >= then)
+    }
+
     /// What the last sweep showed of a group serves nobody any more.
     pub(super) fn drop_snapshot(&self, group: &SecurityGroupId) {
         if let Some(snapshot) = &mut self.lock().snapshot {

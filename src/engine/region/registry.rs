@@ -191,6 +191,12 @@ impl Regions {
         commons.get(&(account.clone(), region.clone())).map(|common| common.trail.clone())
     }
 
+    /// Whether every route that is asked for leads somewhere.
+    pub fn all_connected(&self) -> bool {
+        let slots = self.lock();
+        !slots.by_route.is_empty() && slots.by_route.values().all(|slot| slot.worker().is_some())
+    }
+
     /// The workers of an account and Region; more than one only while a route is being replaced, or where two objects lead there.
     pub fn workers_of(&self, account: &AccountId, region: &Region) -> Vec<Arc<Worker>> {
         let slots: Vec<Arc<Slot>> = self.lock().by_route.values().cloned().collect();

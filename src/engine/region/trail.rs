@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::DriftRecord;
 use crate::core::activity::{self, Activities, Bounds, Event, Inserted, Own, Transient, Whose, Window};
 use crate::core::attribution::{Author, author};
-use crate::core::model::{Atom, SecurityGroupId};
+use crate::core::model::{Atom, RuleId, SecurityGroupId};
 use crate::ports::clock::Clock;
 
 /// For how long events are kept, and so windows and requests.
@@ -22,6 +22,8 @@ const KEPT: SignedDuration = SignedDuration::from_hours(1);
 const LOST: SignedDuration = SignedDuration::from_mins(2);
 /// The most writes whose events are waited for at a time.
 const MOST_AWAITED: usize = 1000;
+/// The most revoked rules that are remembered.
+const MOST_REVOKED: usize = 20_000;
 
 /// The events of one account and Region, and our own calls there.
 pub struct Trail {
@@ -35,7 +37,9 @@ struct Inner {
     /// When the edits of a drift record were made, by the record's id.
     windows: BTreeMap<String, Window>,
     /// Writes of ours that got no answer.
-    lost: VecDeque<(SecurityGroupId, Timestamp)>,
+    lost: VecDeque<(Option<SecurityGroupId>, Timestamp)>,
+    /// Rules that we revoked: whoever made them was seen.
+    revoked: VecDeque<(RuleId, Timestamp)>,
     /// Writes of ours that were carried out and of which no event has come, the oldest first.
     awaited: VecDeque<(String, Timestamp)>,
     /// When any event came last.
@@ -49,6 +53,7 @@ impl Trail {
             activities: Activities::new(Bounds::default(), clock.now()),
             windows: BTreeMap::new(),
             lost: VecDeque::new(),
+            revoked: VecDeque::new(),
             awaited: VecDeque::new(),
             heard: None,
         };
@@ -78,19 +83,46 @@ impl Trail {
         }
     }
 
-    /// A write of ours got no answer.
-    pub(super) fn unanswered(&self, group: &SecurityGroupId) {
+    /// A write of ours got no answer. `None`: it was to create a group.
+    pub(super) fn unanswered(&self, group: Option<&SecurityGroupId>) {
         let now = self.clock.now();
         let mut inner = self.lock();
         inner.lost.retain(|(_, at)| now.duration_since(*at) <= KEPT);
-        inner.lost.push_back((group.clone(), now));
+        inner.lost.push_back((group.cloned(), now));
     }
 
-    /// An event has come.
-    pub fn hear(&self, event: Event) -> Inserted {
+    /// We revoked these rules.
+    pub(super) fn revoked(&self, rules: &[RuleId]) {
         let now = self.clock.now();
         let mut inner = self.lock();
-        inner.heard = Some(now);
+        inner.revoked.retain(|(_, at)| now.duration_since(*at) <= KEPT);
+        inner.revoked.extend(rules.iter().map(|id| (id.clone(), now)));
+        while inner.revoked.len() > MOST_REVOKED {
+            inner.revoked.pop_front();
+        }
+    }
+
+    /// Whether we revoked this rule within the last hour.
+    pub fn has_revoked(&self, rule: &RuleId) -> bool {
+        self.lock().revoked.iter().any(|(id, _)| id == rule)
+    }
+
+    /// Whether an event is so old that nobody remembers whether it was ours.
+    pub fn is_forgotten(&self, event: &Event) -> bool {
+        self.clock.now().duration_since(event.time) > KEPT
+    }
+
+    /// An event has come by a queue.
+    pub fn hear(&self, event: Event) -> Inserted {
+        let now = self.clock.now();
+        self.lock().heard = Some(now);
+        self.learn(event)
+    }
+
+    /// An event is known, by whatever way.
+    pub(super) fn learn(&self, event: Event) -> Inserted {
+        let now = self.clock.now();
+        let mut inner = self.lock();
         if let Some(id) = &event.request_id {
             inner.awaited.retain(|(awaited, _)| awaited != id);
         }
@@ -105,15 +137,16 @@ impl Trail {
         let inner = self.lock();
         let near = |at: &Timestamp| event.time.duration_since(*at).abs() <= LOST;
         let whose = inner.own.whose(event);
-        let lost = || inner.lost.iter().any(|(group, at)| event.groups.contains(group) && near(at));
-        if whose == (Whose::OwnRole { same_session: true }) && lost() { Whose::Ours } else { whose }
+        // A group that is being created has no id yet. Sessions are renamed when credentials are renewed.
+        let of_it = |group: &Option<SecurityGroupId>| group.as_ref().is_none_or(|group| event.groups.contains(group));
+        let lost = || inner.lost.iter().any(|(group, at)| of_it(group) && near(at));
+        if matches!(whose, Whose::OwnRole { same_session: _ }) && lost() { Whose::Ours } else { whose }
     }
 
-    /// Since when the event of a write of ours is missing although nothing else has come since.
+    /// Since when the event of a write of ours is missing, and nothing else has come since.
     pub fn silent_since(&self) -> Option<Timestamp> {
         let inner = self.lock();
-        let (_, at) = inner.awaited.front()?;
-        inner.heard.is_none_or(|heard| heard < *at).then_some(*at)
+        inner.awaited.iter().map(|(_, at)| *at).find(|at| inner.heard.is_none_or(|heard| heard < *at))
     }
 
     /// Who made the edits of a record. `without`: when the last read began that did not show them, if that is known.

@@ -184,6 +184,11 @@ impl Worker {
         self.ledger.drop_snapshot(id);
     }
 
+    /// Whether a read that began then or later has shown the group, or its absence, to somebody.
+    pub fn viewed_since(&self, id: &SecurityGroupId, then: Instant) -> bool {
+        self.ledger.viewed_since(id, then)
+    }
+
     /// Somebody else removed these rules: that no read shows them is true, though we authorized them a moment ago. An id is given
     /// once, so that this can only have been afterwards.
     pub fn others_removed(&self, id: &SecurityGroupId, rules: &BTreeSet<RuleId>) {
@@ -279,7 +284,7 @@ impl Worker {
         let answer = self.activity.lookup(group.as_str(), since, until).await;
         lanes.answered(Action::LookupEvents, 0, answer.as_ref().err());
         for event in answer?.iter().filter_map(|text| activity::parse(text).ok()) {
-            self.common.trail.hear(event);
+            self.common.trail.learn(event);
         }
         Ok(())
     }
@@ -384,7 +389,8 @@ impl Worker {
         self.deep.look(key, group, recorded)
     }
 
-    pub(super) fn wake(&self, keys: impl IntoIterator<Item = Key>) {
+    /// These objects have to be looked at.
+    pub fn wake(&self, keys: impl IntoIterator<Item = Key>) {
         for key in keys {
             // Nobody listens only when the engine is ending.
             let _ = self.around.wake.send(key);

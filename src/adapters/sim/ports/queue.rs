@@ -32,6 +32,7 @@ pub struct SimQueue {
 struct Inner {
     next: u64,
     messages: BTreeMap<u64, Held>,
+    most_received: u32,
 }
 
 struct Held {
@@ -60,6 +61,11 @@ impl SimQueue {
         self.lock().messages.len()
     }
 
+    /// How often the message was received that was received most often.
+    pub fn most_received(&self) -> u32 {
+        self.lock().most_received
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -72,9 +78,11 @@ impl SimQueue {
         for event in arrived {
             inner.put(event.to_string());
         }
-        let visible = inner.messages.iter_mut().filter(|(_, held)| held.hidden.is_none_or(|until| until <= now));
+        let Inner { next: _, messages, most_received } = &mut *inner;
+        let visible = messages.iter_mut().filter(|(_, held)| held.hidden.is_none_or(|until| until <= now));
         let taken = visible.take(MOST).map(|(number, held)| {
             held.received += 1;
+            *most_received = held.received.max(*most_received);
             held.hidden = Some(now + HIDDEN);
             Message { receipt: number.to_string(), body: held.body.clone(), received: held.received }
         });

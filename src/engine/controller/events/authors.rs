@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::DriftRecord;
+use crate::api::{Actor, DriftRecord};
 use crate::core::attribution::{Author, is_untold, unknown};
 use crate::core::status::recorded_group;
 
-use super::super::pass::{Next, Pass};
+use super::super::pass::Pass;
 use super::super::site::Site;
 
 /// How long an event of an edit is waited for.
@@ -15,6 +15,8 @@ const WAIT: SignedDuration = SignedDuration::from_mins(2);
 const LOOKUPS: [SignedDuration; 2] = [SignedDuration::from_mins(5), SignedDuration::from_mins(15)];
 /// How long before an edit was seen its event is looked for.
 const BEFORE: SignedDuration = SignedDuration::from_mins(90);
+/// Clocks differ, and CloudTrail counts seconds.
+const SLACK: SignedDuration = SignedDuration::from_mins(1);
 /// Events are kept so long: an older record stays as it is.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
@@ -26,7 +28,8 @@ impl Pass<'_> {
         for record in &mut records {
             let Some(seen) = detected(record).filter(|seen| now.duration_since(*seen) < KEPT) else { continue };
             match site.worker.trail().author(&group, record, site.worker.last_well(&self.key)) {
-                Author::Told(actor) => record.actor = Some(*actor),
+                Author::Told(actor) if may_replace(record, &actor) => record.actor = Some(*actor),
+                Author::Told(_) => {}
                 Author::Untold(_) if !is_untold(record) => {}
                 Author::Untold(_) if site.account.queues.is_empty() && !site.account.lookup_events => {
                     let why = format!("account {} names no queue of CloudTrail events (spec.events)", site.account.name);
@@ -41,34 +44,33 @@ impl Pass<'_> {
         records
     }
 
-    /// Names who is known by now, before anything else is looked at. `Some`: the status could not be stored.
-    pub(in crate::engine::controller) async fn complete_authors(&mut self, site: &Site) -> Option<Next> {
-        self.ask_cloudtrail(site).await;
-        let mut status = self.status();
-        let records = self.with_authors(site, status.drift.clone());
-        if records == status.drift {
-            return None;
-        }
-        status.drift = records;
-        self.store(status).await
-    }
-
-    /// Asks `CloudTrail` itself for the records of which no event has come, twice in all.
-    async fn ask_cloudtrail(&self, site: &Site) {
+    /// Asks `CloudTrail` itself about edits of which no event has come: 5 and 15 minutes after they were seen, once for all of a group.
+    /// In a task of its own: the look-ups of a thousand groups take minutes, and reverts must not wait for them.
+    pub(in crate::engine::controller) fn ask_cloudtrail(&self, site: &Site) {
         let status = self.status();
         let Some(group) = recorded_group(&status).filter(|_| site.account.lookup_events) else { return };
         let now = self.context.parts.clock.now();
-        for record in status.drift.iter().filter(|record| is_untold(record)) {
-            let Some(seen) = detected(record).filter(|seen| now.duration_since(*seen) < KEPT) else { continue };
-            let due = LOOKUPS.iter().filter(|after| now.duration_since(seen) >= self.scaled(**after)).count();
-            if !self.context.memories.looks_up(&self.key, &self.uid, &record.id, due) {
-                continue;
+        let seen: Vec<Timestamp> = status.drift.iter().filter(|record| is_untold(record)).filter_map(detected).collect();
+        let young = seen.into_iter().filter(|seen| now.duration_since(*seen) < KEPT);
+        let asked = self.context.memories.asked(&self.key, &self.uid);
+        let is_due = |seen: &Timestamp| {
+            let times = LOOKUPS.iter().filter_map(|after| seen.checked_add(self.scaled(*after)).ok());
+            times.into_iter().any(|due| due <= now && asked.is_none_or(|asked| due > asked))
+        };
+        let due: Vec<Timestamp> = young.filter(is_due).collect();
+        let (Some(first), Some(last)) = (due.iter().min(), due.iter().max()) else { return };
+        self.context.memories.asks(&self.key, &self.uid, now);
+        let since = first.checked_sub(BEFORE).unwrap_or(Timestamp::MIN);
+        let until = last.checked_add(SLACK).unwrap_or(Timestamp::MAX);
+        let (worker, key) = (site.worker.clone(), self.key.clone());
+        tokio::spawn(async move {
+            match worker.look_up(&group, since, until).await {
+                Ok(()) => worker.wake([key]),
+                Err(error) => {
+                    tracing::warn!(operation = error.operation, code = error.code, "{}", error.explain(worker.region()));
+                }
             }
-            let since = seen.checked_sub(BEFORE).unwrap_or(Timestamp::MIN);
-            if let Err(error) = site.worker.look_up(&group, since, now).await {
-                tracing::warn!(operation = error.operation, code = error.code, "{}", error.explain(site.region()));
-            }
-        }
+        });
     }
 
     /// When an author is to be looked for, or called unknown, if nothing comes before.
@@ -89,6 +91,12 @@ impl Pass<'_> {
     fn scaled(&self, time: SignedDuration) -> SignedDuration {
         SignedDuration::try_from(self.context.parts.timings.scaled(time.unsigned_abs())).unwrap_or(time)
     }
+}
+
+/// A later event may show that a name was not the only one. The other way round it is forgotten events that make one of many the
+/// only one.
+fn may_replace(record: &DriftRecord, actor: &Actor) -> bool {
+    is_untold(record) || actor.name.is_none() || record.actor.as_ref().is_some_and(|before| before.name == actor.name)
 }
 
 fn detected(record: &DriftRecord) -> Option<Timestamp> {

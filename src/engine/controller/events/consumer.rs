@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::core::activity::{self, Event, Failure, SetAside, What, Whose};
 use crate::core::desired::QueueAddress;
 use crate::core::model::SecurityGroupId;
+use crate::core::status::recorded_group;
 use crate::engine::execute::backoff;
-use crate::engine::region::Trail;
+use crate::engine::region::{Trail, Worker};
 use crate::ports::cloud::CloudError;
 use crate::ports::objects::Key;
 use crate::ports::queue::{Dequeue, Message};
@@ -22,7 +24,7 @@ use super::attempts::tell_denied;
 use super::follow::follow;
 
 /// The most messages of a queue that are worked on at a time: with more, none is taken until some are done.
-const MOST: usize = 1000;
+const MOST: usize = 4000;
 /// What a call to SQS takes.
 const BATCH: usize = 10;
 /// How often messages being worked on are hidden anew, for a minute each time.
@@ -30,26 +32,28 @@ const EXTEND: Duration = Duration::from_secs(20);
 /// A message that cannot be read is left on the queue so often, for a dead-letter queue to take it; then it is deleted.
 const POISON: u32 = 3;
 
-/// Reads a queue for ever, again after a pause where it cannot be read.
+/// Reads a queue for ever. What fails is tried again after a pause, while messages that were taken go on being worked on.
 pub(super) async fn consume(context: Arc<Context>, address: QueueAddress) {
     let mut failures = 0_u32;
-    loop {
-        let began = context.parts.clock.instant();
-        let error = match context.parts.queues.open(&address).await {
-            Ok(queue) => {
-                Reader { context: &context, address: &address, queue, at_work: JoinSet::new(), held: BTreeMap::new() }.run().await
-            }
-            Err(error) => error,
-        };
-        if context.hearings.failed(&address, &error) {
-            tracing::warn!(queue = address.url, operation = error.operation, message = error.message, "the queue cannot be read");
+    let queue = loop {
+        match context.parts.queues.open(&address).await {
+            Ok(queue) => break queue,
+            Err(error) => pause(&context, &address, &mut failures, &error).await,
         }
-        context.parts.metrics.events.failed();
-        // What was read for a while has broken anew.
-        let lasted = context.parts.clock.instant().duration_since(began);
-        failures = if lasted > context.parts.timings.backoff_limit { 1 } else { failures.saturating_add(1) };
-        context.parts.clock.sleep(backoff(&context.parts.timings, failures)).await;
+    };
+    Reader { context: &context, address: &address, queue, at_work: JoinSet::new(), held: BTreeMap::new(), done: Vec::new() }
+        .run()
+        .await;
+}
+
+/// Tells that the queue cannot be read, and waits, longer each time.
+async fn pause(context: &Context, address: &QueueAddress, failures: &mut u32, error: &CloudError) {
+    if context.hearings.failed(address, error) {
+        tracing::warn!(queue = address.url, operation = error.operation, message = error.message, "the queue cannot be read");
     }
+    context.parts.metrics.events.failed();
+    *failures = failures.saturating_add(1);
+    context.parts.clock.sleep(backoff(&context.parts.timings, *failures)).await;
 }
 
 /// Whether a message is done with.
@@ -65,101 +69,141 @@ struct Reader<'a> {
     context: &'a Arc<Context>,
     address: &'a QueueAddress,
     queue: Arc<dyn Dequeue>,
-    at_work: JoinSet<(String, Verdict)>,
-    /// Receipts being worked on, and when they were hidden last.
-    held: BTreeMap<String, Instant>,
+    at_work: JoinSet<Verdict>,
+    /// Receipts being worked on, by task, and when they were hidden last.
+    held: BTreeMap<Id, (String, Instant)>,
+    /// Receipts that are done with and not deleted yet.
+    done: Vec<String>,
 }
 
 impl Reader<'_> {
-    /// Ends with the error that ended it. What is at work then comes again.
-    async fn run(mut self) -> CloudError {
-        let queue = self.queue.clone();
-        // Kept over the rounds: a call that is dropped may have taken messages, which nobody would see for a minute.
-        let mut receiving = std::pin::pin!(queue.receive());
+    /// Never ends.
+    async fn run(mut self) {
+        // A task of its own, with room for one answer: a call that is dropped may have taken messages, which nobody would see
+        // for a minute.
+        let (sender, mut received) = channel(1);
+        let receiving = receive(self.context.clone(), self.address.clone(), self.queue.clone(), sender);
         let mut ticks = interval(self.context.parts.timings.scaled(EXTEND));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            self.context.parts.metrics.events.at_work(self.at_work.len());
-            tokio::select! {
-                received = receiving.as_mut(), if self.at_work.len() < MOST => {
-                    match received {
-                        Ok(messages) => self.take(messages),
-                        Err(error) => return error,
+        let work = async {
+            loop {
+                self.context.parts.metrics.events.at_work(self.at_work.len());
+                tokio::select! {
+                    Some(messages) = received.recv(), if self.at_work.len() < MOST => self.take(messages),
+                    Some(ended) = self.at_work.join_next_with_id() => {
+                        self.settle(ended);
+                        self.delete().await;
                     }
-                    receiving.set(queue.receive());
-                }
-                Some(ended) = self.at_work.join_next() => {
-                    if let Err(error) = self.settle(ended.into_iter().collect()).await {
-                        return error;
-                    }
-                }
-                _ = ticks.tick() => {
-                    if let Err(error) = self.extend().await {
-                        return error;
+                    _ = ticks.tick() => {
+                        self.delete().await;
+                        self.extend().await;
                     }
                 }
             }
-        }
+        };
+        tokio::join!(receiving, work);
     }
 
     fn take(&mut self, messages: Vec<Message>) {
-        if self.context.hearings.answered(self.address, self.context.parts.clock.now()) {
-            tracing::info!(queue = self.address.url, "reading events");
-        }
         for message in messages {
-            self.held.insert(message.receipt.clone(), self.context.parts.clock.instant());
-            let context = self.context.clone();
-            self.at_work.spawn(async move {
-                let verdict = handle(&context, &message).await;
-                (message.receipt, verdict)
-            });
+            let (context, receipt) = (self.context.clone(), message.receipt.clone());
+            let task = self.at_work.spawn(async move { handle(&context, message).await });
+            self.held.insert(task.id(), (receipt, self.context.parts.clock.instant()));
         }
     }
 
-    /// Deletes what is done, with all that has ended by now.
-    async fn settle(&mut self, mut ended: Vec<(String, Verdict)>) -> Result<(), CloudError> {
-        while ended.len() < BATCH {
-            let Some(more) = self.at_work.try_join_next() else { break };
-            ended.extend(more.ok());
+    /// Takes note of what has ended, with all that has by now. What panicked comes again, by itself.
+    fn settle(&mut self, first: Result<(Id, Verdict), JoinError>) {
+        let mut ended = Some(first);
+        while let Some(result) = ended {
+            let (id, verdict) = match result {
+                Ok((id, verdict)) => (id, verdict),
+                Err(error) => {
+                    tracing::error!(%error, "a defect of sgwarden: handling an event panicked; it comes again");
+                    (error.id(), Verdict::Again)
+                }
+            };
+            if let Some((receipt, _)) = self.held.remove(&id)
+                && verdict == Verdict::Done
+            {
+                self.done.push(receipt);
+            }
+            ended = self.at_work.try_join_next_with_id();
         }
-        for (receipt, _) in &ended {
-            self.held.remove(receipt);
-        }
-        let done: Vec<String> =
-            ended.into_iter().filter(|(_, verdict)| *verdict == Verdict::Done).map(|(receipt, _)| receipt).collect();
-        if done.is_empty() { Ok(()) } else { self.queue.delete(&done).await }
     }
 
-    async fn extend(&mut self) -> Result<(), CloudError> {
-        let now = self.context.parts.clock.instant();
-        let age = self.context.parts.timings.scaled(EXTEND);
-        let old: Vec<String> = self
-            .held
-            .iter()
-            .filter(|(_, hidden)| now.duration_since(**hidden) >= age)
-            .map(|(receipt, _)| receipt.clone())
-            .collect();
-        for receipts in old.chunks(BATCH) {
-            self.queue.extend(receipts).await?;
-            for receipt in receipts {
-                self.held.insert(receipt.clone(), now);
+    /// Deletes what is done with. What cannot be is tried again at the next tick; until then it may come again, which does no harm.
+    async fn delete(&mut self) {
+        let done = std::mem::take(&mut self.done);
+        for receipts in done.chunks(BATCH) {
+            if let Err(error) = self.queue.delete(receipts).await {
+                tracing::debug!(%error, "messages are not deleted yet");
+                self.done.extend_from_slice(receipts);
             }
         }
-        Ok(())
+        self.done.truncate(MOST);
+    }
+
+    async fn extend(&mut self) {
+        let now = self.context.parts.clock.instant();
+        let age = self.context.parts.timings.scaled(EXTEND);
+        let old: Vec<(Id, String)> = self
+            .held
+            .iter()
+            .filter(|(_, (_, hidden))| now.duration_since(*hidden) >= age)
+            .map(|(id, (receipt, _))| (*id, receipt.clone()))
+            .collect();
+        for messages in old.chunks(BATCH) {
+            let receipts: Vec<String> = messages.iter().map(|(_, receipt)| receipt.clone()).collect();
+            if let Err(error) = self.queue.extend(&receipts).await {
+                tracing::debug!(%error, "messages are not hidden anew");
+                continue;
+            }
+            for (id, _) in messages {
+                if let Some((_, hidden)) = self.held.get_mut(id) {
+                    *hidden = now;
+                }
+            }
+        }
+    }
+}
+
+/// Receives for ever.
+async fn receive(context: Arc<Context>, address: QueueAddress, queue: Arc<dyn Dequeue>, messages: Sender<Vec<Message>>) {
+    let mut failures = 0;
+    loop {
+        match queue.receive().await {
+            Ok(received) => {
+                failures = 0;
+                if context.hearings.answered(&address, context.parts.clock.now()) {
+                    tracing::info!(queue = address.url, "reading events");
+                }
+                if !received.is_empty() && messages.send(received).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => pause(&context, &address, &mut failures, &error).await,
+        }
     }
 }
 
 /// Does what a message asks for.
-async fn handle(context: &Arc<Context>, message: &Message) -> Verdict {
+async fn handle(context: &Arc<Context>, message: Message) -> Verdict {
     let metrics = &context.parts.metrics.events;
     let event = match activity::parse(&message.body) {
         Ok(event) => event,
         Err(aside) => {
             metrics.set_aside(aside.label());
-            return set_aside(message, aside);
+            return set_aside(&message, aside);
         }
     };
+    // It may be worked on for minutes, beside thousands of others.
+    drop(message);
     let Some(trail) = context.regions.trail(&event.account, &event.region) else {
+        // Where some account was not reached yet, it may be that one.
+        if !context.regions.all_connected() {
+            return Verdict::Again;
+        }
         metrics.set_aside("NotServed");
         return Verdict::Done;
     };
@@ -194,17 +238,16 @@ async fn dispatch(context: &Arc<Context>, trail: &Arc<Trail>, event: Event) -> V
             }
         }
     }
-    let held = |group: &SecurityGroupId| -> Vec<(Key, SecurityGroupId)> {
-        workers.iter().flat_map(|worker| worker.holders(group)).map(|key| (key, group.clone())).collect()
-    };
-    let subjects: Vec<(Key, SecurityGroupId)> = event.groups.iter().flat_map(held).collect();
+    let subjects = subjects(context, &workers, &event);
     if subjects.is_empty() {
         return Verdict::Done;
     }
     match &event.failure {
         Some(Failure::Denied(_)) => {
             for (key, _) in &subjects {
-                tell_denied(context, key, &event).await;
+                if !tell_denied(context, key, &event).await {
+                    return Verdict::Again;
+                }
             }
             Verdict::Done
         }
@@ -217,4 +260,19 @@ async fn dispatch(context: &Arc<Context>, trail: &Arc<Trail>, event: Event) -> V
             if all_seen { Verdict::Done } else { Verdict::Again }
         }
     }
+}
+
+/// The objects whose groups an event is about. After a start the workers do not know them all; then the objects say.
+fn subjects(context: &Context, workers: &[Arc<Worker>], event: &Event) -> Vec<(Key, SecurityGroupId)> {
+    let held = |group: &SecurityGroupId| -> Vec<(Key, SecurityGroupId)> {
+        workers.iter().flat_map(|worker| worker.holders(group)).map(|key| (key, group.clone())).collect()
+    };
+    let known: Vec<(Key, SecurityGroupId)> = event.groups.iter().flat_map(held).collect();
+    if !known.is_empty() {
+        return known;
+    }
+    let objects = context.stores.groups.state();
+    let valid = objects.iter().filter_map(|object| object.0.as_ref().ok());
+    let recorded = valid.filter_map(|object| Some((Key::of(&object.metadata)?, recorded_group(object.status.as_ref()?)?)));
+    recorded.filter(|(_, group)| event.groups.contains(group)).collect()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
-use crate::api::{DriftAtom, DriftRecord, SecurityGroupStatus};
+use crate::api::{DriftAtom, DriftKind, DriftRecord, SecurityGroupStatus};
 use crate::core::activity::{Change, Event, SLACK, What, Whose};
 use crate::core::model::{Atom, LiveRule, RuleId, SecurityGroupId};
 use crate::core::status::TransientEdit;
@@ -121,6 +121,11 @@ struct Follow<'a> {
 impl Follow<'_> {
     async fn run(&self) -> bool {
         let began = self.context.parts.clock.instant();
+        let whose = self.trail.whose(self.event);
+        if matches!(whose, Whose::OwnRole { same_session: _ }) && !self.is_of_our_term() {
+            // Whoever led then most likely sent it; of what it did the look tells.
+            return self.look().await;
+        }
         let mut unseen = Vec::new();
         for wait in LOOKS {
             self.wait(wait).await;
@@ -133,7 +138,9 @@ impl Follow<'_> {
                 break;
             }
         }
-        self.judge_role().await;
+        if !self.judge_role().await {
+            return false;
+        }
         if unseen.is_empty() {
             return true;
         }
@@ -144,6 +151,10 @@ impl Follow<'_> {
         let Some(left) = self.unexplained().await else { return false };
         if left.is_empty() {
             return true;
+        }
+        if left.iter().any(|change| change.what == What::GroupDeleted) {
+            // It takes a minute or more until that is believed.
+            return false;
         }
         self.tell_transient(&left);
         self.look().await && self.context.passing.of(self.key).iter().all(|edit| edit.event.id != self.event.id)
@@ -166,7 +177,9 @@ impl Follow<'_> {
             return true;
         }
         let limit = self.context.parts.timings.scaled(PASS).max(Duration::from_secs(1));
-        timeout(limit, self.context.passes.after(self.key, asked)).await.is_ok()
+        let ended = timeout(limit, self.context.passes.after(self.key, asked)).await.is_ok();
+        // A pass that could not read the group has seen nothing.
+        ended && self.workers.iter().any(|worker| worker.viewed_since(self.group, asked))
     }
 
     /// What the event changed and neither status nor EC2 shows. `None`: EC2 cannot be read.
@@ -177,7 +190,8 @@ impl Follow<'_> {
         let mut left: Vec<&Change> =
             of_group(self.event, self.group).filter(|change| !self.is_recorded(change, &records)).collect();
         // What needs no row to be seen: the pass looked at it.
-        left.retain(|change| matches!(change.what, What::Added | What::Modified(Some(_))));
+        left.retain(|change| matches!(change.what, What::Added | What::Modified(Some(_)) | What::GroupDeleted));
+        left.retain(|change| change.rule_id.as_ref().is_none_or(|id| !self.trail.has_revoked(id)));
         if left.is_empty() {
             return Some(left);
         }
@@ -205,19 +219,26 @@ impl Follow<'_> {
         self.context.passing.note(self.key, TransientEdit { event: self.event.clone(), rules });
     }
 
-    /// Whether it is somebody else who acts with our role. By now every call of ours has its answer.
-    async fn judge_role(&self) {
-        let Whose::OwnRole { same_session: _ } = self.trail.whose(self.event) else { return };
-        let since = self.context.leading_since();
-        // Before, whoever led then may have sent it.
-        if since.is_some_and(|since| self.event.time > since) {
-            tell_misuse(self.context, self.key, self.event).await;
-        }
+    /// Tells where it is somebody else who acts with our role. By now every call of ours has its answer. Whether it is told, or
+    /// need not be.
+    async fn judge_role(&self) -> bool {
+        let Whose::OwnRole { same_session: _ } = self.trail.whose(self.event) else { return true };
+        !self.is_of_our_term() || tell_misuse(self.context, self.key, self.event).await
+    }
+
+    /// Whether it was made while this process led, and so recently that its own calls of then are known. Clocks differ, and the
+    /// leader before wrote up to its last moment.
+    fn is_of_our_term(&self) -> bool {
+        let since = self.context.leading_since().and_then(|since| since.checked_add(SLACK).ok());
+        since.is_some_and(|since| self.event.time > since) && !self.trail.is_forgotten(self.event)
     }
 }
 
 /// Whether a difference in status is what a change made.
 fn is_about(atom: &DriftAtom, change: &Change) -> bool {
+    if change.what == What::GroupDeleted {
+        return atom.kind == DriftKind::GroupDeleted.as_str();
+    }
     if let (Some(known), Some(id)) = (&atom.rule_id, &change.rule_id) {
         return known == id.as_str();
     }
@@ -233,6 +254,7 @@ fn atom_of(change: &Change) -> Option<Atom> {
 /// Whether EC2 shows what a change made.
 fn shows(change: &Change, rows: &[LiveRule]) -> bool {
     match (&change.what, &change.rule_id, &change.atom) {
+        (What::GroupDeleted, _, _) => false,
         (What::Modified(Some(becomes)), Some(id), _) => {
             rows.iter().any(|row| row.id == *id && row.atom == becomes.in_direction(row.atom.direction))
         }
