@@ -67,7 +67,7 @@ lint: ## clippy over everything, warnings are errors
 # Without the AWS SDK, which the stand-in does not use and which would take as long again to compile for speed.
 bench: ## measure what the engine and the EC2 stand-in cost: seconds, bytes and calls, as JSON lines
 	@tests/setup/say.sh "release build without the AWS adapter, then the measurements" "two minutes, the first time 6"
-	cargo bench --locked --no-default-features --features sim --bench engine --bench sim
+	cargo bench --locked --no-default-features --features sim --bench engine --bench events --bench sim
 
 crds: ## write crds/ from the Rust types
 	cargo run --locked --quiet -- crds

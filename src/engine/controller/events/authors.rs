@@ -15,7 +15,7 @@ const WAIT: SignedDuration = SignedDuration::from_mins(2);
 const LOOKUPS: [SignedDuration; 2] = [SignedDuration::from_mins(5), SignedDuration::from_mins(15)];
 /// How long before an edit was seen its event is looked for.
 const BEFORE: SignedDuration = SignedDuration::from_mins(90);
-/// Clocks differ, and CloudTrail counts seconds.
+/// Clocks differ, and `CloudTrail` counts seconds.
 const SLACK: SignedDuration = SignedDuration::from_mins(1);
 /// Events are kept so long: an older record stays as it is.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
@@ -29,7 +29,6 @@ impl Pass<'_> {
             let Some(seen) = detected(record).filter(|seen| now.duration_since(*seen) < KEPT) else { continue };
             match site.worker.trail().author(&group, record, site.worker.last_well(&self.key)) {
                 Author::Told(actor) if may_replace(record, &actor) => record.actor = Some(*actor),
-                Author::Told(_) => {}
                 Author::Untold(_) if !is_untold(record) => {}
                 Author::Untold(_) if site.account.queues.is_empty() && !site.account.lookup_events => {
                     let why = format!("account {} names no queue of CloudTrail events (spec.events)", site.account.name);
@@ -38,7 +37,7 @@ impl Pass<'_> {
                 Author::Untold(why) if now.duration_since(seen) >= self.patience(site) => {
                     record.actor = Some(unknown(&why.to_string()));
                 }
-                Author::Untold(_) => {}
+                Author::Told(_) | Author::Untold(_) => {}
             }
         }
         records
