@@ -186,6 +186,7 @@ fn the_status_of_an_account_stays_within_bounds() {
             stale_rules: Some(usize::MAX),
         }),
         failure: Some((Reason::PermissionDenied, long.clone())),
+        incomplete: Some(long.clone()),
     };
     let regions: Vec<RegionFacts<'_>> = regions.iter().map(facts_of).collect();
     let problems = [Problem { path: long.clone(), message: long.clone() }];

@@ -46,6 +46,7 @@ struct Account {
     sweeps: [Option<Sweep>; 2],
     failures: [Option<(Reason, String)>; 2],
     held_by: Option<usize>,
+    incomplete: Option<String>,
     status: AwsAccountStatus,
 }
 
@@ -63,6 +64,7 @@ impl Account {
             sweeps: [None, None],
             failures: [None, None],
             held_by: None,
+            incomplete: None,
             status: AwsAccountStatus::default(),
         }
     }
@@ -91,6 +93,7 @@ impl Account {
             since: start(),
             sweep: self.sweeps[index].clone(),
             failure: self.failures[index].clone(),
+            incomplete: self.incomplete.clone(),
         };
         let regions: Vec<RegionFacts<'_>> = self.regions.iter().enumerate().map(facts_of).collect();
         let next = build_account(&AccountFacts {
@@ -314,4 +317,19 @@ fn how_events_arrive_is_told_where_there_are_queues() {
     account.events = None;
     account.look();
     assert_eq!(told(&account), None);
+}
+
+#[test]
+fn what_cannot_be_looked_at_of_what_changes_rarely_leaves_the_account_ready() {
+    let mut account = Account::swept();
+    account.incomplete = Some("DescribeStaleSecurityGroups is not allowed".into());
+    account.look();
+    let told = |kind: &str| {
+        let found = account.status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+        (found.status.clone(), found.reason.clone(), found.message.clone())
+    };
+    assert_eq!(told(READY).0, "True");
+    let (status, reason, message) = told(SWEEP_HEALTHY);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "SweepIncomplete"));
+    assert!(message.starts_with("eu-west-1: DescribeStaleSecurityGroups is not allowed"), "{message}");
 }

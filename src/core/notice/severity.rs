@@ -132,6 +132,7 @@ pub(super) fn of_reason(reason: Reason) -> Option<(NoticeKind, Severity)> {
         | Reason::AwaitingConsent
         | Reason::ClockSkewed
         | Reason::SweepOverdue
+        | Reason::SweepIncomplete
         | Reason::CloudUnavailable
         | Reason::Throttled
         | Reason::InUse

@@ -80,6 +80,8 @@ pub struct RegionFacts<'a> {
     pub sweep: Option<Sweep>,
     /// Why the last try failed, if it did.
     pub failure: Option<(Reason, String)>,
+    /// What of it is not looked at, and why: of what changes rarely, so that the account is no less ready.
+    pub incomplete: Option<String>,
 }
 
 /// What is known of an account.
@@ -161,6 +163,7 @@ fn conditions(status: &AwsAccountStatus, facts: &AccountFacts<'_>) -> Vec<Condit
         Sweeps::Healthy => {
             drafts.push(draft(SWEEP_HEALTHY, "True", Reason::Succeeded, "all groups of every Region were looked at lately"));
         }
+        Sweeps::Incomplete(message) => drafts.push(draft(SWEEP_HEALTHY, "False", Reason::SweepIncomplete, message)),
         Sweeps::Failed(reason, message) => drafts.push(draft(SWEEP_HEALTHY, "False", reason, message)),
     }
     match &facts.events {
@@ -200,13 +203,21 @@ enum Sweeps {
     /// Some were not looked at since this process began, and it is early yet.
     Pending,
     Healthy,
+    /// All groups were looked at, but not at everything that changes rarely.
+    Incomplete(String),
     Failed(Reason, String),
+}
+
+fn incomplete(facts: &AccountFacts<'_>) -> Option<String> {
+    let told = facts.regions.iter().filter_map(|facts| Some(format!("{}: {}", facts.region, facts.incomplete.as_ref()?)));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 fn sweeps(facts: &AccountFacts<'_>) -> Sweeps {
     let patience = facts.sweep_interval.checked_mul(OVERDUE).unwrap_or(SignedDuration::MAX);
     let mut troubles: Vec<(Reason, String)> = Vec::new();
-    for RegionFacts { region, since, sweep, failure } in facts.regions {
+    for RegionFacts { region, since, sweep, failure, incomplete: _ } in facts.regions {
         let last = sweep.as_ref().map_or(*since, |sweep| sweep.at.max(*since));
         if let Some((reason, message)) = failure {
             troubles.push((*reason, format!("{region}: {message}")));
@@ -219,7 +230,10 @@ fn sweeps(facts: &AccountFacts<'_>) -> Sweeps {
     match troubles.first() {
         Some((reason, _)) => Sweeps::Failed(*reason, all.join("; ")),
         None if facts.regions.iter().any(|region| region.sweep.is_none()) => Sweeps::Pending,
-        None => Sweeps::Healthy,
+        None => match incomplete(facts) {
+            Some(message) => Sweeps::Incomplete(message),
+            None => Sweeps::Healthy,
+        },
     }
 }
 
@@ -235,7 +249,7 @@ fn ready(status: &AwsAccountStatus, facts: &AccountFacts<'_>, sweeps: &Sweeps) -
     }
     // After a restart nothing is known for a moment; an account that was ready then is not called anything else.
     let was = facts.previous.conditions.iter().any(|known| known.type_ == READY && known.status == "True");
-    let known = facts.credentials == Credentials::Valid && matches!(sweeps, Sweeps::Healthy);
+    let known = facts.credentials == Credentials::Valid && matches!(sweeps, Sweeps::Healthy | Sweeps::Incomplete(_));
     if !known && !was {
         return unseen(&[READY], "sgwarden has not looked at every Region of the account yet");
     }

@@ -53,6 +53,8 @@ pub enum Reason {
     ClockSkewed,
     /// A Region's groups were not looked at for long.
     SweepOverdue,
+    /// A part of what changes rarely could not be looked at.
+    SweepIncomplete,
     /// EC2 cannot be reached, or fails.
     CloudUnavailable,
     /// AWS throttles us.

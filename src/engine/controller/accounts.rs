@@ -205,7 +205,8 @@ impl Report<'_> {
             Some(Ok(())) | None => None,
         };
         let failure = unreachable.or_else(|| failed.map(|message| (Reason::CloudUnavailable, message)));
-        RegionFacts { region, since: self.since, sweep, failure }
+        let incomplete = fresh.and_then(|fresh| fresh.incomplete.clone());
+        RegionFacts { region, since: self.since, sweep, failure, incomplete }
     }
 
     /// Good as soon as one Region says so; bad when one says so and none that they are good.

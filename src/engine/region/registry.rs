@@ -45,6 +45,8 @@ pub struct Freshness {
     pub last_sweep: Option<Timestamp>,
     /// What went wrong since, or with a part of it; stable, for people.
     pub failure: Option<String>,
+    /// What the last look at what changes rarely could not see; stable, for people.
+    pub incomplete: Option<String>,
     /// Groups the last sweep saw.
     pub groups: usize,
     /// Groups that objects manage.
@@ -256,7 +258,8 @@ impl Slot {
             account: state.worker.as_ref().map(|worker| worker.account().clone()).or_else(|| route.account.clone()),
             region: route.region.clone(),
             last_sweep: counts.map(|counts| counts.began),
-            failure: standing.failure.or(refused).or(standing.deep_failure),
+            failure: standing.failure.or(refused),
+            incomplete: standing.deep_failure,
             groups: counts.map_or(0, |counts| counts.groups),
             managed: state.worker.as_ref().map_or(0, |worker| worker.ledger.count()),
             unmanaged: counts.map_or(0, |counts| counts.unmanaged),
