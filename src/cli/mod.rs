@@ -4,17 +4,23 @@
 //!
 //! Invariant: whatever goes wrong is one clear line on standard error and exit code 1; no panic, no backtrace.
 
+mod accept;
+mod audit;
 mod controller;
 mod crds;
 #[cfg(all(feature = "aws", feature = "sim"))]
 mod demo;
+mod drift;
 mod error;
 mod options;
+mod output;
+mod place;
 #[cfg(feature = "aws")]
 mod run;
 mod shutdown;
 #[cfg(feature = "sim")]
 mod sim;
+mod undo;
 mod wiring;
 
 use std::ffi::OsString;
@@ -47,6 +53,14 @@ enum Command {
     /// Serve a stand-in for EC2, STS and CloudTrail, for tests and trials
     #[cfg(feature = "sim")]
     Sim(sim::Args),
+    /// List what was edited behind its back: what, when, by whom, and what was done about it
+    Drift(drift::Args),
+    /// Say what keeps an edit that was made behind its back, or apply that
+    Accept(accept::Args),
+    /// List what it changed in EC2, by its audit file
+    Audit(audit::Args),
+    /// Say what brings back what one of its changes took, or apply that
+    Undo(undo::Args),
     /// Write the CustomResourceDefinitions
     Crds(crds::Args),
 }
@@ -81,6 +95,10 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Demo(args) => demo::main(args).await,
         #[cfg(feature = "sim")]
         Command::Sim(args) => sim::main(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Drift(args) => drift::main(args).await,
+        Command::Accept(args) => Box::pin(accept::main(args)).await,
+        Command::Audit(args) => audit::main(args),
+        Command::Undo(args) => Box::pin(undo::main(args)).await,
         Command::Crds(args) => crds::main(&args).map(|()| ExitCode::SUCCESS),
     }
 }

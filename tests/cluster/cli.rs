@@ -1,4 +1,4 @@
-//! The binary itself, as a person starts it: what it says when it cannot run, and every subcommand but `controller` at work.
+//! The binary itself, as a person starts it: what it says when it cannot run, and every subcommand at work but `controller` and those of `keeping`.
 //!
 //! [`Server`] and [`StandIn`] run it for other tests too; neither outlives its test.
 
@@ -51,14 +51,14 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look
 
 /// What the binary left when it ended by itself.
 #[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs the binary to its end, with nothing in its environment but what is given.
-async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut command = tokio::process::Command::new(SGWARDEN);
     command.args(arguments).env_clear().envs(NOBODY).envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -232,6 +232,14 @@ async fn whatever_is_wrong_with_the_command_line_is_one_line_that_says_what_to_d
         (vec!["sim", "--listen", &taken], &["--listen", &taken, "Address already in use"]),
         (vec!["sim", "--listen", "127.0.0.1:0", "--vpc", "web"], &["--vpc", "\"web\""]),
         (vec!["sim", "--listen", "127.0.0.1:0", "--vpc", "vpc-0a1b2c3d=ten"], &["--vpc", "ten"]),
+        (vec!["drift", "--since", "yesterday", "--state", here], &["--since", "'yesterday'", "24h"]),
+        (vec!["drift", "-A", "-n", "shop", "--state", here], &["--all-namespaces", "--namespace"]),
+        (vec!["drift", "--state", &missing], &["state", &missing, "No such file"]),
+        (vec!["accept", "web", "--state", here], &["<DRIFT>"]),
+        (vec!["accept", "web", "d-1", "--apply", "--state", here], &["--apply", "--state"]),
+        (vec!["accept", "web", "d-1", "--name", "Big", "--state", here], &["--name", "'Big'", "lower-case"]),
+        (vec!["audit", "--audit-file", &missing], &["audit file", &missing, "No such file"]),
+        (vec!["undo", "c-1", "--audit-file", file], &["no change c-1"]),
         (vec!["crds", "--directory", "/proc/crds"], &["/proc/crds", "cannot be written"]),
         (vec!["demo", "--directory", "/proc/demo"], &["/proc/demo", "cannot be prepared"]),
     ];

@@ -23,6 +23,7 @@ mod deploy;
 mod doors;
 mod drift;
 mod gate;
+mod keeping;
 mod killed;
 mod largest;
 mod notify;

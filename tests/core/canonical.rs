@@ -51,7 +51,7 @@ fn peer() -> impl Strategy<Value = Peer> {
     ]
 }
 
-fn atom() -> impl Strategy<Value = Atom> {
+pub(crate) fn atom() -> impl Strategy<Value = Atom> {
     let direction = prop_oneof![Just(Direction::Ingress), Just(Direction::Egress)];
     (direction, traffic(), peer()).prop_map(|(direction, traffic, peer)| Atom { direction, traffic, peer })
 }

@@ -1,12 +1,14 @@
 //! The tier `core`: what the pure heart decides, judged from outside.
 //!
 //! - `activity`: who did it, by `CloudTrail`;
+//! - `amend`: what keeps an edit, and what brings back what a change took;
 //! - `goldens`: scenarios as files, each with the plan an operator reads;
 //! - `properties`: random histories of a group, judged by `oracle` (which traffic gets through, counted out point by point)
 //!   and `cloud` (what EC2 makes of a step), neither of which uses the arithmetic of `core`;
 //! - `faults`: plans spoilt on purpose, and what the last look says of them;
 //! - `quota`: the same in a group that is full;
 //! - `restraints`: what policy, approval and limits hold back;
+//! - `listing`: drift and changes as people look them up;
 //! - `lives`: whole lives of a group, with crashes and intruders;
 //! - `drift`: who did it, by a table of our own;
 //! - `canonical`: text forms and EC2's fields read back;
@@ -21,6 +23,7 @@
 )]
 
 mod activity;
+mod amend;
 mod attribution;
 mod canonical;
 mod cloud;
@@ -29,6 +32,7 @@ mod faults;
 mod goldens;
 mod history;
 mod judge;
+mod listing;
 mod lives;
 mod notice;
 mod oracle;

@@ -18,6 +18,8 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/status", &["api", "core/model", "core/activity", "core/attribution", "core/desired", "core/plan"]),
     ("core/notice", &["api", "core/model", "core/desired", "core/status"]),
     ("core/audit", &["api", "core/model", "core/desired", "core/plan"]),
+    ("core/amend", &["api", "core/model", "core/activity", "core/desired", "core/audit"]),
+    ("core/listing", &["api", "core/model", "core/activity", "core/audit"]),
     ("ports", &["api", "core"]),
     ("=adapters", &[]),
     ("adapters/*", &["api", "core", "ports"]),

@@ -1,15 +1,17 @@
 //! Where change records are kept: a file of JSON Lines, each line on disk before the call returns, and the log.
 //!
-//! Entry points: [`AuditFile`], [`AuditTrace`], [`Tee`], and [`trail`], which puts them together.
+//! Entry points: [`AuditFile`], [`AuditTrace`], [`Tee`], and [`trail`], which puts them together; [`read`] reads a file back.
 //!
 //! Invariant: a record that [`AuditFile`] has accepted survives a crash of the process and of the machine. A record is one
 //! line; a line that a crash has torn spoils no other.
 //! Invariant: the file is only ever appended to. To rotate it, rename it and restart, or copy and truncate.
 
 mod file;
+mod read;
 mod trace;
 
 pub use file::AuditFile;
+pub use read::{ReadError, read};
 pub use trace::AuditTrace;
 
 use std::sync::Arc;

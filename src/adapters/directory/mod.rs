@@ -2,7 +2,7 @@
 //!
 //! Entry point: [`DirectoryObjects`]. `files` reads manifests and `document` one of them (`fields`: strictly), `snapshot` decides what to believe
 //! of a look, `table` shows the objects of a kind to those who watch, `state` keeps what a cluster would hold (uid,
-//! generation, status). [`DirectorySecrets`] reads secrets from files.
+//! generation, status), and [`read_groups`] shows that to others while it runs. [`DirectorySecrets`] reads secrets from files.
 //!
 //! Invariant: a file that cannot be read or understood changes nothing: the last good version of its objects stays.
 //! Invariant: an object that disappears from the files is let go of; nothing is deleted in EC2.
@@ -24,4 +24,4 @@ pub use files::{FileProblem, Found, read_manifests};
 pub use kind::{Id, KindName, Manifest, Manifests};
 pub use objects::{DirectoryObjects, DirectoryOptions};
 pub use secrets::DirectorySecrets;
-pub use state::StateError;
+pub use state::{StateError, read_groups};

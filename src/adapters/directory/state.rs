@@ -104,6 +104,34 @@ impl State {
     }
 }
 
+/// The groups of a state directory with their status, also while another process keeps it: each file is replaced as a whole.
+///
+/// A file whose name is a digest does not tell its object, and is shown under the digest.
+pub fn read_groups(directory: &Path) -> Result<Vec<SecurityGroup>, StateError> {
+    let fail = |path: &Path, cause| StateError { path: path.to_owned(), action: "read", cause };
+    let entries = fs::read_dir(directory).map_err(|cause| fail(directory, cause))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
+    let mut paths = paths.map_err(|cause| fail(directory, cause))?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let mut groups = Vec::new();
+    for path in paths {
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            // Gone since it was listed.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+            Err(cause) => return Err(fail(&path, cause)),
+        };
+        let held: Held<SecurityGroup> = serde_json::from_slice(&text).map_err(|error| fail(&path, io::Error::other(error)))?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let (namespace, name) = stem.split_once('+').unwrap_or(("", &stem));
+        let mut manifest = SecurityGroup::new(name, held.spec.clone());
+        manifest.metadata.namespace = Some(namespace.to_owned());
+        groups.push(held.dress(&manifest));
+    }
+    Ok(groups)
+}
+
 impl<K: Kind> Held<K> {
     /// State of an object seen for the first time.
     pub(super) fn new(object: &K) -> Self {

@@ -2,7 +2,8 @@
 //!
 //! Entry points: [`connect`] gives a [`Cluster`]; [`Cluster::probe`] says at the start whether it can be worked with;
 //! [`KubeObjects`] is the port; [`KubeLease`] the Lease by which replicas agree who leads. [`KubeSecrets`] reads what
-//! Notifiers name. `watch` makes the streams, `optional` those of kinds that need not be there.
+//! Notifiers name. `groups` reads and amends objects for somebody at a terminal. `watch` makes the streams, `optional` those
+//! of kinds that need not be there.
 //!
 //! Invariant: one attempt a call, and every call but the watch ends within a limit. kube's own retries (up to 15, minutes
 //! long) are off, because the engine decides what to do next: a revert must not wait for a status write that hangs.
@@ -12,6 +13,7 @@
 mod connect;
 mod events;
 mod grants;
+mod groups;
 mod lease;
 mod objects;
 mod optional;
@@ -22,6 +24,7 @@ mod tests;
 mod watch;
 
 pub use connect::{Cluster, ClusterOptions, ConnectError, connect};
+pub use groups::{Listed, Stored};
 pub use lease::{KubeLease, identity};
 pub use objects::KubeObjects;
 pub use optional::Patience;

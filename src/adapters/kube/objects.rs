@@ -25,7 +25,7 @@ use crate::api::{
 use crate::ports::objects::{Notice, Objects, ObjectsError, Watch};
 
 /// The limit of every call but the watch.
-const CALL: Duration = Duration::from_secs(10);
+pub(super) const CALL: Duration = Duration::from_secs(10);
 
 /// Said once a kind, when the apiserver stored something else than it was sent.
 const OLD_CRD: &str =
@@ -264,7 +264,7 @@ impl Objects for KubeObjects {
 }
 
 /// What an answer to a write of the object `name` means.
-fn failure(error: &kube::Error, name: &str) -> ObjectsError {
+pub(super) fn failure(error: &kube::Error, name: &str) -> ObjectsError {
     let unavailable = || ObjectsError::Unavailable(words(error).into());
     let kube::Error::Api(status) = error else { return unavailable() };
     match status.code {

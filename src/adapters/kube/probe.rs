@@ -71,6 +71,14 @@ pub enum ProbeError {
         /// The versions it serves.
         served: String,
     },
+    /// An object is there, but not as this release knows them.
+    #[error("{object} cannot be read: {why}")]
+    Unreadable {
+        /// Which.
+        object: String,
+        /// What about it.
+        why: String,
+    },
     /// A CRD is there, but the apiserver does not serve it, or not whole.
     #[error("the CRD {crd} is installed, but cannot be used: {why}")]
     NotEstablished {
@@ -155,7 +163,11 @@ impl Cluster {
     }
 
     /// Asks; `None` when there is no such thing.
-    async fn ask<T>(&self, what: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<Option<T>, ProbeError> {
+    pub(super) async fn ask<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<Option<T>, ProbeError> {
         let server = self.server.clone();
         let Ok(answer) = tokio::time::timeout(CALL, call).await else {
             return Err(ProbeError::Unreachable { server, why: format!("no answer in {} s", CALL.as_secs()) });

@@ -1,8 +1,12 @@
 //! The record of a change: written as intent before each EC2 write and as outcome after it.
 //!
-//! Entry points: [`ChangeRecord`], and [`items`], which tells what a step does.
+//! Entry points: [`ChangeRecord`]; [`items`], which tells what a step does; [`Trail`], which reads records back.
 //!
 //! Invariant: the wire form is its own; renaming a type elsewhere does not change what is on disk.
+
+mod kept;
+
+pub use kept::{Change, KeptItem, KeptOutcome, Trail};
 
 use serde::Serialize;
 

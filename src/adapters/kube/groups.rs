@@ -1,0 +1,107 @@
+//! `SecurityGroup` objects for somebody at a terminal: listed, read one by one, and amended.
+//!
+//! Invariant: an amendment is written only to the object it was made for, as that was read: what changed meanwhile is a conflict,
+//! and what this release does not know is not lost.
+
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, DynamicObject};
+use serde_json::{Value, json};
+
+use super::connect::Cluster;
+use super::objects::{CALL, failure};
+use super::probe::ProbeError;
+use crate::api::{SECURITY_GROUPS, SecurityGroup};
+use crate::ports::objects::{Key, ObjectsError};
+
+/// The name under which amendments stand in `managedFields`.
+const FIELD_MANAGER: &str = "sgwarden-accept";
+/// How many objects a page has: the largest are a megabyte and more.
+const PAGE: u32 = 100;
+
+/// An object as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The object.
+    pub object: SecurityGroup,
+    /// Its spec with everything that is in it, known here or not.
+    pub spec: Value,
+}
+
+/// Objects of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// Those that could be read.
+    pub objects: Vec<SecurityGroup>,
+    /// The others: which, and why.
+    pub unreadable: Vec<(Key, String)>,
+}
+
+impl Cluster {
+    /// The namespace that the context of the kubeconfig names.
+    pub fn default_namespace(&self) -> &str {
+        self.client.default_namespace()
+    }
+
+    /// Every object of a namespace, or of all.
+    pub async fn groups(&self, namespace: Option<&str>) -> Result<Listed, ProbeError> {
+        let api = self.of(namespace);
+        let (mut listed, mut more) = (Listed::default(), None);
+        loop {
+            let params = ListParams { limit: Some(PAGE), continue_token: more, ..ListParams::default() };
+            let page = self.ask("list securitygroups.sgwarden.dev", api.list(&params)).await?;
+            let page = page.ok_or_else(|| ProbeError::NotInstalled { crds: vec![SECURITY_GROUPS.to_owned()] })?;
+            for object in page.items {
+                let key = Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+                match object.try_parse::<SecurityGroup>() {
+                    Ok(object) => listed.objects.push(object),
+                    Err(error) => listed.unreadable.push((key, error.to_string())),
+                }
+            }
+            more = page.metadata.continue_.filter(|token| !token.is_empty());
+            if more.is_none() {
+                return Ok(listed);
+            }
+        }
+    }
+
+    /// An object; `None` where there is none of the name.
+    pub async fn group(&self, key: &Key) -> Result<Option<Stored>, ProbeError> {
+        let api = self.of(Some(&key.namespace));
+        let Some(found) = self.ask("read securitygroups.sgwarden.dev", api.get_opt(&key.name)).await?.flatten() else {
+            return Ok(None);
+        };
+        let spec = found.data.get("spec").cloned().unwrap_or_default();
+        let unreadable = |error: kube::core::dynamic::ParseDynamicObjectError| ProbeError::Unreadable {
+            object: format!("{SECURITY_GROUPS} {key}"),
+            why: error.to_string(),
+        };
+        Ok(Some(Stored { object: found.try_parse().map_err(unreadable)?, spec }))
+    }
+
+    /// Writes a merge patch to an object that is still as it was read.
+    pub async fn amend(&self, object: &SecurityGroup, mut patch: Value) -> Result<(), ObjectsError> {
+        let (Some(name), Some(version)) = (object.metadata.name.as_deref(), object.metadata.resource_version.as_deref()) else {
+            return Err(ObjectsError::Refused("the object was not read from a cluster: it has no name or version".to_owned()));
+        };
+        // The uid too: an object of the same name that came after is another.
+        if let Some(fields) = patch.as_object_mut() {
+            fields.insert("metadata".to_owned(), json!({ "resourceVersion": version, "uid": object.metadata.uid }));
+        }
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }.validation_strict();
+        let (api, patch) = (self.of(object.metadata.namespace.as_deref()), Patch::Merge(patch));
+        match tokio::time::timeout(CALL, api.patch(name, &params, &patch)).await {
+            Ok(answer) => answer.map(drop).map_err(|error| failure(&error, name)),
+            Err(_) => Err(ObjectsError::Unavailable(format!("no answer within {CALL:?}: look whether it was written").into())),
+        }
+    }
+
+    /// Untyped, so that one object which cannot be read does not hide the others, and nothing of one is lost.
+    fn of(&self, namespace: Option<&str>) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<SecurityGroup>(&());
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+}
