@@ -14,6 +14,8 @@ use crate::command::{BINARY, Standing, VPC, queue};
 use crate::servers::moto::{self, REGION};
 use crate::servers::supervised::{StateDir, Supervised};
 
+const LIMIT: Duration = Duration::from_mins(1);
+
 fn queues() -> SqsQueues {
     SqsQueues::new(&AwsOptions::default().credentials("AKIDTEST", "not-checked"))
 }
@@ -74,15 +76,18 @@ fn state(folder: &Path) -> Vec<Value> {
     found
 }
 
-/// The first that a look finds, within a minute.
+/// The first that a look finds.
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..600 {
-        if let Some(found) = look().await {
-            return found;
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let looking = async {
+        loop {
+            pace.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("within a minute: {what}")
+    };
+    tokio::time::timeout(LIMIT, looking).await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
 }
 
 #[tokio::test]
