@@ -1,7 +1,7 @@
 //! What the compiler does not hold: who may use whom, how files look, and that files which say the same thing agree.
 //!
 //! Entry point: `cargo test --test tidy`. A finding names file and line and says what to do. `UPDATE=1 cargo test --test
-//! tidy` rewrites what is generated: `crds/`, the fields in `docs/spec.md` and the PrometheusRule.
+//! tidy` rewrites what is generated: `crds/`, the fields in `docs/spec.md` and the `PrometheusRule`.
 //!
 //! Rooms: `source` (reading Rust), `layers` (the table of the floors), `texts` (documentation in step), `deployed` (the
 //! policies in step), `monitoring` (alerts and dashboard in step), `checker` (the tests of all this).

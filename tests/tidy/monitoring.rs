@@ -1,6 +1,6 @@
 //! Alerts and dashboard that ask for metrics, labels and values that are there, and a runbook for each alert.
 //!
-//! Entry points: the tests; [`asked`] reads what a PromQL expression asks for. That Prometheus can parse them is held by its own
+//! Entry points: the tests; [`asked`] reads what a `PromQL` expression asks for. That Prometheus can parse them is held by its own
 //! parser, in tests/promrules.
 
 use std::collections::{BTreeMap, BTreeSet};
