@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test test-setup rust-checks rust-tests fmt fmt-check lint bench crds verify
+.PHONY: help test test-setup rust-checks rust-tests fmt fmt-check lint rules bench crds verify
 
 export SGWARDEN_CACHE ?= $(HOME)/.cache/sgwarden
 # Outside the checkout, so that a fresh clone does not compile the AWS SDK again.
@@ -22,6 +22,7 @@ test: ## set up what is missing, check and test everything
 		"the first time 20 to 40 minutes on two cores (Rust 10 to 20, Go 8 to 15, Python 1), later 2 to 10"
 	@$(MAKE) --no-print-directory fmt-check
 	@$(MAKE) --no-print-directory test-setup
+	@$(MAKE) --no-print-directory rules
 	@$(MAKE) --no-print-directory rust-checks
 	@$(MAKE) --no-print-directory rust-tests
 
@@ -50,11 +51,11 @@ rust-tests:
 
 fmt: ## format all Rust and Go files
 	cargo fmt
-	gofmt -l -w tests/controlplane
+	gofmt -l -w tests/controlplane tests/promrules
 
 fmt-check:
 	cargo fmt --check
-	@unformatted="$$(gofmt -l tests/controlplane)"; \
+	@unformatted="$$(gofmt -l tests/controlplane tests/promrules)"; \
 	if [ -n "$$unformatted" ]; then echo "not gofmt'd (make fmt does it): $$unformatted"; exit 1; fi
 
 # What cargo clippy does, over a build in place of a check (see rust-checks). clippy-driver takes its arguments from the
@@ -63,6 +64,11 @@ lint: ## clippy over everything, warnings are errors
 	@tests/setup/say.sh "lints, and with them the first build of all dependencies" "about a minute, the first time 8 to 15"
 	RUSTC_WORKSPACE_WRAPPER="$$(rustc --print sysroot)/bin/clippy-driver" CLIPPY_ARGS="-Dwarnings__CLIPPY_HACKERY__" \
 		cargo build --locked --all-targets
+
+# What the expressions ask for is held to our metrics by tests/tidy; whether they are PromQL, only Prometheus knows.
+rules: ## have Prometheus's own parser read the alerting rules and the dashboard
+	@tests/setup/say.sh "alerting rules and dashboard, read by Prometheus's parser" "seconds, the first time a minute"
+	cd tests/promrules && CGO_ENABLED=0 GOFLAGS=-mod=readonly go run . ../../deploy/monitoring/rules.yaml ../../deploy/monitoring/dashboard.json
 
 # Without the AWS SDK, which the stand-in does not use and which would take as long again to compile for speed.
 bench: ## measure what the engine and the EC2 stand-in cost: seconds, bytes and calls, as JSON lines

@@ -57,7 +57,7 @@ pub(super) struct EngineArgs {
     /// Append every change, as intent and outcome, to this file (JSON Lines, synced to disk)
     #[arg(long, value_name = "FILE")]
     pub(super) audit_file: Option<PathBuf>,
-    /// Serve /livez, /readyz and /metrics here
+    /// Serve /livez, /readyz, /metrics and /log here
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub(super) admin: SocketAddr,
     /// Seconds from one look at all groups of a Region to the next, where its `AwsAccount` does not say otherwise

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::audit_log::{AuditFile, trail};
+use crate::adapters::telemetry::level::Level;
 use crate::adapters::telemetry::{admin, logs};
 use crate::engine::controller::{Leadership, OwnAccount, Parts, run};
 use crate::engine::leader::{Fence, FencedConnect};
@@ -25,13 +26,13 @@ use super::options::{EngineArgs, LogArgs, LogFormat};
 /// How long the loop may be silent before `/livez` says that it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts logging.
-pub(super) fn start_logs(args: &LogArgs) -> Result<(), CliError> {
+/// Starts logging. What it returns changes the filter later.
+pub(super) fn start_logs(args: &LogArgs) -> Result<Level, CliError> {
     let format = match args.log_format {
         LogFormat::Text => logs::Format::Text,
         LogFormat::Json => logs::Format::Json,
     };
-    logs::init(format, &args.log).map(|_| ()).map_err(CliError::from_error)
+    logs::init(format, &args.log).map(|control| Level::new(control, &args.log)).map_err(CliError::from_error)
 }
 
 /// What the engine runs over.
@@ -57,7 +58,7 @@ pub(super) struct World {
 }
 
 /// Runs the engine until `stop`.
-pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: CancellationToken) -> Result<(), CliError> {
+pub(super) async fn run_engine(args: &EngineArgs, level: Level, world: World, stop: CancellationToken) -> Result<(), CliError> {
     let World { objects, connect, deliver, own, cluster, former_clusters, leases, queues, clock } = world;
     let file = args.audit_file.as_ref().map(AuditFile::open).transpose().map_err(CliError::from_error)?;
     let listener = TcpListener::bind(args.admin)
@@ -65,7 +66,7 @@ pub(super) async fn run_engine(args: &EngineArgs, world: World, stop: Cancellati
         .map_err(|error| CliError::new(format!("--admin {} cannot be used", args.admin)).because(error))?;
     let metrics = Metrics::default();
     let health = Health::new(&clock);
-    let admin = admin::Admin { health: health.clone(), patience: PATIENCE, registry: Arc::new(metrics.registry()) };
+    let admin = admin::Admin { health: health.clone(), patience: PATIENCE, registry: Arc::new(metrics.registry()), level };
     let timings = args.timings();
     let fence = if leases.is_some() { Fence::closed(&clock, &timings) } else { Fence::always() };
     // The fence is the last thing before the wire: whatever waits (a lane, a lock) waits before it.

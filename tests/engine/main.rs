@@ -18,6 +18,7 @@ mod inbox;
 mod invent;
 mod limits;
 mod many;
+mod metrics;
 mod notify;
 mod ownership;
 mod people;

@@ -93,6 +93,13 @@ pub(crate) fn listed(page: &str, section: &str) -> Vec<String> {
     lines.filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name.to_owned())).collect()
 }
 
+/// The cells of a section's table, without its head.
+pub(crate) fn rows(page: &str, section: &str) -> Vec<Vec<String>> {
+    let lines = page.lines().skip_while(|line| *line != section).skip(1).take_while(|line| !line.starts_with("## "));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    lines.filter(|line| line.starts_with("| `")).map(cells).collect()
+}
+
 /// The names under which metrics are registered, with our prefix and the unit.
 pub(crate) fn registered(source: &Source) -> Vec<String> {
     let tokens = &source.tokens;

@@ -75,7 +75,7 @@ pub fn init(format: Format, filter: &str) -> Result<LogControl, LogsError> {
 }
 
 /// A log that writes to `writer`, and its control.
-fn build<W>(
+pub(super) fn build<W>(
     format: Format,
     filter: &str,
     plain: bool,
@@ -97,7 +97,7 @@ where
 }
 
 /// Reads a filter and turns the audit target on in it, also where the filter says otherwise.
-fn parse(filter: &str) -> Result<EnvFilter, LogsError> {
+pub(super) fn parse(filter: &str) -> Result<EnvFilter, LogsError> {
     // An empty text would mean errors only.
     let text = if filter.trim().is_empty() { "info" } else { filter };
     let failure = |cause| LogsError::Filter { filter: filter.to_owned(), cause };

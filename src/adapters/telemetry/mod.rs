@@ -1,8 +1,9 @@
-//! How the process shows itself: its log, and the admin HTTP server with probes and metrics.
+//! How the process shows itself: its log, and the admin HTTP server with probes, metrics and the log's filter.
 //!
-//! Entry points: [`logs::init`], [`admin::serve`].
+//! Entry points: [`logs::init`], [`level::Level`], [`admin::serve`].
 //!
 //! Invariant: what goes to the target `audit` is always shown, whatever the log filter says.
 
 pub mod admin;
+pub mod level;
 pub mod logs;

@@ -115,7 +115,10 @@ fn keep(record: &DriftRecord, place: &Place) -> Option<(&'static str, String)> {
     };
     let settled = [Resolution::Tolerated, Resolution::Declared].map(Resolution::as_str).contains(&record.resolution.as_str());
     let (namespace, name, id) = (&place.namespace, &place.name, &record.id);
-    let command = || ("Keep the edit", format!("kubectl sgwarden accept {namespace}/{name} {id} --for 2h"));
+    // Only what was added can be kept for a while.
+    let added = record.atoms.iter().all(|atom| atom.kind == DriftKind::Added.as_str());
+    let lasting = if added { " --for 2h" } else { "" };
+    let command = || ("Keep the edit", format!("sgwarden accept {namespace}/{name} {id}{lasting}"));
     (!settled && record.atoms.iter().any(|atom| of_a_rule(&atom.kind))).then(command)
 }
 

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use crate::api::{DriftKind, SecurityGroup, SecurityGroupStatus};
+use jiff::Timestamp;
+
+use crate::api::{DriftKind, DriftRecord, SecurityGroup, SecurityGroupStatus};
+use crate::core::attribution::is_untold;
 use crate::core::status::{self, Reason, Told};
+use crate::ports::metrics::{Naming, StatusWrite};
 use crate::ports::objects::{Key, Notice, ObjectsError};
 
 use super::context::Context;
@@ -25,12 +29,18 @@ pub(super) async fn write_status(
     }
     context.record_notices(key, &before, &mut next);
     let write = context.parts.objects.write_status(object, &next);
-    let written = match patience {
+    let answer = match patience {
         Some(patience) => {
-            tokio::time::timeout(patience, write).await.map_err(|late| ObjectsError::Unavailable(Box::new(late)))??
+            tokio::time::timeout(patience, write).await.unwrap_or_else(|late| Err(ObjectsError::Unavailable(Box::new(late))))
         }
-        None => write.await?,
+        None => write.await,
     };
+    context.parts.metrics.status.wrote(match &answer {
+        Ok(_) => StatusWrite::Success,
+        Err(ObjectsError::Conflict | ObjectsError::Gone) => StatusWrite::Conflict,
+        Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_)) => StatusWrite::Error,
+    });
+    let written = answer?;
     context.memories.wrote(key, &written);
     context.memories.saved(key, &written);
     context.passing.stored(key, &next);
@@ -73,18 +83,37 @@ fn log_flips(before: &SecurityGroupStatus, after: &SecurityGroupStatus) {
 }
 
 fn count(context: &Context, before: &SecurityGroupStatus, after: &SecurityGroupStatus) {
+    let metrics = &context.parts.metrics.drift;
     // A word of another release is not made a label: there could be any number.
     let kind_of = |kind: &str| DriftKind::parse(kind).map_or("Unknown", DriftKind::as_str);
     for record in &after.drift {
         let known = before.drift.iter().find(|known| known.id == record.id);
         let resolved_now = record.resolved_at.is_some() && known.is_none_or(|known| known.resolved_at.is_none());
+        let reverted_now = resolved_now && record.resolution == crate::api::Resolution::Reverted.as_str();
         for atom in &record.atoms {
             if known.is_none() {
-                context.parts.metrics.drift.detected(kind_of(&atom.kind), 1);
+                metrics.detected(kind_of(&atom.kind), 1);
             }
-            if resolved_now && record.resolution == crate::api::Resolution::Reverted.as_str() {
-                context.parts.metrics.drift.reverted(kind_of(&atom.kind), 1);
+            if reverted_now {
+                metrics.reverted(kind_of(&atom.kind), 1);
             }
         }
+        if let Some(time) = lasted(record).filter(|_| reverted_now) {
+            metrics.reverted_after(time);
+        }
+        if let Some(answer) = naming(record).filter(|answer| known.and_then(naming) != Some(*answer)) {
+            metrics.attributed(answer);
+        }
     }
+}
+
+/// From seeing an edit to its end.
+fn lasted(record: &DriftRecord) -> Option<Duration> {
+    let time = |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok();
+    Duration::try_from(time(&record.resolved_at)?.duration_since(time(&record.detected_at)?)).ok()
+}
+
+/// Whether a record names somebody; `None` while that is not decided.
+fn naming(record: &DriftRecord) -> Option<Naming> {
+    record.actor.as_ref().map(|_| if is_untold(record) { Naming::Unknown } else { Naming::Named })
 }

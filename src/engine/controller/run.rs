@@ -51,6 +51,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
     );
     let context = Arc::new(Context::new(parts, stores, regions));
     context.parts.metrics.drift.announce(<crate::core::plan::DriftKind as strum::IntoEnumIterator>::iter().map(Into::into));
+    events::announce(&context.parts.metrics.events);
     let reached = Arc::new(Reached::default());
     tokio::select! {
         () = terms(&context, &reached, &stop) => {}
@@ -65,7 +66,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
 async fn terms(context: &Arc<Context>, reached: &Arc<Reached>, stop: &CancellationToken) {
     let work = |term: CancellationToken| term_of_office(context.clone(), reached.clone(), term).boxed();
     let leadership = &context.parts.leadership;
-    let Some(leases) = leadership.leases.clone() else { return work(stop.clone()).await };
+    let Some(leases) = leadership.leases.clone() else { return alone(context, work(stop.clone())).await };
     let parts = LeaderParts {
         leases,
         identity: leadership.identity.clone(),
@@ -75,6 +76,13 @@ async fn terms(context: &Arc<Context>, reached: &Arc<Reached>, stop: &Cancellati
         fence: leadership.fence.clone(),
     };
     lead(parts, stop.clone(), work).await;
+}
+
+/// Who shares with nobody leads, and says so: an alert on a missing leader must not go off for it.
+async fn alone(context: &Context, work: impl Future<Output = ()>) {
+    context.parts.metrics.leader.leads(true);
+    work.await;
+    context.parts.metrics.leader.leads(false);
 }
 
 /// Everything only one process may do at a time.

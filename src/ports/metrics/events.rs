@@ -50,6 +50,13 @@ impl EventMetrics {
         self.delay.observe(delay.as_secs_f64());
     }
 
+    /// Makes the series of these reasons exist from the start, at zero, so that a first message has a rate.
+    pub fn announce(&self, reasons: impl IntoIterator<Item = &'static str>) {
+        for reason in reasons {
+            drop(self.set_aside.get_or_create(&ReasonLabel { reason }));
+        }
+    }
+
     /// Counts a message that is no event for us. `reason` must be of a closed list.
     pub fn set_aside(&self, reason: &'static str) {
         self.set_aside.get_or_create(&ReasonLabel { reason }).inc();

@@ -10,11 +10,13 @@
 //! and a Region, and the name of a `Notifier`: these the platform team writes, and their series go when they do. No ids, addresses or messages of AWS, and
 //! nothing that namespaces write, ever become labels, so the number of series is bounded.
 
+mod drift;
 mod events;
 mod health;
 pub mod metered;
 mod notify;
 mod region;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -28,10 +30,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use drift::{DriftMetrics, Naming};
 pub use events::EventMetrics;
 pub use health::{Health, Need};
 pub use notify::{DeliveryFailure, DeliveryKind, NotifyMetrics};
 pub use region::{Place, Priority, RegionMetrics, SweepKind};
+pub use status::{StatusMetrics, StatusWrite};
 
 use crate::ports::clock::Clock;
 
@@ -60,6 +64,8 @@ pub struct Metrics {
     pub leader: LeaderMetrics,
     /// Messages to people.
     pub notify: NotifyMetrics,
+    /// Status writes.
+    pub status: StatusMetrics,
 }
 
 impl Metrics {
@@ -73,6 +79,7 @@ impl Metrics {
         self.audit.register(registry);
         self.leader.register(registry);
         self.notify.register(registry);
+        self.status.register(registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The build that is running", build);
     }
@@ -112,11 +119,6 @@ struct OutcomeLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabel {
     class: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -248,46 +250,6 @@ impl Drop for Working {
     fn drop(&mut self) {
         self.metrics.active.dec();
         self.metrics.time.observe(self.since.elapsed().as_secs_f64());
-    }
-}
-
-/// Drift found and put right.
-#[derive(Clone, Debug, Default)]
-pub struct DriftMetrics {
-    detected: Family<KindLabel, Counter>,
-    reverted: Family<KindLabel, Counter>,
-    drifted: Gauge,
-}
-
-impl DriftMetrics {
-    /// Makes the series of these kinds exist from the start, at zero, so that a first drift has a rate.
-    pub fn announce(&self, kinds: impl IntoIterator<Item = &'static str>) {
-        for kind in kinds {
-            drop(self.detected.get_or_create(&KindLabel { kind }));
-            drop(self.reverted.get_or_create(&KindLabel { kind }));
-        }
-    }
-
-    /// Counts drift that was seen for the first time.
-    pub fn detected(&self, kind: &'static str, count: usize) {
-        self.detected.get_or_create(&KindLabel { kind }).inc_by(counter_value(count));
-    }
-
-    /// Counts drift that was put right.
-    pub fn reverted(&self, kind: &'static str, count: usize) {
-        self.reverted.get_or_create(&KindLabel { kind }).inc_by(counter_value(count));
-    }
-
-    /// Sets how many groups differ from what is vouched for.
-    pub fn drifted_groups(&self, count: usize) {
-        self.drifted.set(gauge_value(count));
-    }
-
-    /// Registers the metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register("drift_detected", "Unauthorized differences found, by kind", self.detected.clone());
-        registry.register("drift_reverted", "Unauthorized differences put right, by kind", self.reverted.clone());
-        registry.register("drifted_groups", "Security groups that differ from what is vouched for", self.drifted.clone());
     }
 }
 

@@ -63,11 +63,15 @@ fn names_and_labels_are_these_and_no_others() {
     });
     let expected = [
         "sgwarden_active_workers {}",
+        "sgwarden_attributions_total {result}",
         "sgwarden_audit_errors_total {}",
         "sgwarden_build_info {version}",
         "sgwarden_denied_attempts_total {}",
         "sgwarden_drift_detected_total {kind}",
         "sgwarden_drift_reverted_total {kind}",
+        "sgwarden_drift_time_to_revert_seconds_bucket {le}",
+        "sgwarden_drift_time_to_revert_seconds_count {}",
+        "sgwarden_drift_time_to_revert_seconds_sum {}",
         "sgwarden_drifted_groups {}",
         "sgwarden_ec2_lane_wait_seconds_bucket {le,priority}",
         "sgwarden_ec2_lane_wait_seconds_count {priority}",
@@ -97,6 +101,7 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_reconcile_time_seconds_sum {}",
         "sgwarden_reconcile_total {result}",
         "sgwarden_stale_rules {account,region}",
+        "sgwarden_status_writes_total {result}",
         "sgwarden_sweep_time_seconds_bucket {kind,le}",
         "sgwarden_sweep_time_seconds_count {kind}",
         "sgwarden_sweep_time_seconds_sum {kind}",

@@ -16,6 +16,7 @@ use crate::core::status::recorded_group;
 use crate::engine::execute::backoff;
 use crate::engine::region::{Trail, Worker};
 use crate::ports::cloud::CloudError;
+use crate::ports::metrics::EventMetrics;
 use crate::ports::objects::Key;
 use crate::ports::queue::{Dequeue, Message};
 
@@ -31,6 +32,13 @@ const BATCH: usize = 10;
 const EXTEND: Duration = Duration::from_secs(20);
 /// A message that cannot be read is left on the queue so often, for a dead-letter queue to take it; then it is deleted.
 const POISON: u32 = 3;
+/// The reason in metrics for an event of an account or Region that nobody here looks after.
+const NOT_SERVED: &str = "NotServed";
+
+/// Makes the series of messages that are set aside exist from the start.
+pub(in crate::engine::controller) fn announce(metrics: &EventMetrics) {
+    metrics.announce(<SetAside as strum::IntoEnumIterator>::iter().map(SetAside::label).chain([NOT_SERVED]));
+}
 
 /// Reads a queue for ever. What fails is tried again after a pause, while messages that were taken go on being worked on.
 pub(super) async fn consume(context: Arc<Context>, address: QueueAddress) {
@@ -204,7 +212,7 @@ async fn handle(context: &Arc<Context>, message: Message) -> Verdict {
         if !context.regions.all_connected() {
             return Verdict::Again;
         }
-        metrics.set_aside("NotServed");
+        metrics.set_aside(NOT_SERVED);
         return Verdict::Done;
     };
     let delay = context.parts.clock.now().duration_since(event.time).max(SignedDuration::ZERO);

@@ -26,6 +26,7 @@ use super::accounts::usable;
 use super::context::Context;
 
 pub(super) use attempts::Attempts;
+pub(super) use consumer::announce;
 pub(super) use follow::{Followed, Passing};
 pub(super) use hearing::{Hearings, standing};
 pub(super) use passes::Passes;
