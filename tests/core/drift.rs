@@ -24,11 +24,12 @@ fn expected(
         let was = before.get(&row.id).filter(|was| was.atom != row.atom);
         if wanted.contains_key(&row.atom) || vouched.contains_key(&row.atom) {
             // Whoever put it there, it is declared, or it was: nothing was added that we did not vouch for. A row of ours
-            // that became another one of ours is set back if its own place is wanted and empty.
+            // that became another one of ours is somebody's edit, and set back, if its own place is wanted and empty.
             let moved = was
                 .filter(|was| !wanted.contains_key(&row.atom) && wanted.contains_key(&was.atom) && !live.contains_key(&was.atom));
             if let Some(was) = moved {
                 restored.insert(&was.atom);
+                drift.insert(format!("Modified: {} {} to {}", row.id, row.atom, was.atom));
             }
             continue;
         }
