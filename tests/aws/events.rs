@@ -127,9 +127,7 @@ async fn an_edit_has_a_name_in_the_status_of_a_directory_long_before_the_next_sw
 
     let status = |wanted: fn(&Value) -> bool| {
         let kept = kept.clone();
-        async move || {
-            state(&kept).into_iter().map(|object| object.get("status").cloned().unwrap_or(object)).find(|status| wanted(status))
-        }
+        async move || state(&kept).into_iter().map(|object| object.get("status").cloned().unwrap_or(object)).find(&wanted)
     };
     let ready = |status: &Value| {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
