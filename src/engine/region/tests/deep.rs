@@ -119,14 +119,14 @@ async fn parts_that_are_denied_are_told_together_and_stand_until_a_deep_sweep_go
     }
     pass(5 * MINUTE).await;
     assert_eq!(rig.woken(), keys([1]), "rules are compared all the same");
-    let failure = rig.regions.freshness().remove(0).failure.unwrap();
+    let failure = rig.regions.freshness().remove(0).incomplete.unwrap();
     assert!(failure.contains(&format!("ec2:{ASSOCIATIONS}")) && failure.contains(&format!("ec2:{STALE}")), "{failure}");
     assert!(measured(&rig, "region=\"eu-west-1\",kind=\"deep\",result=\"error\"} 0\n"));
     let tried = rig.ec2.count(STALE);
     pass(30 * MINUTE).await;
     assert_eq!(rig.ec2.count(STALE), tried, "waiting does not help, so it is not tried more often");
     pass(AN_HOUR).await;
-    assert_eq!(rig.regions.freshness()[0].failure, None);
+    assert_eq!((&rig.regions.freshness()[0].failure, &rig.regions.freshness()[0].incomplete), (&None, &None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,5 +141,5 @@ async fn a_part_that_is_throttled_is_tried_again_soon() {
     assert!(rig.woken().is_empty());
     pass(10 * MINUTE).await;
     assert_eq!(rig.woken(), keys([1]));
-    assert_eq!(rig.regions.freshness()[0].failure, None);
+    assert_eq!((&rig.regions.freshness()[0].failure, &rig.regions.freshness()[0].incomplete), (&None, &None));
 }
