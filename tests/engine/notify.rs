@@ -59,7 +59,7 @@ async fn an_edit_is_told_once_with_what_was_done() {
     let message = text(&told[0], "message");
     let opened = format!("added {SSH} (opened tcp/22 to 4,294,967,296 addresses). Put right after");
     assert!(message.starts_with("shop/web (default, eu-west-1): ") && message.contains(&opened), "{message}");
-    assert_eq!(text(&told[0], "command"), format!("kubectl sgwarden accept shop/web {} --for 2h", drift.id));
+    assert_eq!(text(&told[0], "command"), format!("sgwarden accept shop/web {} --for 2h", drift.id));
     rig.until("it is noted", |rig| !rig.store.get("web").unwrap().status.unwrap().drift[0].notified.is_empty()).await;
     rig.pass(Duration::from_secs(3600)).await;
     assert_eq!(rig.inbox.taken("ops").len(), 1, "and not again");
