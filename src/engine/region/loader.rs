@@ -1,8 +1,10 @@
-//! Reads that share calls: what is asked for within a few milliseconds goes into one.
+//! Reads that share calls: what is asked for within a few milliseconds, or while a call waits for its turn, goes into one.
 //!
 //! Entry point: [`Loader::load`].
 //!
 //! Invariant: the call begins after it was asked for. Nobody is given what was read before he asked.
+//! Invariant: while a call waits for its turn, others join it. However slow the turns come, each serves all who wait by then, so
+//! that a wait is one turn long and not as many as there are readers.
 //! Invariant: who gives up waiting takes nothing from the others: the call is made by a task of its own. One that fails, or
 //! panics, ends only its own portion, and the next request begins a new one.
 //! Invariant: one thing that EC2 describes in a way we cannot read does not hide those that were asked for together with it.
@@ -22,6 +24,7 @@ use crate::ports::cloud::{CloudError, ErrorClass};
 pub(super) type Found<V> = (Option<V>, Instant);
 type Answer<V> = Result<Found<V>, CloudError>;
 type Waiting<K, V> = BTreeMap<K, Vec<oneshot::Sender<Answer<V>>>>;
+type Gate = dyn Fn() -> BoxFuture<'static, ()> + Send + Sync;
 type Fetch<K, V> = dyn Fn(Vec<K>) -> BoxFuture<'static, Result<BTreeMap<K, V>, CloudError>> + Send + Sync;
 
 /// Calls one portion may take when its answer cannot be read: enough to find two culprits among 200.
@@ -36,6 +39,8 @@ struct Shared<K, V> {
     most: usize,
     coalesce: Duration,
     clock: Clock,
+    /// Waits until a call may be made.
+    gate: Box<Gate>,
     fetch: Box<Fetch<K, V>>,
     waiting: Mutex<Waiting<K, V>>,
 }
@@ -53,8 +58,29 @@ where
         clock: &Clock,
         fetch: impl Fn(Vec<K>) -> BoxFuture<'static, Result<BTreeMap<K, V>, CloudError>> + Send + Sync + 'static,
     ) -> Self {
-        let (clock, waiting) = (clock.clone(), Mutex::default());
-        Self(Arc::new(Shared { operation, most: most.max(1), coalesce, clock, fetch: Box::new(fetch), waiting }))
+        Self::gated(operation, most, coalesce, clock, || Box::pin(std::future::ready(())), fetch)
+    }
+
+    /// The same, where each call waits for its turn at `gate` first. `fetch` itself should not wait: nobody can join what waits
+    /// there.
+    pub(super) fn gated(
+        operation: &'static str,
+        most: usize,
+        coalesce: Duration,
+        clock: &Clock,
+        gate: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+        fetch: impl Fn(Vec<K>) -> BoxFuture<'static, Result<BTreeMap<K, V>, CloudError>> + Send + Sync + 'static,
+    ) -> Self {
+        let (gate, fetch) = (Box::new(gate), Box::new(fetch));
+        Self(Arc::new(Shared {
+            operation,
+            most: most.max(1),
+            coalesce,
+            clock: clock.clone(),
+            gate,
+            fetch,
+            waiting: Mutex::default(),
+        }))
     }
 
     /// What there is under a key, read by a call that begins after this one.
@@ -84,21 +110,38 @@ where
 
     async fn gather(self: Arc<Self>) {
         self.clock.sleep(self.coalesce).await;
-        let mut waiting = std::mem::take(&mut *self.lock());
+        loop {
+            (self.gate)().await;
+            let (portion, is_last) = self.portion();
+            if !portion.is_empty() {
+                tokio::spawn(self.clone().ask(portion));
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Those whose turn it is, and whether nobody is left: then whoever comes next begins anew.
+    fn portion(&self) -> (Waiting<K, V>, bool) {
+        let mut waiting = self.lock();
         waiting.retain(|_, senders| {
             senders.retain(|sender| !sender.is_closed());
             !senders.is_empty()
         });
-        while !waiting.is_empty() {
-            let rest = waiting.keys().nth(self.most).cloned().map(|key| waiting.split_off(&key)).unwrap_or_default();
-            tokio::spawn(self.clone().ask(std::mem::replace(&mut waiting, rest)));
-        }
+        let rest = waiting.keys().nth(self.most).cloned().map(|key| waiting.split_off(&key)).unwrap_or_default();
+        let portion = std::mem::replace(&mut *waiting, rest);
+        (portion, waiting.is_empty())
     }
 
+    /// Makes the call whose turn has come, and more only where its answer cannot be read.
     async fn ask(self: Arc<Self>, portion: Waiting<K, V>) {
         let mut portions = vec![portion];
         let mut calls = 0_usize;
         while let Some(mut portion) = portions.pop() {
+            if calls > 0 {
+                (self.gate)().await;
+            }
             let began = self.clock.instant();
             calls = calls.saturating_add(1);
             match (self.fetch)(portion.keys().cloned().collect()).await {

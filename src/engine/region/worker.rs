@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
@@ -109,20 +110,32 @@ impl Worker {
         common.trail.act_as(&principal);
         let (clock, timings) = (&around.clock, &around.timings);
         common.lanes.set_share(number, settings.api_share);
-        let read: Arc<dyn Ec2Read> = Arc::new(LanedRead { inner: read, lanes: common.lanes.clone() });
-        let reader = read.clone();
-        let groups = Loader::new("DescribeSecurityGroups", VALUES, timings.coalesce, clock, move |ids| {
+        let laned = |admitted| LanedRead { inner: read.clone(), lanes: common.lanes.clone(), admitted };
+        let admitted: Arc<dyn Ec2Read> = Arc::new(laned(true));
+        let gate = |action| {
+            let lanes = common.lanes.clone();
+            move || -> BoxFuture<'static, ()> {
+                let lanes = lanes.clone();
+                Box::pin(async move { lanes.enter(action, Errand::Read).await })
+            }
+        };
+        let reader = admitted.clone();
+        let fetch = move |ids| -> BoxFuture<'static, Result<BTreeMap<_, _>, CloudError>> {
             let read = reader.clone();
             Box::pin(async move {
                 let listed = read.listing(&GroupQuery::Ids(ids)).await?;
                 Ok(listed.into_iter().map(|listed| (listed.group.id.clone(), listed)).collect())
             })
-        });
-        let reader = read.clone();
-        let rules = Loader::new("DescribeSecurityGroupRules", VALUES, timings.coalesce, clock, move |ids| {
-            let read = reader.clone();
+        };
+        let (name, turn) = ("DescribeSecurityGroups", gate(Action::DescribeGroups));
+        let groups = Loader::gated(name, VALUES, timings.coalesce, clock, turn, fetch);
+        let fetch = move |ids: Vec<_>| -> BoxFuture<'static, Result<BTreeMap<_, _>, CloudError>> {
+            let read = admitted.clone();
             Box::pin(async move { read.rules_of(&ids).await })
-        });
+        };
+        let (name, turn) = ("DescribeSecurityGroupRules", gate(Action::DescribeRules));
+        let rules = Loader::gated(name, VALUES, timings.coalesce, clock, turn, fetch);
+        let read: Arc<dyn Ec2Read> = Arc::new(laned(false));
         let reader = read.clone();
         let vpcs = Cache::new("DescribeVpcs", clock, timings, move |query| {
             let read = reader.clone();

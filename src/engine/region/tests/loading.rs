@@ -7,7 +7,8 @@ use futures::future::join_all;
 use crate::ports::cloud::{ErrorClass, VpcQuery};
 
 use super::fake::{Trouble, error};
-use super::{Rig, id, pass, secs};
+use super::{Rig, id, pass, secs, settings};
+use crate::engine::region::RegionSettings;
 
 const GROUPS: &str = "DescribeSecurityGroups";
 
@@ -76,6 +77,29 @@ async fn when_all_give_up_nothing_is_asked_and_the_next_request_is_answered() {
     pass(secs(1)).await;
     assert_eq!(rig.ec2.count(GROUPS), before);
     assert!(rig.worker.listed(&id(1)).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_while_a_call_waits_for_its_token_joins_it() {
+    let (rig, _) = quiet(60).await;
+    // One token in five seconds.
+    rig.worker.set(&RegionSettings { api_share: 0.01, ..settings() });
+    rig.worker.listed(&id(1)).await.unwrap().unwrap();
+    let before = rig.ec2.count(GROUPS);
+    let mut readers = Vec::new();
+    for number in 1..=60 {
+        let worker = rig.worker.clone();
+        readers.push(tokio::spawn(async move {
+            let since = tokio::time::Instant::now();
+            worker.listed(&id(number)).await.unwrap().unwrap();
+            since.elapsed()
+        }));
+        pass(secs(1)).await;
+    }
+    let waits: Vec<Duration> = join_all(readers).await.into_iter().map(Result::unwrap).collect();
+    assert!(waits.iter().all(|wait| *wait <= secs(11)), "no longer than two turns: {waits:?}");
+    let calls = rig.ec2.count(GROUPS) - before;
+    assert!((8..=14).contains(&calls), "{calls} calls for a minute, some of them of sweeps");
 }
 
 #[tokio::test(start_paused = true)]
