@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::cloud::Route;
 use crate::api::SecretReference;
-use crate::core::audit::ChangeRecord;
+use crate::core::audit::AuditRecord;
 use crate::core::notice::SnsMessage;
 
 /// Keeps change records. A record is durable when the call returns.
 #[async_trait]
 pub trait AuditSink: Send + Sync {
     /// Appends a record.
-    async fn append(&self, record: &ChangeRecord) -> Result<(), AuditError>;
+    async fn append(&self, record: &AuditRecord) -> Result<(), AuditError>;
 }
 
 /// A record could not be kept.

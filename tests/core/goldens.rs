@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use sgwarden::core::audit::items;
+use sgwarden::core::audit::{Edits, items};
 use sgwarden::core::model::Atom;
 use sgwarden::core::plan::{Plan, Purpose, Report, Step, What, pending, render, summary};
 
@@ -98,7 +98,7 @@ fn steps(plan: &Plan) -> String {
                 let _ = writeln!(text, "    tag {key}={value}");
             }
         }
-        for item in items(step) {
+        for item in items(step, &Edits::default()) {
             let (before, after) = (item.before.as_deref(), item.after.as_deref());
             let what = match (before, after) {
                 (Some(before), Some(after)) if before == after => after.to_owned(),

@@ -183,10 +183,11 @@ fn programs_are_told_everything_by_stable_names() {
 
 const TRAIL: &str = r#"{"version":1,"id":"c-1","time":"2026-11-22T11:00:00Z","phase":"Intent","cluster":"k","account":"111122223333","region":"eu-west-1","groupId":"sg-1","object":"shop/web","uid":"u","generation":3,"step":0,"operation":"AuthorizeSecurityGroupIngress","items":[{"cause":"SpecChange","rule":"https","after":"ingress tcp 443 from 0.0.0.0/0"},{"cause":"Expiry","after":"x"}],"traceId":"t-1"}
 {"version":1,"id":"c-1","time":"2026-11-22T11:00:01Z","phase":"Outcome","object":"shop/web","operation":"AuthorizeSecurityGroupIngress","items":[],"traceId":"t-1","outcome":{"result":"Done","awsRequestId":"r-1"}}
-{"version":1,"id":"c-2","time":"2026-11-22T11:30:00Z","phase":"Intent","groupId":"sg-2","object":"shop/db","operation":"RevokeSecurityGroupIngress","items":[{"cause":"Drift","ruleId":"sgr-1","before":"ingress tcp 22 from 0.0.0.0/0"}],"traceId":"t-2"}
+{"version":1,"id":"c-2","time":"2026-11-22T11:30:00Z","phase":"Intent","groupId":"sg-2","object":"shop/db","operation":"RevokeSecurityGroupIngress","items":[{"cause":"Drift","ruleId":"sgr-1","before":"ingress tcp 22 from 0.0.0.0/0","driftId":"d-1"}],"traceId":"t-2"}
 {"version":1,"id":"c-3","time":"2026-11-22T11:40:00Z","phase":"Intent","groupId":"sg-2","object":"shop/db","operation":"ModifySecurityGroupRules","items":[{"cause":"SpecChange","before":"ingress tcp 1 from 0.0.0.0/0","after":"ingress tcp 2 from 0.0.0.0/0"}],"traceId":"t-3"}
 {"version":1,"id":"c-3","time":"2026-11-22T11:40:01Z","phase":"Outcome","outcome":{"result":"Failed","code":"UnauthorizedOperation"}}
 {"version":1,"id":"c-4","time":"2026-11-22T11:50:00Z","phase":"Intent","object":"shop/db","operation":"DeleteSecurityGroup","items":[{"cause":"Deletion"}],"traceId":"t-4"}
+{"version":1,"id":"a-1","time":"2026-11-22T11:50:00Z","phase":"Attribution","object":"shop/db","driftId":"d-1","actor":{"name":"alice@example.com"}}
 {"version":1,"id":"c-5","ti"#;
 
 fn trail() -> Trail {
@@ -201,11 +202,11 @@ fn changes_are_told_newest_first_with_what_came_of_them() {
     assert_eq!(trail.unreadable(), 1);
     let table = change_table(&changes(&trail, &ChangeFilter::default()), now(), Colour::Never);
     insta::assert_snapshot!(table, @r#"
-    WHEN      GROUP      CALL                            WHAT                                            WHY                  RESULT                           ID
-    10m ago   shop/db    DeleteSecurityGroup             the group                                       Deletion             no outcome                       c-4
-    20m ago   shop/db    ModifySecurityGroupRules        ~ tcp 1 from 0.0.0.0/0 → tcp 2 from 0.0.0.0/0   SpecChange           Failed (UnauthorizedOperation)   c-3
-    30m ago   shop/db    RevokeSecurityGroupIngress      - tcp 22 from 0.0.0.0/0                         Drift                no outcome                       c-2
-    1h ago    shop/web   AuthorizeSecurityGroupIngress   + tcp 443 from 0.0.0.0/0 (+1 more)              Expiry, SpecChange   Done                             c-1
+    WHEN      GROUP      CALL                            WHAT                                            WHY                          RESULT                           ID
+    10m ago   shop/db    DeleteSecurityGroup             the group                                       Deletion                     no outcome                       c-4
+    20m ago   shop/db    ModifySecurityGroupRules        ~ tcp 1 from 0.0.0.0/0 → tcp 2 from 0.0.0.0/0   SpecChange                   Failed (UnauthorizedOperation)   c-3
+    30m ago   shop/db    RevokeSecurityGroupIngress      - tcp 22 from 0.0.0.0/0                         Drift by alice@example.com   no outcome                       c-2
+    1h ago    shop/web   AuthorizeSecurityGroupIngress   + tcp 443 from 0.0.0.0/0 (+1 more)              Expiry, SpecChange           Done                             c-1
     "#);
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use sgwarden::core::audit::items;
+use sgwarden::core::audit::{Edits, items};
 use sgwarden::core::desired::{Approval, Desired, Policy, Toleration, UndeclaredRules};
 use sgwarden::core::model::{Atom, Direction, LiveRule, RuleId, Vouched, VouchedRule};
 use sgwarden::core::plan::{Cause, Difference, DriftKind, Held, Restraint, Step, What, pending};
@@ -164,7 +164,7 @@ proptest! {
         let (mut world, desired) = play(&story, &waiting());
         let Pass { plan, report } = world.plan(&desired);
         let reverts = |cause: Cause| cause.is_drift() || cause.closes();
-        for item in plan.steps.iter().flat_map(items) {
+        for item in plan.steps.iter().flat_map(|step| items(step, &Edits::default())) {
             let cause = Cause::iter().find(|cause| cause.to_string() == item.cause).unwrap();
             let marks = item.after.as_ref().is_some_and(|after| after.starts_with("sgwarden.dev/"));
             prop_assert!(reverts(cause) || marks, "{item:?}");
@@ -251,7 +251,7 @@ proptest! {
         world.restraint.approved = world.plan(&desired).report.approval;
         for pass in 0.. {
             let Pass { plan, report } = world.plan(&desired);
-            let removed = plan.steps.iter().flat_map(items).filter(|item| {
+            let removed = plan.steps.iter().flat_map(|step| items(step, &Edits::default())).filter(|item| {
                 item.before.is_some() && item.rule_id.is_some() && item.before != item.after && item.cause != "Drift"
             });
             prop_assert!(removed.count() <= left, "{plan:#?}");

@@ -63,6 +63,14 @@ async fn an_edit_is_put_right_within_a_second_and_has_a_name() {
     assert_eq!(actor.event_name.as_deref(), Some("AuthorizeSecurityGroupIngress"));
     assert!(actor.event_id.is_some() && actor.source_ip.is_some() && actor.arn.is_some(), "{actor:?}");
     assert_eq!(actor.reason, None);
+    let written = rig.audit.all().into_iter().filter(|change| change.operation == "RevokeSecurityGroupIngress");
+    for change in written.filter(|change| change.items[0].cause == "Drift") {
+        let item = &change.items[0];
+        assert_eq!((item.drift_id.as_ref(), item.actor.as_ref()), (Some(&record.id), Some(&actor)));
+        assert_eq!((record.change_id.as_ref(), record.trace_id.as_ref()), (Some(&change.id), Some(&change.trace_id)));
+    }
+    assert!(record.change_id.is_some());
+    assert_eq!(rig.audit.attributions(), [], "the change said who it was");
     rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
     assert_eq!(records(&rig).len(), 1, "our own writes are no drift");
 }
@@ -78,13 +86,19 @@ async fn an_event_that_comes_after_the_sweep_completes_the_record() {
     rig.until("ssh is closed", |rig| !is_open(rig)).await;
     rig.until("it is told", |rig| records(rig).iter().any(|record| record.resolution == "Reverted")).await;
     assert_eq!(records(&rig)[0].actor, None, "an event may still come");
+    let change = records(&rig)[0].change_id.clone().unwrap();
+    let item = rig.audit.all().into_iter().find(|record| record.id == change).unwrap().items.remove(0);
+    assert_eq!((item.drift_id.as_ref(), item.actor), (Some(&records(&rig)[0].id), None));
     rig.pass(Duration::from_secs(150)).await;
     let reason = records(&rig)[0].actor.clone().unwrap().reason.unwrap();
     assert_eq!(reason, "unknown: no CloudTrail event of that time has arrived");
     rig.until("it has a name", |rig| name(&records(rig)[0]).is_some()).await;
     assert_eq!(name(&records(&rig)[0]).as_deref(), Some("mallory"));
     assert!(!is_open(&rig));
-    assert_eq!(records(&rig).len(), 1, "never put right twice");
+    let [record] = records(&rig).try_into().expect("never put right twice");
+    let [told] = rig.audit.attributions().try_into().expect("told once");
+    assert_eq!((told.drift_id, Some(told.actor), told.trace_id), (record.id, record.actor, record.trace_id));
+    assert_eq!((told.object.as_str(), told.group_id.as_deref()), ("shop/web", Some(group.as_str())));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 //! can end between any two of its writes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use sgwarden::adapters::sim::{Config, Sim, SimConnector, SimQueue, VpcSeed};
 use sgwarden::api::{SecurityGroup, conditions};
-use sgwarden::core::audit::ChangeRecord;
+use sgwarden::core::audit::{AttributionRecord, AuditRecord, ChangeRecord};
 use sgwarden::core::desired::QueueAddress;
 use sgwarden::core::model::{Direction, LiveRule, NewRule, Region, RuleId, SecurityGroupId, Tags};
 use sgwarden::engine::controller::{Leadership, OwnAccount, Parts, run};
@@ -135,18 +135,34 @@ impl Writes {
 
 /// Audit records, kept.
 #[derive(Clone, Default)]
-pub(crate) struct Records(Arc<Mutex<Vec<ChangeRecord>>>);
+pub(crate) struct Records(Arc<Mutex<Vec<AuditRecord>>>);
 
 impl Records {
     pub(crate) fn all(&self) -> Vec<ChangeRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let change = |record: &AuditRecord| match record {
+            AuditRecord::Change(change) => Some((**change).clone()),
+            AuditRecord::Attribution(_) => None,
+        };
+        self.kept().iter().filter_map(change).collect()
+    }
+
+    pub(crate) fn attributions(&self) -> Vec<AttributionRecord> {
+        let attribution = |record: &AuditRecord| match record {
+            AuditRecord::Change(_) => None,
+            AuditRecord::Attribution(attribution) => Some((**attribution).clone()),
+        };
+        self.kept().iter().filter_map(attribution).collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<AuditRecord>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl AuditSink for Records {
-    async fn append(&self, record: &ChangeRecord) -> Result<(), AuditError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+    async fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
+        self.kept().push(record.clone());
         Ok(())
     }
 }

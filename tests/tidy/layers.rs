@@ -15,7 +15,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/attribution", &["api", "core/model", "core/activity"]),
     ("core/desired", &["api", "core/model"]),
     ("core/plan", &["core/model", "core/desired"]),
-    ("core/status", &["api", "core/model", "core/activity", "core/attribution", "core/desired", "core/plan"]),
+    ("core/status", &["api", "core/model", "core/activity", "core/attribution", "core/desired", "core/plan", "core/audit"]),
     ("core/notice", &["api", "core/model", "core/desired", "core/status"]),
     ("core/audit", &["api", "core/model", "core/desired", "core/plan"]),
     ("core/amend", &["api", "core/model", "core/activity", "core/desired", "core/audit"]),

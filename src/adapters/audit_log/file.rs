@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::line;
-use crate::core::audit::ChangeRecord;
+use crate::core::audit::AuditRecord;
 use crate::ports::sinks::{AuditError, AuditSink};
 
 /// Read and written by its owner alone: records tell who did what from where.
@@ -52,7 +52,7 @@ impl AuditFile {
 
 #[async_trait]
 impl AuditSink for AuditFile {
-    async fn append(&self, record: &ChangeRecord) -> Result<(), AuditError> {
+    async fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
         self.keep(line(record, &self.path.display().to_string())?).await
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::core::audit::ChangeRecord;
+use crate::core::audit::AuditRecord;
 use crate::ports::sinks::{AuditError, AuditSink};
 
 /// Gives every record to several sinks.
@@ -33,7 +33,7 @@ impl Tee {
 
 #[async_trait]
 impl AuditSink for Tee {
-    async fn append(&self, record: &ChangeRecord) -> Result<(), AuditError> {
+    async fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
         let mut first = Ok(());
         for sink in &self.0 {
             // A sink that fails keeps nothing from the others: the more places hold the record the better.
@@ -54,7 +54,7 @@ pub fn trail(file: Option<AuditFile>) -> Arc<dyn AuditSink> {
 }
 
 /// A record as one line of JSON, without the newline.
-fn line(record: &ChangeRecord, place: &str) -> Result<Vec<u8>, AuditError> {
+fn line(record: &AuditRecord, place: &str) -> Result<Vec<u8>, AuditError> {
     serde_json::to_vec(record).map_err(|cause| AuditError { place: place.to_owned(), cause: cause.into() })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use super::file::Tail;
 use super::*;
-use crate::core::audit::{Phase, RECORD_VERSION};
+use crate::core::audit::{ChangeRecord, Phase, RECORD_VERSION};
 
 fn lines(path: &std::path::Path) -> Vec<String> {
     std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
@@ -111,8 +111,8 @@ fn a_full_disk_is_an_error_and_the_next_record_starts_a_line_of_its_own() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"half\"\n{}\n{}\n");
 }
 
-fn change() -> ChangeRecord {
-    ChangeRecord {
+fn change() -> AuditRecord {
+    AuditRecord::Change(Box::new(ChangeRecord {
         version: RECORD_VERSION,
         id: "c-1".to_owned(),
         time: "2026-11-22T21:00:00Z".to_owned(),
@@ -132,7 +132,7 @@ fn change() -> ChangeRecord {
         closed: None,
         trace_id: "t-1".to_owned(),
         outcome: None,
-    }
+    }))
 }
 
 #[derive(Default)]
@@ -143,7 +143,7 @@ struct Memory {
 
 #[async_trait]
 impl AuditSink for Memory {
-    async fn append(&self, _: &ChangeRecord) -> Result<(), AuditError> {
+    async fn append(&self, _: &AuditRecord) -> Result<(), AuditError> {
         *self.kept.lock().unwrap() += 1;
         if self.fails {
             return Err(AuditError { place: "memory".to_owned(), cause: io::Error::other("full") });

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::line;
-use crate::core::audit::ChangeRecord;
+use crate::core::audit::AuditRecord;
 use crate::ports::sinks::{AuditError, AuditSink};
 
 /// Writes each record to the log. For clusters whose logs are collected this is trail enough; durability is the collector's.
@@ -12,7 +12,7 @@ pub struct AuditTrace;
 
 #[async_trait]
 impl AuditSink for AuditTrace {
-    async fn append(&self, record: &ChangeRecord) -> Result<(), AuditError> {
+    async fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
         let line = line(record, "the log")?;
         tracing::info!(target: "audit", record = %String::from_utf8_lossy(&line), "change record");
         Ok(())

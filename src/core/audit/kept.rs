@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::ATTRIBUTION;
+use crate::api::Actor;
+
 /// What a record says of what came of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -43,6 +46,10 @@ pub struct KeptItem {
     pub description_after: Option<String>,
     /// Why it was allowed.
     pub justification: Option<String>,
+    /// The drift record of the edit that it put right.
+    pub drift_id: Option<String>,
+    /// Who made that edit, by what the trail knows in the end.
+    pub actor: Option<Actor>,
 }
 
 /// A change: its intent, and its outcome where one was written.
@@ -81,11 +88,24 @@ pub struct Change {
     pub outcome: Option<KeptOutcome>,
 }
 
+/// Any line: what tells a change from an attribution, and what an attribution says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Line {
+    phase: String,
+    drift_id: String,
+    actor: Option<Actor>,
+    #[serde(flatten)]
+    change: Change,
+}
+
 /// The changes of a trail, in the order in which they were begun.
 #[derive(Clone, Debug, Default)]
 pub struct Trail {
     changes: Vec<Change>,
     by_id: BTreeMap<String, usize>,
+    /// The items of each drift record: the change and the item in it.
+    by_drift: BTreeMap<String, Vec<(usize, usize)>>,
     unreadable: usize,
 }
 
@@ -95,17 +115,38 @@ impl Trail {
         if line.trim_ascii().is_empty() {
             return;
         }
-        let Some(record) = serde_json::from_slice::<Change>(line).ok().filter(|record| !record.id.is_empty()) else {
+        let Some(line) = serde_json::from_slice::<Line>(line).ok().filter(|line| !line.change.id.is_empty()) else {
             self.unreadable = self.unreadable.saturating_add(1);
             return;
         };
+        if line.phase == ATTRIBUTION {
+            self.attribute(&line.drift_id, line.actor.as_ref());
+        } else {
+            self.change(line.change);
+        }
+    }
+
+    fn change(&mut self, record: Change) {
         let known = self.by_id.get(&record.id).and_then(|at| self.changes.get_mut(*at));
         if let Some(change) = known {
             change.outcome = record.outcome.or(change.outcome.take());
             change.group_id = change.group_id.take().or(record.group_id);
-        } else {
-            self.by_id.insert(record.id.clone(), self.changes.len());
-            self.changes.push(record);
+            return;
+        }
+        let at = self.changes.len();
+        for (item, drift) in record.items.iter().enumerate().filter_map(|(index, item)| Some((index, item.drift_id.clone()?))) {
+            self.by_drift.entry(drift).or_default().push((at, item));
+        }
+        self.by_id.insert(record.id.clone(), at);
+        self.changes.push(record);
+    }
+
+    /// What was learned of an edit, into the changes that put it right: all that there are by then.
+    fn attribute(&mut self, drift: &str, actor: Option<&Actor>) {
+        for (change, item) in self.by_drift.get(drift).into_iter().flatten() {
+            if let Some(item) = self.changes.get_mut(*change).and_then(|change| change.items.get_mut(*item)) {
+                item.actor = actor.cloned();
+            }
         }
     }
 
@@ -137,7 +178,7 @@ impl Trail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::audit::{ChangeItem, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
+    use crate::core::audit::{AttributionRecord, ChangeItem, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
 
     fn record(id: &str, phase: Phase, outcome: Option<Outcome>) -> ChangeRecord {
         ChangeRecord {
@@ -164,6 +205,8 @@ mod tests {
                 after: Some("a".to_owned()),
                 description_after: Some("b".to_owned()),
                 justification: Some("c".to_owned()),
+                drift_id: Some("d-1".to_owned()),
+                actor: None,
             }],
             opened: Some("o".to_owned()),
             closed: Some("c".to_owned()),
@@ -172,7 +215,7 @@ mod tests {
         }
     }
 
-    fn line(record: &ChangeRecord) -> Vec<u8> {
+    fn line(record: &impl serde::Serialize) -> Vec<u8> {
         serde_json::to_vec(record).unwrap()
     }
 
@@ -203,12 +246,43 @@ mod tests {
             after: text("a"),
             description_after: text("b"),
             justification: text("c"),
+            drift_id: text("d-1"),
+            actor: None,
         };
         assert_eq!(change.items, std::slice::from_ref(&item));
         assert_eq!((change.object.as_str(), change.trace_id.as_str(), change.generation), ("shop/web", "t-1", 3));
         assert_eq!(trail.taken("sgr-1", "ingress tcp 443 from 0.0.0.0/0"), Some(&item));
         assert_eq!(trail.taken("sgr-1", "ingress tcp 444 from 0.0.0.0/0"), None, "it was another rule then");
         assert_eq!((change.opened.as_deref(), change.closed.as_deref()), (Some("o"), Some("c")));
+    }
+
+    #[test]
+    fn who_made_an_edit_is_told_by_the_changes_that_put_it_right() {
+        let alice = Actor { name: Some("alice@example.com".to_owned()), ..Actor::default() };
+        let attribution = AttributionRecord {
+            version: RECORD_VERSION,
+            id: "a-1".to_owned(),
+            time: "2026-11-22T21:00:09Z".to_owned(),
+            phase: ATTRIBUTION,
+            cluster: "k-1".to_owned(),
+            account: Some("111122223333".to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            group_id: Some("sg-0a1b2c3d4e5f67890".to_owned()),
+            object: "shop/web".to_owned(),
+            uid: "u-1".to_owned(),
+            drift_id: "d-1".to_owned(),
+            actor: alice.clone(),
+            trace_id: None,
+        };
+        let mut trail = Trail::default();
+        let other = ChangeItem { drift_id: Some("d-2".to_owned()), ..ChangeItem::default() };
+        let mixed = ChangeRecord { items: vec![other, ChangeItem::default()], ..record("c-2", Phase::Intent, None) };
+        for line in [line(&record("c-1", Phase::Intent, None)), line(&mixed), line(&attribution)] {
+            trail.take(&line);
+        }
+        let actors: Vec<_> = trail.changes().iter().flat_map(|change| &change.items).map(|item| item.actor.as_ref()).collect();
+        assert_eq!(actors, [Some(&alice), None, None]);
+        assert_eq!((trail.changes().len(), trail.unreadable()), (2, 0), "an attribution is no change");
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! The record of a change: written as intent before each EC2 write and as outcome after it.
+//! The record of a change: written as intent before each EC2 write and as outcome after it. And of who made the edit that a change
+//! put right, where that was learned later.
 //!
-//! Entry points: [`ChangeRecord`]; [`items`], which tells what a step does; [`Trail`], which reads records back.
+//! Entry points: [`AuditRecord`]; [`items`], which tells what a step does; [`Trail`], which reads records back.
 //!
 //! Invariant: the wire form is its own; renaming a type elsewhere does not change what is on disk.
 
+mod edits;
 mod kept;
 
+pub use edits::{Edit, Edits, Touched};
 pub use kept::{Change, KeptItem, KeptOutcome, Trail};
 
 use serde::Serialize;
 
-use crate::core::model::{Atom, RuleName};
+use crate::api::Actor;
+use crate::core::model::{Atom, RuleId, RuleName};
 use crate::core::plan::{Cause, Step};
 
 /// Version of the wire form. Fields are only ever added within one.
@@ -23,6 +27,29 @@ pub enum Phase {
     Intent,
     /// What came of it.
     Outcome,
+}
+
+/// What an [`AttributionRecord`] has for a phase: nothing is changed, it was learned who made an edit.
+pub const ATTRIBUTION: &str = "Attribution";
+
+/// One line of the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum AuditRecord {
+    /// Half of a change.
+    Change(Box<ChangeRecord>),
+    /// Who made an edit.
+    Attribution(Box<AttributionRecord>),
+}
+
+impl AuditRecord {
+    /// Id of the change, or of the attribution.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Change(record) => &record.id,
+            Self::Attribution(record) => &record.id,
+        }
+    }
 }
 
 /// What came of a change.
@@ -87,9 +114,15 @@ pub struct ChangeItem {
     /// Why it is allowed, from the manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
+    /// The drift record of the edit that this puts right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift_id: Option<String>,
+    /// Who made that edit, as far as it was known then; what is learned later comes in an [`AttributionRecord`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
 }
 
-/// One line of the audit trail.
+/// Half of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeRecord {
@@ -138,32 +171,69 @@ pub struct ChangeRecord {
     pub outcome: Option<Outcome>,
 }
 
-/// What a step changes, in words that [`Atom`] reads back.
-pub fn items(step: &Step) -> Vec<ChangeItem> {
+/// Who made an edit, learned after its drift record was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributionRecord {
+    /// Version of this form.
+    pub version: u32,
+    /// Id of this line.
+    pub id: String,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// Always [`ATTRIBUTION`].
+    pub phase: &'static str,
+    /// Cluster id.
+    pub cluster: String,
+    /// AWS account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// AWS Region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// `<namespace>/<name>` of the object.
+    pub object: String,
+    /// Its uid.
+    pub uid: String,
+    /// The drift record.
+    pub drift_id: String,
+    /// Who made the edit.
+    pub actor: Actor,
+    /// The pass that saw the edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+/// What a step changes, in words that [`Atom`] reads back, and which of `edits` each part puts right.
+pub fn items(step: &Step, edits: &Edits) -> Vec<ChangeItem> {
+    let row = |id: &RuleId| Touched::Row(id.clone());
+    let rule = |atom: &Atom| Touched::Rule(atom.clone());
     match step {
         Step::CreateGroup(group) => {
+            let edit = edits.of(&[Touched::Group]);
+            let cause = if edit.drift_id.is_empty() { Cause::SpecChange } else { Cause::Drift };
             vec![ChangeItem {
-                cause: Cause::SpecChange.into(),
                 after: Some(format!("{} in {}", group.name, group.vpc)),
                 description_after: Some(group.description.clone()),
-                ..ChangeItem::default()
+                ..base(cause, None, None, edit)
             }]
         }
-        Step::DeleteGroup => vec![ChangeItem { cause: Cause::Deletion.into(), ..ChangeItem::default() }],
+        Step::DeleteGroup => vec![base(Cause::Deletion, None, None, Edit::default())],
         Step::SetTags { tags, before, cause } => tags
             .iter()
             .map(|(key, value)| ChangeItem {
-                cause: (*cause).into(),
                 before: before.get(key).map(|old| format!("{key}={old}")),
                 after: Some(format!("{key}={value}")),
-                ..ChangeItem::default()
+                ..base(*cause, None, None, edits.of(&[Touched::Tag(key.clone())]))
             })
             .collect(),
         Step::RemoveTags { tags, cause } => {
-            let item = |(key, value)| ChangeItem {
-                cause: (*cause).into(),
+            let item = |(key, value): (&String, &String)| ChangeItem {
                 before: Some(format!("{key}={value}")),
-                ..ChangeItem::default()
+                ..base(*cause, None, None, edits.of(&[Touched::Tag(key.clone())]))
             };
             tags.iter().map(item).collect()
         }
@@ -173,7 +243,7 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
                 rule_id: Some(item.live.id.to_string()),
                 description_before: item.live.description.clone(),
                 before: Some(item.live.atom.to_string()),
-                ..base(item.cause, item.rule.as_ref(), None)
+                ..base(item.cause, item.rule.as_ref(), None, edits.of(&[row(&item.live.id)]))
             })
             .collect(),
         Step::Authorize { direction: _, rules } => rules
@@ -181,18 +251,21 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
             .map(|item| ChangeItem {
                 description_after: item.new.description.clone(),
                 after: Some(item.new.atom.to_string()),
-                ..base(item.cause, Some(&item.rule), item.justification.as_ref())
+                ..base(item.cause, Some(&item.rule), item.justification.as_ref(), edits.of(&[rule(&item.new.atom)]))
             })
             .collect(),
         Step::Modify { direction: _, rules } => rules
             .iter()
-            .map(|item| ChangeItem {
-                rule_id: Some(item.live.id.to_string()),
-                before: Some(item.live.atom.to_string()),
-                description_before: item.live.description.clone(),
-                after: Some(item.new.atom.to_string()),
-                description_after: item.new.description.clone(),
-                ..base(item.cause, Some(&item.rule), item.justification.as_ref())
+            .map(|item| {
+                let edit = edits.of(&[row(&item.live.id), rule(&item.new.atom)]);
+                ChangeItem {
+                    rule_id: Some(item.live.id.to_string()),
+                    before: Some(item.live.atom.to_string()),
+                    description_before: item.live.description.clone(),
+                    after: Some(item.new.atom.to_string()),
+                    description_after: item.new.description.clone(),
+                    ..base(item.cause, Some(&item.rule), item.justification.as_ref(), edit)
+                }
             })
             .collect(),
         Step::Describe { direction: _, rules } => rules
@@ -205,7 +278,7 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
                     description_before: item.live.description.clone(),
                     after: Some(atom.to_string()),
                     description_after: item.description.clone(),
-                    ..base(item.cause, Some(&item.rule), None)
+                    ..base(item.cause, Some(&item.rule), None, edits.of(&[row(&item.live.id)]))
                 }
             })
             .collect(),
@@ -213,11 +286,14 @@ pub fn items(step: &Step) -> Vec<ChangeItem> {
     }
 }
 
-fn base(cause: Cause, rule: Option<&RuleName>, justification: Option<&String>) -> ChangeItem {
+fn base(cause: Cause, rule: Option<&RuleName>, justification: Option<&String>, edit: Edit) -> ChangeItem {
+    let Edit { drift_id, actor } = edit;
     ChangeItem {
         cause: cause.into(),
         rule: rule.map(ToString::to_string),
         justification: justification.cloned(),
+        drift_id: Some(drift_id).filter(|id| !id.is_empty()),
+        actor,
         ..ChangeItem::default()
     }
 }

@@ -1,5 +1,7 @@
 //! Changes of the audit trail.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -100,7 +102,8 @@ fn record_json(change: &Change) -> Value {
 }
 
 fn item_json(item: &KeptItem) -> Value {
-    let KeptItem { cause, rule, rule_id, before, description_before, after, description_after, justification } = item;
+    let KeptItem { cause, rule, rule_id, before, description_before, after, description_after, justification, drift_id, actor } =
+        item;
     json!({
         "cause": cause,
         "rule": rule,
@@ -110,6 +113,8 @@ fn item_json(item: &KeptItem) -> Value {
         "after": after,
         "descriptionAfter": description_after,
         "justification": justification,
+        "driftId": drift_id,
+        "actor": actor,
     })
 }
 
@@ -134,12 +139,14 @@ fn what(change: &Change) -> String {
     if more > 0 { format!("{text} (+{more} more)") } else { text }
 }
 
-/// The causes of its parts, each once.
+/// The causes of its parts, each once, with whose edits they put right.
 fn why(change: &Change) -> String {
-    let mut causes: Vec<&str> = change.items.iter().map(|item| item.cause.as_str()).collect();
-    causes.sort_unstable();
-    causes.dedup();
-    short(&causes.join(", "))
+    let cause = |item: &KeptItem| match item.actor.as_ref().and_then(|actor| actor.name.as_ref()) {
+        Some(name) => format!("{} by {name}", item.cause),
+        None => item.cause.clone(),
+    };
+    let causes: BTreeSet<String> = change.items.iter().map(cause).collect();
+    short(&Vec::from_iter(causes).join(", "))
 }
 
 fn result(change: &Change) -> Cell {

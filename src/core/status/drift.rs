@@ -214,6 +214,11 @@ pub(super) fn digest(atom: &DriftAtom) -> String {
     hex.concat()
 }
 
+/// [`digest`] of a difference; `None` for one that is no drift.
+pub(super) fn drift_digest(difference: &Difference) -> Option<String> {
+    atom_of(difference).as_ref().map(digest)
+}
+
 /// The rules behind a difference that is drift.
 fn edited(difference: &Difference, with: Tracking<'_>) -> Edited {
     match &difference.what {

@@ -58,7 +58,7 @@ impl Pass<'_> {
             Some((Some(_) | None, _)) | None => drift,
         };
         let drift = status::note_transients(&drift, &self.context.passing.of(&self.key), tracking);
-        let drift = self.with_authors(seen.site, drift);
+        let drift = self.completed(seen.site, drift);
         let next = status::build(Facts {
             // Where nothing was created nothing is pinned.
             place: observed.map(|_| seen.site.place(&seen.desired.vpc)),
@@ -159,7 +159,16 @@ impl Pass<'_> {
     }
 
     pub(super) fn track(&self, seen: &Seen<'_>, previous: &SecurityGroupStatus) -> Vec<DriftRecord> {
-        self.with_authors(seen.site, status::track(&self.records(previous), seen.report, self.tracking(seen)))
+        self.completed(seen.site, status::track(&self.records(previous), seen.report, self.tracking(seen)))
+    }
+
+    /// The records with what became known of them: who made the edits, and which change put them right.
+    pub(super) fn completed(&self, site: &Site, mut records: Vec<DriftRecord>) -> Vec<DriftRecord> {
+        let changes = self.context.memories.changes(&self.key, &self.uid);
+        for record in &mut records {
+            record.change_id = record.change_id.take().or_else(|| changes.get(&record.id).cloned());
+        }
+        self.with_authors(site, records)
     }
 
     /// The drift records, with those that a silent store of objects has not taken yet.

@@ -198,14 +198,14 @@ async fn delete(pass: &mut Pass<'_>, site: &Site, observed: &Observed) -> Next {
         return release(pass).await;
     }
     pass.context.memories.present(&pass.key, &pass.uid);
-    let mut failure = pass.execute(site, &plan::plan_deletion(observed), Some(observed), false).await.0.failure;
+    let mut failure = pass.execute(site, &plan::plan_deletion(observed), (Some(observed), None), false).await.0.failure;
     if is_in_use(failure.as_ref())
         && let Some(partners) = dying_partners(pass, site, observed).await
         && let plan = plan::plan_deletion_of_cycle(observed, &partners)
         // Without rules to take out of the way, the same call would only be refused again.
         && plan.steps.len() > 1
     {
-        failure = pass.execute(site, &plan, Some(observed), false).await.0.failure;
+        failure = pass.execute(site, &plan, (Some(observed), None), false).await.0.failure;
     }
     match failure {
         None => {

@@ -32,6 +32,8 @@ pub(super) struct Memory {
     marked: Option<Instant>,
     /// Drift records that could not be stored.
     unsaved: Vec<DriftRecord>,
+    /// The changes that put drift records right, by their ids, until status says so.
+    put_right: BTreeMap<String, String>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
     written: Option<SecurityGroup>,
     /// When `CloudTrail` was asked who made its drift last.
@@ -126,11 +128,24 @@ impl Memories {
         self.with(key, uid, |memory| memory.unsaved.clone())
     }
 
+    /// Changes that put drift records right, by the ids of the records.
+    pub(super) fn put_right(&self, key: &Key, uid: &str, changes: BTreeMap<String, String>) {
+        self.with(key, uid, |memory| memory.put_right.extend(changes));
+    }
+
+    /// What [`Memories::put_right`] was told and status does not say yet.
+    pub(super) fn changes(&self, key: &Key, uid: &str) -> BTreeMap<String, String> {
+        self.with(key, uid, |memory| memory.put_right.clone())
+    }
+
     /// The object's status was stored, with all of its records.
     pub(super) fn saved(&self, key: &Key, object: &SecurityGroup) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.with(key, &uid, |memory| {
             memory.unsaved.clear();
+            let records = object.status.iter().flat_map(|status| &status.drift);
+            let waiting: BTreeSet<&String> = records.filter(|record| record.change_id.is_none()).map(|record| &record.id).collect();
+            memory.put_right.retain(|record, _| waiting.contains(record));
             memory.saved = Some(Instant::now());
         });
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Origin, SecurityGroup, SecurityGroupStatus};
+use crate::core::audit::Edits;
 use crate::core::desired::{Declaration, Desired};
 use crate::core::model::{Observed, SecurityGroupId, Vouched};
 use crate::core::plan::{Owner, Plan, Report, Restraint};
@@ -120,7 +121,7 @@ impl Pass<'_> {
         self.object.metadata.generation.unwrap_or(0)
     }
 
-    pub(super) fn subject(&self, observed: Option<&Observed>) -> Subject {
+    pub(super) fn subject(&self, observed: Option<&Observed>, edits: Edits) -> Subject {
         let source = self.object.metadata.annotations.as_ref().and_then(|all| all.get("sgwarden.dev/source")).cloned();
         Subject {
             cluster: self.context.parts.cluster.clone(),
@@ -129,6 +130,7 @@ impl Pass<'_> {
             generation: self.generation(),
             source,
             live: observed.into_iter().flat_map(|observed| observed.rules.values()).map(|rule| rule.atom.clone()).collect(),
+            edits,
             trace_id: self.trace_id.clone(),
         }
     }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::api::{DriftKind, DriftRecord, SecurityGroup, SecurityGroupStatus};
 use crate::core::attribution::is_untold;
+use crate::core::audit::{ATTRIBUTION, AttributionRecord, AuditRecord, RECORD_VERSION};
 use crate::core::status::{self, Reason, Told};
+use crate::engine::execute::keep;
 use crate::ports::metrics::{Naming, StatusWrite};
 use crate::ports::objects::{Key, Notice, ObjectsError};
 
@@ -28,6 +31,10 @@ pub(super) async fn write_status(
         return Ok(object.clone());
     }
     context.record_notices(key, &before, &mut next);
+    for record in attributions(&before, &next) {
+        // Before the status: a crash in between tells it again, and not never.
+        keep(context.parts.audit.as_ref(), &context.parts.metrics, &attribution(context, key, &next, record)).await;
+    }
     let write = context.parts.objects.write_status(object, &next);
     let answer = match patience {
         Some(patience) => {
@@ -52,6 +59,35 @@ pub(super) async fn write_status(
         tell(context, &written, item).await;
     }
     Ok(written)
+}
+
+/// The records of which it was learned, or learned anew, who made the edit, after they were stored.
+fn attributions<'a>(before: &'a SecurityGroupStatus, next: &'a SecurityGroupStatus) -> impl Iterator<Item = &'a DriftRecord> {
+    fn person(record: &DriftRecord) -> Option<(Option<&str>, Option<&str>)> {
+        record.actor.as_ref().map(|actor| (actor.name.as_deref(), actor.arn.as_deref())).filter(|who| *who != (None, None))
+    }
+    next.drift.iter().filter(|record| {
+        let known = before.drift.iter().find(|known| known.id == record.id);
+        known.is_some_and(|known| person(known) != person(record))
+    })
+}
+
+fn attribution(context: &Context, key: &Key, status: &SecurityGroupStatus, record: &DriftRecord) -> AuditRecord {
+    AuditRecord::Attribution(Box::new(AttributionRecord {
+        version: RECORD_VERSION,
+        id: format!("a-{}", Uuid::now_v7().simple()),
+        time: context.parts.clock.now().to_string(),
+        phase: ATTRIBUTION,
+        cluster: context.parts.cluster.clone(),
+        account: status.account.clone(),
+        region: status.region.clone(),
+        group_id: status.group_id.clone(),
+        object: key.to_string(),
+        uid: status.uid.clone().unwrap_or_default(),
+        drift_id: record.id.clone(),
+        actor: record.actor.clone().unwrap_or_default(),
+        trace_id: record.trace_id.clone(),
+    }))
 }
 
 /// Records one Event.

@@ -41,7 +41,7 @@ impl Pass<'_> {
             && !status.drift.iter().any(status::is_open)
             && self.context.memories.unsaved(&self.key, &self.uid).is_empty()
             && self.context.passing.of(&self.key).is_empty()
-            && self.with_authors(site, status.drift.clone()) == status.drift
+            && self.completed(site, status.drift.clone()) == status.drift
             && status.conditions.iter().any(|condition| at_war(&condition)) == self.war.is_some()
             && self.suspended.is_none()
             && status.suspended_since.is_none()

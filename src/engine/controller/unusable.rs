@@ -121,7 +121,7 @@ impl Pass<'_> {
         let mut drift = status::track(&judged, &report, tracking);
         drift.extend(undecided);
         status::evict(&mut drift, &self.told);
-        let drift = self.with_authors(site, drift);
+        let drift = self.completed(site, drift);
         // What one read alone shows is no drift yet.
         if unconfirmed && plan.is_empty() {
             return ControlFlow::Continue(());
@@ -141,7 +141,7 @@ impl Pass<'_> {
         if plan.is_empty() {
             return ControlFlow::Break(None);
         }
-        let (execution, shown) = self.execute(site, &plan, Some(&observed), false).await;
+        let (execution, shown) = self.execute(site, &plan, (Some(&observed), Some(&report)), false).await;
         self.note_reverts(&plan, &execution).await;
         if let Some(failure) = execution.failure.or(shown) {
             tracing::warn!(%failure, "revert failed");

@@ -3,7 +3,7 @@
 use crate::api::{DriftRecord, SecurityGroup, SecurityGroupStatus};
 use crate::core::desired;
 use crate::core::model::{Observed, SecurityGroupId};
-use crate::core::plan::{self, Plan};
+use crate::core::plan::{self, Plan, Report};
 use crate::core::status::{self, Facts, Reason, Standing};
 use crate::engine::execute::{Execution, Executor, Failure};
 use crate::engine::region::Urgency;
@@ -29,7 +29,8 @@ impl Pass<'_> {
             limits.give_back(&account, work, booked);
             return Err(next);
         }
-        let (execution, shown) = self.execute(seen.site, seen.plan, seen.observed, seen.observed.is_some()).await;
+        let (execution, shown) =
+            self.execute(seen.site, seen.plan, (seen.observed, Some(seen.report)), seen.observed.is_some()).await;
         if let Some(id) = execution.created.clone() {
             self.context.memories.created(&self.key, &self.uid, self.context.parts.clock.instant());
             self.created(seen, &id).await?;
@@ -45,13 +46,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Executes a plan, made for a group as it was observed, and, where it went well and `verify` says so, waits until reads show
-    /// what it wrote.
+    /// Executes a plan, made for a group as it was observed and for what a report found in it, and, where it went well and `verify`
+    /// says so, waits until reads show what it wrote.
     pub(super) async fn execute(
         &self,
         site: &Site,
         plan: &Plan,
-        observed: Option<&Observed>,
+        (observed, report): (Option<&Observed>, Option<&Report>),
         verify: bool,
     ) -> (Execution, Option<Failure>) {
         let parts = &self.context.parts;
@@ -85,7 +86,9 @@ impl Pass<'_> {
             current: &current,
             lasting: self.context.memories.is_lasting(&self.key, &self.uid),
         };
-        let execution = executor.execute(plan, &self.subject(observed)).await;
+        let edits = report.map(|report| status::edits(&self.records(&self.status()), report)).unwrap_or_default();
+        let execution = executor.execute(plan, &self.subject(observed, edits)).await;
+        self.context.memories.put_right(&self.key, &self.uid, execution.put_right.clone());
         let shown = match (&plan.group, &execution.failure) {
             (Some(group), None) if verify => executor.await_written(group, &execution).await.err(),
             (None | Some(_), _) => None,

@@ -8,12 +8,12 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::core::audit::{self, ChangeRecord, Outcome, OutcomeResult, Phase, RECORD_VERSION};
+use crate::core::audit::{self, AuditRecord, ChangeRecord, Edits, Outcome, OutcomeResult, Phase, RECORD_VERSION};
 use crate::core::model::{Atom, RuleId, SecurityGroupId};
 use crate::core::plan::{ExposureDelta, Plan, Step, exposures};
 use crate::ports::clock::{Clock, Timings};
@@ -39,6 +39,8 @@ pub struct Subject {
     pub source: Option<String>,
     /// The rules that were live when the plan was made: what it opens and closes is told against them.
     pub live: Vec<Atom>,
+    /// The edits of others that the plan puts right.
+    pub edits: Edits,
     /// The pass.
     pub trace_id: String,
 }
@@ -100,6 +102,8 @@ pub struct Execution {
     pub done: Vec<&'static str>,
     /// The steps of the plan these were, by index.
     pub steps: BTreeSet<usize>,
+    /// Drift records that were put right, or in part, by id, each with the id of the first change that did.
+    pub put_right: BTreeMap<String, String>,
     /// Calls the plan makes.
     pub planned: usize,
     /// The first thing that went wrong.
@@ -232,18 +236,22 @@ impl Executor<'_> {
             source: subject.source.clone(),
             step: index,
             operation,
-            items: audit::items(step),
+            items: audit::items(step, &subject.edits),
             opened: exposure.opened(),
             closed: exposure.closed(),
             trace_id: subject.trace_id.clone(),
             outcome: None,
         };
-        self.keep(&record).await;
+        let (id, drifts) = (record.id.clone(), drifts(&record));
+        self.keep(record.clone()).await;
         let result = self.call(plan, step).await;
         let outcome = outcome(&result);
-        self.keep(&ChangeRecord { phase: Phase::Outcome, time: self.clock.now().to_string(), outcome: Some(outcome), ..record })
+        self.keep(ChangeRecord { phase: Phase::Outcome, time: self.clock.now().to_string(), outcome: Some(outcome), ..record })
             .await;
         let receipt = result.map_err(Failure::Call)?;
+        for drift in drifts {
+            execution.put_right.entry(drift).or_insert_with(|| id.clone());
+        }
         tracing::info!(operation, request_id = receipt.request_id, "EC2 write");
         execution.done.push(operation);
         execution.steps.insert(index);
@@ -253,20 +261,8 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// A record that cannot be kept does not hold up the write: an unlogged revert is better than an open door, and the
-    /// trace sink has the record still. It is told and counted.
-    async fn keep(&self, record: &ChangeRecord) {
-        match tokio::time::timeout(AUDIT_PATIENCE, self.audit.append(record)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                self.metrics.audit.error();
-                tracing::error!(error = %error, cause = %error.cause, change = record.id, "audit record not kept");
-            }
-            Err(_) => {
-                self.metrics.audit.error();
-                tracing::error!(change = record.id, "audit record not kept in time");
-            }
-        }
+    async fn keep(&self, record: ChangeRecord) {
+        keep(self.audit, self.metrics, &AuditRecord::Change(Box::new(record))).await;
     }
 
     async fn call(&self, plan: &Plan, step: &Step) -> Result<Receipt, CloudError> {
@@ -315,6 +311,27 @@ impl Executor<'_> {
             }),
         }
     }
+}
+
+/// Keeps a record. One that cannot be kept holds up nothing: an unlogged revert is better than an open door, and the trace sink has
+/// the record still. It is told and counted.
+pub async fn keep(audit: &dyn AuditSink, metrics: &Metrics, record: &AuditRecord) {
+    match tokio::time::timeout(AUDIT_PATIENCE, audit.append(record)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            metrics.audit.error();
+            tracing::error!(error = %error, cause = %error.cause, record = record.id(), "audit record not kept");
+        }
+        Err(_) => {
+            metrics.audit.error();
+            tracing::error!(record = record.id(), "audit record not kept in time");
+        }
+    }
+}
+
+/// The drift records that a change puts right.
+fn drifts(record: &ChangeRecord) -> BTreeSet<String> {
+    record.items.iter().filter_map(|item| item.drift_id.clone()).collect()
 }
 
 fn outcome(result: &Result<Receipt, CloudError>) -> Outcome {

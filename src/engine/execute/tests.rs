@@ -140,7 +140,7 @@ struct NoAudit;
 
 #[async_trait]
 impl AuditSink for NoAudit {
-    async fn append(&self, _: &ChangeRecord) -> Result<(), AuditError> {
+    async fn append(&self, _: &AuditRecord) -> Result<(), AuditError> {
         Ok(())
     }
 }
@@ -238,6 +238,7 @@ async fn execute_while(world: World, steps: Vec<Step>, calls: usize, lasting: bo
         generation: 1,
         source: None,
         live: Vec::new(),
+        edits: Edits::default(),
         trace_id: "t".to_owned(),
     };
     let plan = Plan { group: Some("sg-0123456789abcdef0".parse().unwrap()), steps, ..Plan::default() };
