@@ -45,7 +45,9 @@ impl AwsArgs {
             .map(|id| id.parse())
             .transpose()
             .map_err(|error: crate::core::model::BadId| CliError::new("--account-id").because(error))?;
-        let queue = |url: &String| QueueAddress { url: url.clone(), region: None };
+        // Where the groups are, if that is one Region, so is a queue whose URL does not say.
+        let only = regions.first().filter(|_| regions.len() == 1);
+        let queue = |url: &String| QueueAddress { url: url.clone(), region: only.cloned() };
         let queues = self.events_queues.iter().map(queue).collect();
         Ok(OwnAccount { id, regions: regions.into_iter().collect(), namespaces: self.default_namespaces.clone(), queues })
     }

@@ -17,7 +17,7 @@ use sgwarden::core::model::{Direction, NewRule};
 use crate::rig::{LIMIT, Rig, VPC, group_id};
 
 /// A sink that passes on what it gets.
-async fn sink() -> (String, UnboundedReceiver<Value>) {
+pub(crate) async fn sink() -> (String, UnboundedReceiver<Value>) {
     async fn take(State(sender): State<UnboundedSender<Value>>, body: Bytes) -> StatusCode {
         let _ = sender.send(serde_json::from_slice(&body).unwrap_or_default());
         StatusCode::OK

@@ -27,6 +27,10 @@ pub(crate) struct Installation {
     cluster: String,
     ec2: SocketAddr,
     speedup: &'static str,
+    /// From one sweep to the next, in seconds.
+    sweep: &'static str,
+    /// The queue that `CloudTrail`'s events come by.
+    queue: Option<String>,
     folder: TempDir,
 }
 
@@ -40,6 +44,8 @@ impl Installation {
             cluster: namespace.to_owned(),
             ec2,
             speedup: SPEEDUP,
+            sweep: "1",
+            queue: None,
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -61,6 +67,13 @@ impl Installation {
         self
     }
 
+    /// The same, whose edits are told by a queue: sweeps are too far apart to find any.
+    pub(crate) fn listening(mut self, queue: &str) -> Self {
+        self.queue = Some(queue.to_owned());
+        self.sweep = "3600";
+        self.speedup("1")
+    }
+
     /// Starts a replica and waits until it serves its metrics. Its key is made of its name, so that the stand-in, and a gate, tell
     /// replicas apart.
     pub(crate) async fn start(&self, name: &str) -> Replica {
@@ -72,7 +85,7 @@ impl Installation {
             &["controller", "--kubeconfig", kubeconfig.to_str().unwrap(), "--admin", "127.0.0.1:0"],
             &["--namespace", &self.namespace, "--lease-namespace", &self.namespace, "--cluster-id", &self.cluster],
             &["--region", "eu-west-1", "--account-id", "111122223333", "--audit-file", audit.to_str().unwrap()],
-            &["--speedup", self.speedup, "--sweep", "1", "--log", "info"],
+            &["--speedup", self.speedup, "--sweep", self.sweep, "--log", "info"],
         ];
         let environment = [
             ("AWS_ENDPOINT_URL_EC2", endpoint.as_str()),
@@ -81,9 +94,10 @@ impl Installation {
             ("AWS_SECRET_ACCESS_KEY", "not-checked"),
         ];
         let environment = [&NOBODY[..], &environment].concat();
+        let queue: Vec<&str> = self.queue.iter().flat_map(|url| ["--events-queue", url]).collect();
         let binary = Path::new(env!("CARGO_BIN_EXE_sgwarden"));
-        let process =
-            Supervised::spawn(name, self.folder.path(), StateDir::Keep, binary, arguments.concat(), &environment).unwrap();
+        let arguments = [arguments.concat(), queue].concat();
+        let process = Supervised::spawn(name, self.folder.path(), StateDir::Keep, binary, arguments, &environment).unwrap();
         let admin = until("it serves its metrics", async || address(&process)).await;
         Replica { process, admin, key }
     }
@@ -152,6 +166,17 @@ impl Replica {
         let (status, page) = self.page("/metrics").await;
         let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or_else(|| panic!("{status}: no {name} in {page}"))
+    }
+
+    /// Waits until so many reconciles have ended.
+    pub(crate) async fn reconciles(&self, many: u64) {
+        until(&format!("{many} reconciles; {}", self.process.log_tail(10)), async || {
+            let (_, page) = self.page("/metrics").await;
+            let counts = page.lines().filter(|line| line.starts_with("sgwarden_reconcile_total{"));
+            let ended: u64 = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
+            (ended >= many).then_some(())
+        })
+        .await;
     }
 
     /// Waits until it leads, or stands by.

@@ -150,7 +150,7 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
-/// A client for one queue. Its Region is the one given, else the one in an AWS URL, else the environment's or the profile's.
+/// A client for one queue. Its Region is the one in an AWS URL, else the one given, else the environment's or the profile's.
 async fn client(
     operation: &'static str,
     url: &str,
@@ -160,7 +160,7 @@ async fn client(
 ) -> Result<Client, CloudError> {
     let place = Place::read(url).map_err(|problem| refused(operation, ErrorClass::Terminal, problem.to_owned()))?;
     // Not the instance's: it would be asked over the network, and a queue elsewhere is more likely meant then.
-    let region = RegionProviderChain::first_try(region.or(place.region).map(Region::new))
+    let region = RegionProviderChain::first_try(place.region.or(region).map(Region::new))
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(attempt + MORE_ATTEMPTS);
@@ -173,7 +173,7 @@ async fn client(
     }
     let config = config.load().await;
     if config.region().is_none() {
-        let message = "the queue's URL names no Region: say it beside the URL, or set AWS_REGION".to_owned();
+        let message = "the queue's URL names no Region: say it as region beside the URL, or with --region".to_owned();
         return Err(refused(operation, ErrorClass::Terminal, message));
     }
     Ok(Client::from_conf(aws_sdk_sqs::config::Builder::from(&config).endpoint_url(place.endpoint).build()))
