@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test test-setup rust-checks rust-tests fmt fmt-check lint rules bench crds verify
+.PHONY: help test test-setup rust-checks rust-tests fmt fmt-check lint rules bench bench-cluster crds verify
 
 export SGWARDEN_CACHE ?= $(HOME)/.cache/sgwarden
 # Outside the checkout, so that a fresh clone does not compile the AWS SDK again.
@@ -74,6 +74,11 @@ rules: ## have Prometheus's own parser read the alerting rules and the dashboard
 bench: ## measure what the engine and the EC2 stand-in cost: seconds, bytes and calls, as JSON lines
 	@tests/setup/say.sh "release build without the AWS adapter, then the measurements" "two minutes, the first time 6"
 	cargo bench --locked --no-default-features --features sim --bench engine --bench events --bench sim
+
+# A debug build, whose EC2 SDK the tests have compiled already. What is measured is mostly waiting for others.
+bench-cluster: ## measure what an edit takes until it is reverted, over a real apiserver, a real queue and the binary
+	@tests/setup/say.sh "an edit's way over a real cluster, 200 times" "five minutes"
+	cargo bench --locked --profile dev --bench cluster
 
 crds: ## write crds/ from the Rust types
 	cargo run --locked --quiet -- crds

@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use sgwarden::adapters::sim::{DEFAULT_ACCOUNT, Sim};
@@ -98,6 +99,8 @@ fn alike(template: &Value, name: &str) -> Value {
 pub(crate) struct Events {
     /// The queue.
     pub(crate) url: String,
+    /// How many the queue has taken.
+    taken: watch::Receiver<usize>,
     courier: JoinHandle<()>,
 }
 
@@ -109,16 +112,28 @@ impl Events {
         let url = queue["QueueUrl"].as_str().unwrap().to_owned();
         sim.take_events();
         let (sim, to) = (sim.clone(), url.clone());
+        let (counter, taken) = watch::channel(0);
         let courier = tokio::spawn(async move {
             let mut pace = tokio::time::interval(std::time::Duration::from_millis(10));
             loop {
                 pace.tick().await;
                 for event in sim.take_events() {
                     moto.sqs("SendMessage", &json!({ "QueueUrl": to, "MessageBody": event.to_string() })).await;
+                    counter.send_modify(|taken| *taken += 1);
                 }
             }
         });
-        Self { url, courier }
+        Self { url, taken, courier }
+    }
+
+    /// How many the queue has taken so far.
+    pub(crate) fn sent(&self) -> usize {
+        *self.taken.borrow()
+    }
+
+    /// Waits until the queue has taken more.
+    pub(crate) async fn more_than(&mut self, sent: usize) {
+        self.taken.wait_for(|taken| *taken > sent).await.unwrap();
     }
 }
 
