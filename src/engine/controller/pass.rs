@@ -162,6 +162,34 @@ impl Pass<'_> {
     }
 }
 
+/// What one look at the group came to.
+pub(super) struct Survey {
+    pub(super) desired: Desired,
+    pub(super) observed: Option<Observed>,
+    pub(super) vouched: Option<Vouched>,
+    pub(super) restraint: Restraint,
+    pub(super) plan: Plan,
+    pub(super) pending: Plan,
+    pub(super) report: Report,
+}
+
+impl Survey {
+    /// The same, with where it was.
+    pub(super) fn seen<'a>(&'a self, declaration: &'a Declaration, site: &'a Site) -> Seen<'a> {
+        Seen {
+            declaration,
+            site,
+            desired: &self.desired,
+            observed: self.observed.as_ref(),
+            vouched: self.vouched.as_ref(),
+            restraint: &self.restraint,
+            plan: &self.plan,
+            pending: &self.pending,
+            report: &self.report,
+        }
+    }
+}
+
 /// What one round knows.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::api::{FINALIZER, Mode, Origin, SecurityGroup};
-use crate::core::desired::{self, Declaration, DeclaredAdoption};
+use crate::core::desired::{self, Declaration, DeclaredAdoption, Desired};
 use crate::core::model::{ListedGroup, Observed, SecurityGroupId, VpcFacts};
 use crate::core::plan::{self, Owner, Ownership, PlanInput, Report, Restraint};
 use crate::core::status::{self, Reason, Standing};
@@ -15,7 +15,7 @@ use super::context::Context;
 use super::finalize;
 use super::locate::{Located, Wanted, locate, locate_at_first};
 use super::memory::Absence;
-use super::pass::{Next, Pass, Pause, Seen};
+use super::pass::{Next, Pass, Pause, Seen, Survey};
 use super::report;
 use super::site::Site;
 
@@ -26,37 +26,9 @@ const ROUNDS: usize = 5;
 /// Reconciles one object.
 pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, trace_id: String) -> Next {
     let object = context.memories.newest(&key, seen);
-    let uid = object.metadata.uid.clone().unwrap_or_default();
-    let owner = Owner {
-        cluster: context.parts.cluster.clone(),
-        former: context.parts.former_clusters.clone(),
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        uid: uid.clone(),
-    };
     let deleting = object.metadata.deletion_timestamp.is_some();
     let ours_to_finish = object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
-    let war = context.memories.fought_over(&key, &uid, context.parts.clock.instant()).into_iter().next();
-    let mut pass = Pass {
-        context,
-        key,
-        uid,
-        trace_id,
-        object,
-        owner,
-        overruled: Vec::new(),
-        moved: Vec::new(),
-        pins: BTreeSet::new(),
-        suspended: None,
-        next_suspend: None,
-        war,
-        changed_lately: 0,
-        doubted: None,
-        told: BTreeSet::new(),
-        found: None,
-        would_adopt: None,
-    };
-    pass.told = context.told(&pass.key, &pass.status());
+    let mut pass = Pass::over(context, key, object, trace_id);
     if deleting {
         return if ours_to_finish { finalize::finalize(&mut pass).await } else { Next::on_change() };
     }
@@ -64,6 +36,41 @@ pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, 
         return pass.begin().await;
     }
     pass.run().await
+}
+
+impl<'a> Pass<'a> {
+    /// A pass that has not begun.
+    pub(super) fn over(context: &'a Context, key: Key, object: SecurityGroup, trace_id: String) -> Self {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let owner = Owner {
+            cluster: context.parts.cluster.clone(),
+            former: context.parts.former_clusters.clone(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            uid: uid.clone(),
+        };
+        let war = context.memories.fought_over(&key, &uid, context.parts.clock.instant()).into_iter().next();
+        let told = context.told(&key, &object.status.clone().unwrap_or_default());
+        Self {
+            context,
+            key,
+            uid,
+            trace_id,
+            object,
+            owner,
+            overruled: Vec::new(),
+            moved: Vec::new(),
+            pins: BTreeSet::new(),
+            suspended: None,
+            next_suspend: None,
+            war,
+            changed_lately: 0,
+            doubted: None,
+            told,
+            found: None,
+            would_adopt: None,
+        }
+    }
 }
 
 impl Pass<'_> {
@@ -120,28 +127,57 @@ impl Pass<'_> {
             Ok(listed) => listed,
             Err(next) => return ControlFlow::Break(next),
         };
-        let own = listed.as_ref().map(|listed| listed.group.id.clone());
-        let desired = match self.resolve(declaration, site, vpc, own.as_ref()).await {
+        let desired = match self.wanted(declaration, site, vpc, listed.as_ref()).await {
             Ok(desired) => desired,
             Err(next) => return ControlFlow::Break(next),
         };
-        if let Some(problem) = &desired.too_large {
-            return ControlFlow::Break(self.halt(Some(declaration), Reason::InvalidSpec, problem.to_string()).await);
-        }
-        let mut restraint = self.restraint(declaration, site);
+        let restraint = self.restraint(declaration, site);
         if let Some(listed) = &listed
             && let Some(next) = self.unchanged(declaration, site, &desired, &restraint, listed)
         {
             return ControlFlow::Break(next);
         }
-        let observed = match self.observe(site, listed.as_ref()).await {
-            Ok(observed) => observed,
-            Err(Some(error)) => return ControlFlow::Break(self.cloud_failed(Some(declaration), site.region(), &error).await),
+        let survey = match self.survey(declaration, site, desired, restraint, listed.as_ref()).await {
+            Ok(survey) => survey,
+            Err(Some(next)) => return ControlFlow::Break(next),
             // Listed a moment ago and gone now, which the next look counts as missing, or too new for EC2 to show it whole.
             Err(None) => {
                 self.context.parts.clock.sleep(self.context.parts.timings.visible_poll).await;
                 return ControlFlow::Continue(());
             }
+        };
+        self.act(&survey.seen(declaration, site), changes).await
+    }
+
+    /// What the group should be.
+    pub(super) async fn wanted(
+        &mut self,
+        declaration: &Declaration,
+        site: &Site,
+        vpc: &VpcFacts,
+        listed: Option<&ListedGroup>,
+    ) -> Result<Desired, Next> {
+        let own = listed.map(|listed| listed.group.id.clone());
+        let desired = self.resolve(declaration, site, vpc, own.as_ref()).await?;
+        match &desired.too_large {
+            Some(problem) => Err(self.halt(Some(declaration), Reason::InvalidSpec, problem.to_string()).await),
+            None => Ok(desired),
+        }
+    }
+
+    /// Reads the group and plans. `Err(None)`: EC2 does not show it whole.
+    pub(super) async fn survey(
+        &mut self,
+        declaration: &Declaration,
+        site: &Site,
+        desired: Desired,
+        mut restraint: Restraint,
+        listed: Option<&ListedGroup>,
+    ) -> Result<Survey, Option<Next>> {
+        let observed = match self.observe(site, listed).await {
+            Ok(observed) => observed,
+            Err(Some(error)) => return Err(Some(self.cloud_failed(Some(declaration), site.region(), &error).await)),
+            Err(None) => return Err(None),
         };
         let status = self.status();
         let (recorded, vouched) = (self.would_adopt.clone().or_else(|| status::recorded_group(&status)), self.baseline());
@@ -175,25 +211,14 @@ impl Pass<'_> {
             && let Some(claimant) = foreign(&report, observed, recorded.as_ref())
         {
             let message = self.explain_claimed(&claimant, site, &observed.group, restraint.adopting);
-            return ControlFlow::Break(self.stop(Some(declaration), Reason::OwnershipConflict, message).await);
+            return Err(Some(self.stop(Some(declaration), Reason::OwnershipConflict, message).await));
         }
         if let Some(fault) = faults.first() {
             tracing::error!(fault = %fault, count = faults.len(), "the plan is not sound and is not executed");
             let message = format!("a defect of sgwarden: the plan is not sound ({fault}); please report it");
-            return ControlFlow::Break(self.stop(Some(declaration), Reason::InternalError, message).await);
+            return Err(Some(self.stop(Some(declaration), Reason::InternalError, message).await));
         }
-        let seen = Seen {
-            declaration,
-            site,
-            desired: &desired,
-            observed: observed.as_ref(),
-            vouched: vouched.as_ref(),
-            restraint: &restraint,
-            plan: &plan,
-            pending: &pending,
-            report: &report,
-        };
-        self.act(&seen, changes).await
+        Ok(Survey { desired, observed, vouched, restraint, plan, pending, report })
     }
 
     /// Does what the plan says, or says how it stands when there is nothing to do.
@@ -232,7 +257,7 @@ impl Pass<'_> {
     }
 
     /// Finds the group, or says why the pass ends here. `first`: nothing was done or found wanting in this pass yet.
-    async fn find(
+    pub(super) async fn find(
         &mut self,
         declaration: &Declaration,
         site: &Site,
