@@ -4,7 +4,7 @@ use sgwarden::api::{Actor, DriftAtom, DriftKind, DriftRecord, MAX_REASON};
 use sgwarden::core::activity::{Event, Evidence, Nobody, Window};
 use sgwarden::core::attribution::{Author, author, is_untold};
 
-use crate::activity::{added, at, described, event, group, modified, own, removed, rule, tagged};
+use crate::activity::{added, as_text, at, described, event, group, modified, own, removed, rule, tagged};
 
 const SSH: &str = "ingress tcp 22 from 0.0.0.0/0";
 const WEB: &str = "ingress tcp 443 from 0.0.0.0/0";
@@ -51,7 +51,7 @@ fn each_kind_of_drift_finds_its_call() {
                 Some("ingress tcp 443 from 0.0.0.0/0 \"say \\\"hi\\\"\""),
                 Some(2),
             ),
-            event("e", "mira", 130, vec![described(Some(2), Some(WEB))]),
+            event("e", "mira", 130, vec![as_text(described(Some(2), Some(WEB)), "say \\\"hi\\\"")]),
         ),
         (
             (DriftKind::TagChanged, Some("tag team=shop"), Some("tag team=a=b"), None),

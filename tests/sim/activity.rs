@@ -89,7 +89,8 @@ impl Listener {
                 | What::Untagged(_)
                 | What::VpcAssociated(_)
                 | What::VpcDisassociated(_)
-                | What::PrefixListChanged(_) => {}
+                | What::PrefixListChanged { list: _, version: _ }
+                | What::PrefixListDeleted(_) => {}
             }
         }
         self.heard.push(event);

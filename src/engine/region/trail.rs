@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DriftRecord;
 use crate::core::activity::{self, Activities, Bounds, Event, Inserted, Own, Transient, Whose, Window};
-use crate::core::attribution::{Author, author};
+use crate::core::attribution::{Author, author, lists};
 use crate::core::model::{Atom, RuleId, SecurityGroupId};
 use crate::ports::clock::Clock;
 
@@ -156,12 +156,7 @@ impl Trail {
         let mut inner = self.lock();
         inner.windows.retain(|_, window| now.duration_since(window.with) <= KEPT);
         let window = *inner.windows.entry(record.id.clone()).or_insert(Window { without, with });
-        let list = record.atoms.iter().find_map(|atom| atom.after.as_deref()?.strip_prefix("prefix list "));
-        let list = list.and_then(|text| text.split(' ').next()?.parse().ok());
-        let evidence = match &list {
-            Some(list) => inner.activities.of_list(list),
-            None => inner.activities.of_group(group),
-        };
+        let evidence = inner.activities.of(group, &lists(record));
         author(group, record, window, &evidence, &inner.own)
     }
 

@@ -237,7 +237,8 @@ fn set_aside(message: &Message, aside: SetAside) -> Verdict {
 async fn dispatch(context: &Arc<Context>, trail: &Arc<Trail>, event: Event) -> Verdict {
     let workers = context.regions.workers_of(&event.account, &event.region);
     if event.wrote()
-        && (!event.lists.is_empty() || event.changes.iter().any(|change| matches!(change.what, What::PrefixListChanged(_))))
+        && (!event.lists.is_empty()
+            || event.changes.iter().any(|change| matches!(change.what, What::PrefixListChanged { list: _, version: _ })))
     {
         for worker in &workers {
             if let Err(error) = worker.refresh_lists().await {
