@@ -328,7 +328,9 @@ fn an_intruder_is_named_among_our_own_calls() {
             Attribution::Named(event, By::RuleId) => format!("{}: {}", atom.traffic, event.actor.name),
             Attribution::OwnRole(_, By::RuleId) => format!("{}: our role", atom.traffic),
             Attribution::Nobody(_) => format!("{}: nobody", atom.traffic),
-            Attribution::Named(..) | Attribution::Tie(..) | Attribution::OwnRole(..) => panic!("{found:?}"),
+            Attribution::Named(..) | Attribution::Tie(..) | Attribution::Trace(..) | Attribution::OwnRole(..) => {
+                panic!("{found:?}")
+            }
         });
     }
     named.sort();

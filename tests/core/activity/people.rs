@@ -373,7 +373,9 @@ proptest! {
     ) {
         let world = at_work(&edits);
         let drifted = world.drifted();
-        prop_assume!(!world.events.is_empty() && !drifted.is_empty());
+        if world.events.is_empty() {
+            return Ok(());
+        }
         let differences: Vec<Drifted> = drifted.iter().map(|(_, drifted)| drifted.clone()).collect();
         let (group, lists) = subject();
         let mut heard = Activities::new(Bounds::default(), at(-10_000));
