@@ -1,11 +1,11 @@
 //! The author of a drift record: its texts joined with events, and all answers made one.
 
 use sgwarden::api::{Actor, DriftAtom, DriftKind, DriftRecord, MAX_REASON};
-use sgwarden::core::activity::{Event, Evidence, Nobody, Window};
-use sgwarden::core::attribution::{Author, author, is_untold};
+use sgwarden::core::activity::{Event, Evidence, Nobody, What, Window};
+use sgwarden::core::attribution::{Author, author, groups, is_better, is_untold};
 
 use crate::activity::{
-    added, as_text, associated, at, described, disassociated, event, group, listed, modified, own, removed, rule, tagged,
+    added, as_text, associated, at, described, disassociated, elsewhere, event, group, listed, modified, own, removed, rule, tagged,
 };
 
 const SSH: &str = "ingress tcp 22 from 0.0.0.0/0";
@@ -211,6 +211,45 @@ fn what_cannot_be_read_of_a_record_explains_nothing_and_long_texts_stay_within_b
     }
     let reason = told(&[edit], &many).reason.unwrap();
     assert!(reason.chars().count() <= MAX_REASON, "{}", reason.chars().count());
+}
+
+#[test]
+fn a_name_gives_way_to_one_that_is_known_for_better_reasons() {
+    let mut record = record(&[ADDED]);
+    let named = |name: Option<&str>| Actor {
+        name: name.map(str::to_owned),
+        event_name: Some("AuthorizeSecurityGroupIngress".into()),
+        ..Actor::default()
+    };
+    assert!(is_better(&record, &named(Some("mira")), false), "nobody was named yet");
+    record.actor = Some(named(Some("mira")));
+    for (name, grown, expected) in [
+        (Some("mira"), false, true),
+        (Some("jonas"), true, true),
+        (None, true, true),
+        // What tells against them may be forgotten by now.
+        (Some("jonas"), false, false),
+        (None, false, false),
+    ] {
+        assert_eq!(is_better(&record, &named(name), grown), expected, "{name:?} {grown}");
+    }
+    record.actor = Some(named(None));
+    assert!(!is_better(&record, &named(Some("mira")), false), "one of many");
+    record.resolution = "Transient".into();
+    assert!(!is_better(&record, &named(Some("jonas")), true), "its own event made it");
+}
+
+#[test]
+fn a_group_that_was_deleted_is_found_by_the_id_it_had() {
+    let edit = (DriftKind::GroupDeleted, Some("sg-1f2e3d4c5b6a79880"), None, None);
+    let mut delete = event("a", "mira", 130, vec![added(None, None)]);
+    delete.changes[0].what = What::GroupDeleted;
+    delete.changes[0].group = Some(elsewhere());
+    delete.groups = vec![elsewhere()];
+    assert_eq!(groups(&group(), &record(&[edit])), [group(), elsewhere()].into());
+    assert_eq!(told(&[edit], &[delete.clone()]).name.as_deref(), Some("mira"));
+    delete.changes[0].group = Some(group());
+    assert!(matches!(made_by(&[edit], &[delete], Some(100)), Author::Untold(_)), "that one is there");
 }
 
 #[test]

@@ -148,6 +148,46 @@ pub(crate) fn bare(rig: &Rig, id: usize, call: &str, request: &Value) -> String 
     .to_string()
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_event_that_names_the_rule_corrects_a_name_that_was_told_before_it_came() {
+    let delivery = Delivery { delay_ms: 60_000, ..Delivery::default() };
+    let rig = at_rest(delivery, AN_HOUR, |_| vec![manifest("web", &[&tcp("https", 443, "10.0.0.0/8")])]).await;
+    let group = rig.group("web");
+    let ssh = [
+        ("GroupId", group.as_str()),
+        ("IpProtocol", "tcp"),
+        ("FromPort", "22"),
+        ("ToPort", "22"),
+        ("CidrIp", "0.0.0.0/0"),
+        ("Action", "AuthorizeSecurityGroupIngress"),
+    ];
+    assert!(rig.sim.query(JONAS, REGION, &ssh).status().is_success());
+    // What mallory opened was closed again before anybody looked, and her event does not say the rule's id.
+    let range = json!({"cidrIp": "0.0.0.0/0"});
+    let permission = json!({"ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "ipRanges": {"items": [range]}});
+    let request = json!({"groupId": group.as_str(), "ipPermissions": {"items": [permission]}});
+    rig.queue.put(&bare(&rig, 1, "AuthorizeSecurityGroupIngress", &request));
+    rig.until("it is told", |rig| records(rig).iter().any(|record| named(record).is_some())).await;
+    assert_eq!(named(&records(&rig)[0]).as_deref(), Some("mallory"), "she did just this, as far as is known");
+    rig.until("it is corrected", |rig| named(&records(rig)[0]).as_deref() == Some("jonas")).await;
+    rig.pass(Duration::from_secs(600)).await;
+    assert_eq!(named(&records(&rig)[0]).as_deref(), Some("jonas"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_deleted_a_group_is_named_though_there_is_another_by_then() {
+    let delivery = Delivery { delay_ms: 600_000, ..Delivery::default() };
+    let rig = at_rest(delivery, AN_HOUR, |_| vec![manifest("web", &[&tcp("https", 443, "10.0.0.0/8")])]).await;
+    let group = rig.group("web");
+    rig.intruder.write.delete_group(&group).await.unwrap();
+    rig.until("there is another", |rig| rig.store.get("web").unwrap().status.unwrap().group_id != Some(group.to_string())).await;
+    rig.until("all is well again", |rig| of_kind(rig, "GroupDeleted").iter().all(|record| record.resolved_at.is_some())).await;
+    assert_eq!(nameless(&rig, "GroupDeleted"), 1, "an event may still come");
+    rig.until("it has a name", |rig| nameless(rig, "GroupDeleted") == 0).await;
+    assert_eq!(named(&of_kind(&rig, "GroupDeleted")[0]).as_deref(), Some("mallory"));
+    rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
+}
+
 /// Two groups of one name, the first in the default VPC. Events come only from the test.
 async fn of_one_name() -> Rig {
     at_rest(Delivery { loss: 1.0, ..Delivery::default() }, AN_HOUR, |rig| {

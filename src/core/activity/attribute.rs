@@ -112,6 +112,17 @@ pub struct Evidence<'e> {
     pub kept_since: Option<Timestamp>,
 }
 
+impl Evidence<'_> {
+    /// Whether all events of a window that ever came are here.
+    pub fn is_whole(&self, window: Window) -> bool {
+        is_kept(self.kept_since, window)
+    }
+}
+
+fn is_kept(since: Option<Timestamp>, window: Window) -> bool {
+    since.is_none_or(|since| window.without.is_some_and(|without| since <= later(without, -SLACK)))
+}
+
 /// On what ground an event was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::Display, strum::EnumIter)]
 pub enum By {
@@ -295,7 +306,7 @@ impl<'g, 'e> Index<'g, 'e> {
                 best.entry((fit, event.account_wide && fit > Fit::RuleThenMore)).or_default().insert(*number);
             }
         }
-        let gap = self.kept_since.is_some_and(|since| drifted.window.without.is_none_or(|without| since > later(without, -SLACK)));
+        let gap = !is_kept(self.kept_since, drifted.window);
         let mut of = |fit, anywhere| best.remove(&(fit, anywhere)).filter(|numbers| !numbers.is_empty());
         // Identity in this group, then identity anywhere; what is vague is so here and there.
         let sure = [(Fit::Rule, By::RuleId), (Fit::Version, By::Version)];

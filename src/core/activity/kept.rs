@@ -149,13 +149,14 @@ impl Activities {
 
     /// What may explain drift of a group: its own events, and those of which nobody can tell the group.
     pub fn of_group(&self, group: &SecurityGroupId) -> Evidence<'_> {
-        self.of(group, &BTreeSet::new())
+        self.of(&[group.clone()].into(), &BTreeSet::new())
     }
 
-    /// What may explain drift of a group and of prefix lists that its rules use.
-    pub fn of(&self, group: &SecurityGroupId, lists: &BTreeSet<PrefixListId>) -> Evidence<'_> {
+    /// What may explain drift of groups, and of prefix lists that their rules use.
+    pub fn of(&self, groups: &BTreeSet<SecurityGroupId>, lists: &BTreeSet<PrefixListId>) -> Evidence<'_> {
         let lists = lists.iter().cloned().map(Subject::List);
-        self.evidence(&lists.chain([Subject::Group(group.clone()), Subject::Anywhere]).collect::<Vec<_>>())
+        let groups = groups.iter().cloned().map(Subject::Group);
+        self.evidence(&lists.chain(groups).chain([Subject::Anywhere]).collect::<Vec<_>>())
     }
 
     /// How many events are kept.

@@ -1,11 +1,11 @@
 //! Who made the edits of a drift record: the record's texts back into differences, each joined with events, and all answers made
 //! one.
 //!
-//! Entry points: [`author`], [`lists`].
+//! Entry points: [`author`], and what it asks for, [`groups`] and [`lists`]; [`is_better`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{self, DriftAtom, DriftKind, DriftRecord, MAX_REASON, MAX_WORD};
+use crate::api::{self, DriftAtom, DriftKind, DriftRecord, MAX_REASON, MAX_WORD, Resolution};
 use crate::core::activity::{Attribution, By, Drift, Drifted, Event, Evidence, Nobody, Own, Window, attribute, presentable as cut};
 use crate::core::model::{Atom, PrefixListId, RuleId, SecurityGroupId, VpcId};
 
@@ -27,9 +27,15 @@ pub enum Author {
 /// nobody can tell which it was, or has none, no one is named, and the reason tells of whom there are traces.
 pub fn author(group: &SecurityGroupId, record: &DriftRecord, window: Window, evidence: &Evidence<'_>, own: &Own) -> Author {
     // What cannot be read, or no call explains, is an edit without an author: whoever made the others has not made all of it.
-    let drifted: Vec<Vec<Drifted>> = record.atoms.iter().map(|atom| drifted(atom, window)).collect();
-    let unread = drifted.iter().filter(|edits| edits.is_empty()).count();
-    let mut answers = attribute(group, &drifted.concat(), evidence, own);
+    let mut by_group: BTreeMap<SecurityGroupId, Vec<Drifted>> = BTreeMap::new();
+    let mut unread = 0;
+    for atom in &record.atoms {
+        let edits = drifted(atom, window);
+        unread += usize::from(edits.is_empty());
+        by_group.entry(deleted(atom).unwrap_or_else(|| group.clone())).or_default().extend(edits);
+    }
+    let mut answers: Vec<Attribution<'_>> =
+        by_group.iter().flat_map(|(group, edits)| attribute(group, edits, evidence, own)).collect();
     answers.extend(std::iter::repeat_n(Attribution::Nobody(Nobody::NoEvent), unread));
     if window.without.is_none() {
         // Since when it is so is not known: the same edit may have been made, and taken back, before. Ids and versions are given
@@ -168,6 +174,29 @@ fn listed(events: &BTreeSet<&Event>) -> String {
         shown.push(format!("and {} more", events.len() - SHOWN));
     }
     shown.join(", ")
+}
+
+/// Whether an answer is better than what a record says.
+///
+/// A later event may show that a name was not the right one, or not the only one. The other way round it may be forgotten events
+/// that make one of many the only one. `grown`: the events that the record's answer was made of are all still kept.
+pub fn is_better(record: &DriftRecord, actor: &api::Actor, grown: bool) -> bool {
+    // What no read has shown is known by its own event. Others at the time may have done the like.
+    if record.resolution == Resolution::Transient.as_str() {
+        return false;
+    }
+    let same_name = || record.actor.as_ref().is_some_and(|before| before.name.is_some() && before.name == actor.name);
+    grown || is_untold(record) || same_name()
+}
+
+/// The groups that events of a record's edits name: the present one, and those that were deleted.
+pub fn groups(group: &SecurityGroupId, record: &DriftRecord) -> BTreeSet<SecurityGroupId> {
+    record.atoms.iter().filter_map(deleted).chain([group.clone()]).collect()
+}
+
+/// The group that was deleted.
+fn deleted(atom: &DriftAtom) -> Option<SecurityGroupId> {
+    atom.before.as_ref().filter(|_| atom.kind == DriftKind::GroupDeleted.as_str())?.parse().ok()
 }
 
 /// The prefix lists that a record is about.

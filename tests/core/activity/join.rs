@@ -86,7 +86,11 @@ fn the_direction_and_the_kind_must_be_right() {
 fn a_change_in_place_explains_what_it_made_and_what_it_unmade() {
     let change = event("m", "mira", 130, vec![modified(Some(1), Some(B))]);
     assert_eq!(said(&drifted(Drift::Modified(atom(B)), Some(1)), std::slice::from_ref(&change)), "m by RuleId");
-    assert_eq!(said(&drifted(Drift::Removed(atom(A)), Some(1)), std::slice::from_ref(&change)), "m by RuleId");
+    assert_eq!(
+        said(&drifted(Drift::Removed(atom(A)), Some(1)), std::slice::from_ref(&change)),
+        "perhaps m by RuleId",
+        "somebody else may have made it another before"
+    );
     assert_eq!(said(&drifted(Drift::Added(atom(B)), Some(1)), std::slice::from_ref(&change)), "m by RuleId");
     assert_eq!(said(&drifted(Drift::Removed(atom(B)), Some(1)), std::slice::from_ref(&change)), "SomethingElse");
     assert_eq!(

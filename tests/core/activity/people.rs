@@ -383,7 +383,7 @@ proptest! {
             if comes {
                 heard.insert(index.get(&world.events).clone(), at(200));
             }
-            let evidence = heard.of(&group, &lists);
+            let evidence = heard.of(&[group.clone()].into(), &lists);
             for ((found, drifted), answer) in drifted.iter().zip(attribute(&group, &differences, &evidence, &own())) {
                 if let Some(actor) = answer.actor() {
                     let authors = world.alike(found);
@@ -414,7 +414,7 @@ proptest! {
         for event in &world.events {
             heard.insert(event.clone(), at(200));
         }
-        let evidence = heard.of(&group, &lists);
+        let evidence = heard.of(&[group.clone()].into(), &lists);
         for (found, drifted) in world.drifted() {
             let authors = world.authors(&found);
             let answer = attribute(&group, std::slice::from_ref(&drifted), &evidence, &own()).remove(0);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{Actor, DriftAtom, DriftKind, DriftRecord};
-use crate::core::attribution::{Author, is_untold, lists, unknown};
+use crate::api::{DriftAtom, DriftKind, DriftRecord};
+use crate::core::attribution::{Author, is_better, is_untold, lists, unknown};
 use crate::core::status::recorded_group;
 
 use super::super::pass::Pass;
@@ -29,8 +29,9 @@ impl Pass<'_> {
         let now = self.context.parts.clock.now();
         for record in &mut records {
             let Some(seen) = detected(record).filter(|seen| now.duration_since(*seen) < KEPT) else { continue };
-            match site.worker.trail().author(&group, record, self.last_without(site, record)) {
-                Author::Told(actor) if may_replace(record, &actor) => record.actor = Some(*actor),
+            let (author, grown) = site.worker.trail().author(&group, record, self.last_without(site, record));
+            match author {
+                Author::Told(actor) if is_better(record, &actor, grown) => record.actor = Some(*actor),
                 Author::Untold(_) if !is_untold(record) => {}
                 Author::Untold(_) if site.account.queues.is_empty() && !site.account.lookup_events => {
                     let why = format!("account {} names no queue of CloudTrail events (spec.events)", site.account.name);
@@ -118,12 +119,6 @@ impl Pass<'_> {
     fn scaled(&self, time: SignedDuration) -> SignedDuration {
         SignedDuration::try_from(self.context.parts.timings.scaled(time.unsigned_abs())).unwrap_or(time)
     }
-}
-
-/// A later event may show that a name was not the only one. The other way round it is forgotten events that make one of many the
-/// only one.
-fn may_replace(record: &DriftRecord, actor: &Actor) -> bool {
-    is_untold(record) || actor.name.is_none() || record.actor.as_ref().is_some_and(|before| before.name == actor.name)
 }
 
 fn detected(record: &DriftRecord) -> Option<Timestamp> {

@@ -20,10 +20,12 @@ use crate::ports::queue::{Dequeue, Message};
 use super::super::accounts::usable;
 use super::super::context::Context;
 use super::attempts::tell_denied;
-use super::crowds::MOST;
 use super::follow::follow;
 use super::subjects::{named_group, of_groups, of_lists};
 
+/// The most messages of a queue that are worked on at a time: with more, none is taken until some are done. More than noisy objects
+/// have room for.
+const MOST: usize = 4000;
 /// What a call to SQS takes.
 const BATCH: usize = 10;
 /// How often messages being worked on are hidden anew, for a minute each time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::api::{SecurityGroup, SecurityGroupStatus};
 use crate::core::activity::{Event, What};
+use crate::core::attribution::groups;
 use crate::core::model::{AccountId, PrefixListId, Region, SecurityGroupId};
 use crate::core::status::{recorded_group, recorded_lists};
 use crate::engine::region::Worker;
@@ -16,7 +17,8 @@ use super::super::context::Context;
 /// An object and its group.
 pub(super) type Subject = (Key, SecurityGroupId);
 
-/// The objects whose groups an event is about. After a start the workers do not know them all; then the objects say.
+/// The objects whose groups an event is about. After a start the workers do not know them all; then the objects say. They also
+/// know which group of theirs was deleted, when there is another in its place.
 pub(super) fn of_groups(context: &Context, workers: &[Arc<Worker>], event: &Event) -> BTreeSet<Subject> {
     let held = |group: &SecurityGroupId| -> Vec<Subject> {
         workers.iter().flat_map(|worker| worker.holders(group)).map(|key| (key, group.clone())).collect()
@@ -25,7 +27,10 @@ pub(super) fn of_groups(context: &Context, workers: &[Arc<Worker>], event: &Even
     if !known.is_empty() || event.groups.is_empty() {
         return known;
     }
-    recorded(context, |group, _| event.groups.contains(group))
+    let former = |group: &SecurityGroupId, status: &SecurityGroupStatus| {
+        status.drift.iter().any(|record| groups(group, record).iter().any(|group| event.groups.contains(group)))
+    };
+    recorded(context, |group, status| event.groups.contains(group) || former(group, status))
 }
 
 /// The objects with rules whose peers are prefix lists that an event changed.
