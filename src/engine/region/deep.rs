@@ -68,12 +68,11 @@ impl Deep {
     pub(super) fn look(&self, key: &Key, group: &GroupFacts, recorded: DeepView) -> DeepLook {
         let mut entries = self.lock();
         let former = entries.remove(key).filter(|entry| entry.group == group.id);
-        let entry = match former {
-            Some(former) => Entry { vpc: group.vpc.clone(), recorded, ..former },
-            None => {
-                let (group, vpc) = (group.id.clone(), group.vpc.clone());
-                Entry { group, vpc, recorded, first: None, same: None, seen: DeepView::default(), stale: 0 }
-            }
+        let (group, vpc) = (group.id.clone(), group.vpc.clone());
+        let entry = if let Some(former) = former {
+            Entry { vpc, recorded, ..former }
+        } else {
+            Entry { group, vpc, recorded, first: None, same: None, seen: DeepView::default(), stale: 0 }
         };
         let look = DeepLook { before: entry.before().cloned(), now: entry.seen.clone(), is_news: entry.is_news() };
         entries.insert(key.clone(), entry);

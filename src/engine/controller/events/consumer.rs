@@ -223,10 +223,9 @@ async fn handle(context: &Arc<Context>, queue: &QueueAddress, message: Message) 
     metrics.received(Duration::try_from(delay).unwrap_or_default());
     let workers = context.regions.workers_of(&event.account, &event.region);
     let event = match addressed(context, &workers, event).await {
-        Addressed::Known(event) => event,
         Addressed::NotOurs => return Verdict::Done,
         Addressed::Unknown(_) if received < POISON => return Verdict::Again,
-        Addressed::Unknown(event) => event,
+        Addressed::Known(event) | Addressed::Unknown(event) => event,
     };
     trail.hear(event.clone());
     if trail.whose(&event) == Whose::Ours {
@@ -264,12 +263,11 @@ fn sweep_soon(context: &Context, queue: &QueueAddress, message: &Message) {
     if message.received > 1 {
         return;
     }
-    let workers = match activity::place(&message.body) {
-        Some((account, region)) => context.regions.workers_of(&account, &region),
-        None => {
-            let fed = usable(context).into_iter().filter(|account| account.queues.contains(queue));
-            fed.flat_map(|account| context.regions.workers_of_account(&account.name)).collect()
-        }
+    let workers = if let Some((account, region)) = activity::place(&message.body) {
+        context.regions.workers_of(&account, &region)
+    } else {
+        let fed = usable(context).into_iter().filter(|account| account.queues.contains(queue));
+        fed.flat_map(|account| context.regions.workers_of_account(&account.name)).collect()
     };
     for worker in workers {
         worker.sweep_soon();
@@ -299,7 +297,9 @@ async fn dispatch(context: &Arc<Context>, trail: &Arc<Trail>, workers: &[Arc<Wor
         Some(Failure::DryRun | Failure::Refused(_)) => Verdict::Done,
         None if !event.wrote() => Verdict::Done,
         None if event.account_wide => {
-            workers.iter().for_each(|worker| worker.sweep_soon());
+            for worker in workers {
+                worker.sweep_soon();
+            }
             Verdict::Done
         }
         None => {

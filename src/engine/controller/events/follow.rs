@@ -97,7 +97,9 @@ pub(super) async fn follow(
     }
     let Some(_place) = context.crowds.enter(&key) else {
         // Others of this object wait for reads that may answer this one too. It comes again in a minute, and is seen to then.
-        workers.iter().for_each(|worker| worker.look_anew(&group));
+        for worker in workers {
+            worker.look_anew(&group);
+        }
         context.wakes.wake(&key);
         return false;
     };
