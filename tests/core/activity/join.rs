@@ -259,16 +259,16 @@ fn the_version_of_a_prefix_list_names_its_event_at_any_time() {
 #[test]
 fn an_association_finds_its_event_by_group_and_vpc() {
     const VPC: &str = "vpc-9e9e9e9e9e9e9e9e9";
-    let lent = drifted(Drift::VpcAssociated(VPC.parse().unwrap()), None);
-    let back = drifted(Drift::VpcDisassociated(VPC.parse().unwrap()), None);
+    let made = drifted(Drift::VpcAssociated(VPC.parse().unwrap()), None);
+    let ended = drifted(Drift::VpcDisassociated(VPC.parse().unwrap()), None);
     let (lend, take) = (event("lend", "mira", 130, vec![associated(VPC)]), event("take", "jonas", 140, vec![disassociated(VPC)]));
-    assert_eq!(said(&lent, &[lend.clone(), take.clone()]), "lend by Identity");
-    assert_eq!(said(&back, &[lend.clone(), take]), "take by Identity");
-    assert_eq!(said(&lent, &[event("x", "mira", 130, vec![associated("vpc-11111111")])]), "SomethingElse");
-    assert_eq!(said(&lent, &[Event { time: at(10), ..lend }]), "NoEvent");
+    assert_eq!(said(&made, &[lend.clone(), take.clone()]), "lend by Identity");
+    assert_eq!(said(&ended, &[lend.clone(), take]), "take by Identity");
+    assert_eq!(said(&made, &[event("x", "mira", 130, vec![associated("vpc-11111111")])]), "SomethingElse");
+    assert_eq!(said(&made, &[Event { time: at(10), ..lend }]), "NoEvent");
     let mut other = event("x", "mira", 130, vec![associated(VPC)]);
     other.changes[0].group = Some(elsewhere());
-    assert_eq!(said(&lent, &[other]), "NoEvent");
+    assert_eq!(said(&made, &[other]), "NoEvent");
 }
 
 #[test]

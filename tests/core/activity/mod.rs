@@ -107,7 +107,16 @@ pub(crate) fn event(id: &str, who: &str, seconds: i64, changes: Vec<Change>) -> 
     event.rules = changes.iter().filter_map(|change| change.rule_id.clone()).collect();
     let list = |change: &Change| match &change.what {
         What::PrefixListChanged { list, version: _ } | What::PrefixListDeleted(list) => list.clone(),
-        _ => None,
+        What::Added
+        | What::Removed
+        | What::Modified(_)
+        | What::Described
+        | What::Tagged(_)
+        | What::Untagged(_)
+        | What::GroupCreated
+        | What::GroupDeleted
+        | What::VpcAssociated(_)
+        | What::VpcDisassociated(_) => None,
     };
     event.lists = changes.iter().filter_map(list).collect();
     event.account_wide = event.groups.is_empty() && event.lists.is_empty();

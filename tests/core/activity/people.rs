@@ -94,17 +94,25 @@ impl World {
         let before = self.deeds.len();
         let Some(mut change) = self.edit(edit) else { return };
         match edit.dialect {
-            Dialect::Rows => {}
             Dialect::NoRows if matches!(change.what, What::Added | What::Described) => change.rule_id = None,
-            Dialect::NoRows => {}
+            Dialect::Rows | Dialect::NoRows => {}
             Dialect::IdsAlone => change.atom = None,
             Dialect::Omitted => {
-                change = match change.what {
-                    What::Modified(_) => Change { description: None, ..Change::new(change.group, What::Modified(None)) },
-                    What::Tagged(_) => Change::new(change.group, What::Tagged(None)),
-                    What::PrefixListChanged { list: _, version: _ } => change,
-                    what => Change::new(change.group, what),
-                }
+                let what = match change.what {
+                    What::Modified(_) => What::Modified(None),
+                    What::Tagged(_) => What::Tagged(None),
+                    What::Added
+                    | What::Removed
+                    | What::Described
+                    | What::Untagged(_)
+                    | What::GroupCreated
+                    | What::GroupDeleted
+                    | What::VpcAssociated(_)
+                    | What::VpcDisassociated(_)
+                    | What::PrefixListChanged { list: _, version: _ }
+                    | What::PrefixListDeleted(_) => change.what,
+                };
+                change = Change::new(change.group, what);
             }
         }
         if edit.elsewhere && change.group.is_some() {
@@ -333,7 +341,9 @@ fn record(found: &[(Found, Drifted)]) -> DriftRecord {
                 let text = |version: i64| Some(format!("prefix list {list} (of the office) version {version}"));
                 (DriftKind::PrefixListChanged, text(version - 1), text(*version))
             }
-            other => panic!("{other:?}"),
+            Drift::GroupDeleted | Drift::VpcDisassociated(_) | Drift::PrefixListChanged { list: _, version: None } => {
+                panic!("nobody did that: {drifted:?}")
+            }
         };
         DriftAtom {
             kind: kind.as_str().into(),
@@ -349,7 +359,9 @@ fn record(found: &[(Found, Drifted)]) -> DriftRecord {
 
 fn at_work(edits: &[Edit]) -> World {
     let mut world = World::new();
-    edits.iter().for_each(|edit| world.act(edit));
+    for edit in edits {
+        world.act(edit);
+    }
     world
 }
 
