@@ -40,6 +40,8 @@ pub enum VpcQuery {
     Id(VpcId),
     /// Every VPC that has all of these tags; a name is the tag `Name`.
     Tagged(Tags),
+    /// The default VPC of the Region, if there is one.
+    Default,
 }
 
 /// Which managed prefix lists to read.

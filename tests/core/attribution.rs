@@ -1,10 +1,12 @@
 //! The author of a drift record: its texts joined with events, and all answers made one.
 
 use sgwarden::api::{Actor, DriftAtom, DriftKind, DriftRecord, MAX_REASON};
-use sgwarden::core::activity::{Event, Evidence, Nobody, Window};
-use sgwarden::core::attribution::{Author, author, is_untold};
+use sgwarden::core::activity::{Event, Evidence, Nobody, What, Window};
+use sgwarden::core::attribution::{Author, author, groups, is_better, is_untold};
 
-use crate::activity::{added, at, described, event, group, modified, own, removed, rule, tagged};
+use crate::activity::{
+    added, as_text, associated, at, described, disassociated, elsewhere, event, group, listed, modified, own, removed, rule, tagged,
+};
 
 const SSH: &str = "ingress tcp 22 from 0.0.0.0/0";
 const WEB: &str = "ingress tcp 443 from 0.0.0.0/0";
@@ -51,7 +53,7 @@ fn each_kind_of_drift_finds_its_call() {
                 Some("ingress tcp 443 from 0.0.0.0/0 \"say \\\"hi\\\"\""),
                 Some(2),
             ),
-            event("e", "mira", 130, vec![described(Some(2), Some(WEB))]),
+            event("e", "mira", 130, vec![as_text(described(Some(2), Some(WEB)), "say \\\"hi\\\"")]),
         ),
         (
             (DriftKind::TagChanged, Some("tag team=shop"), Some("tag team=a=b"), None),
@@ -101,6 +103,82 @@ fn nobody_is_named_for_what_only_a_part_is_known_of() {
 }
 
 #[test]
+fn whoever_made_a_part_is_not_named_for_what_no_call_explains() {
+    let mine = [event("a", "mira", 120, vec![added(Some(1), Some(SSH))])];
+    for other in [
+        (DriftKind::Added, None, Some("ingress from another release"), Some(2)),
+        (DriftKind::Removed, None, None, Some(2)),
+        (DriftKind::PrefixListChanged, Some("prefix list pl-1 version x"), Some("prefix list pl-1 version y"), None),
+    ] {
+        let actor = told(&[ADDED, other], &mine);
+        assert_eq!(actor.name, None, "{other:?}");
+        assert!(actor.reason.unwrap().starts_with("of 1 of 2 edits there are calls: mira ("));
+    }
+    let mut whole = record(&[ADDED]);
+    whole.count = 31;
+    let evidence = Evidence { events: mine.iter().collect(), kept_since: None };
+    let window = Window { without: Some(at(100)), with: at(160) };
+    let Author::Told(actor) = author(&group(), &whole, window, &evidence, &own()) else { panic!("nobody") };
+    assert_eq!(actor.name.as_deref(), Some("mira"));
+    assert_eq!(actor.reason.as_deref(), Some("made the edits that are listed; of the 30 others nobody is known"));
+}
+
+#[test]
+fn each_version_of_a_list_has_its_call_whenever_that_was() {
+    const LIST: &str = "pl-4f4f4f4f4f4f4f4f4";
+    let change = |before, after| (DriftKind::PrefixListChanged, Some(before), Some(after), None);
+    let two = change(
+        "prefix list pl-4f4f4f4f4f4f4f4f4 (the version 9 one) version 3",
+        "prefix list pl-4f4f4f4f4f4f4f4f4 (the version 9 one) version 5",
+    );
+    let (first, second) =
+        (event("a", "mira", 20, vec![listed(LIST, Some(4))]), event("b", "jonas", 900, vec![listed(LIST, Some(5))]));
+    let Author::Told(actor) = made_by(&[two], &[second.clone(), first.clone()], None) else { panic!("nobody") };
+    assert_eq!((actor.name.as_deref(), actor.event_name.as_deref()), (Some("jonas and mira"), Some("ModifyManagedPrefixList")));
+    let Author::Told(actor) = made_by(&[two], &[second], None) else { panic!("nobody") };
+    assert_eq!(actor.name, None);
+    assert!(actor.reason.unwrap().starts_with("of 1 of 2 edits there are calls: jonas ("));
+    // AWS's own have no versions, and nobody's call changes them.
+    let own = change("prefix list pl-4f4f4f4f4f4f4f4f4 (aws) version 0", "prefix list pl-4f4f4f4f4f4f4f4f4 (aws) version 0");
+    assert!(matches!(made_by(&[own], &[first], None), Author::Untold(_)));
+}
+
+#[test]
+fn an_association_finds_who_made_it_and_who_ended_it() {
+    const VPC: &str = "vpc-9e9e9e9e9e9e9e9e9";
+    let made = event("a", "mira", 120, vec![associated(VPC)]);
+    let ended = event("b", "jonas", 140, vec![disassociated(VPC)]);
+    let both = [made, ended];
+    for (before, after, expected) in [
+        (None, Some("association with vpc-9e9e9e9e9e9e9e9e9 (associated)"), "mira"),
+        (None, Some("association with vpc-9e9e9e9e9e9e9e9e9 (association-failed)"), "mira"),
+        (Some("association with vpc-9e9e9e9e9e9e9e9e9 (associated)"), None, "jonas"),
+        (
+            Some("association with vpc-9e9e9e9e9e9e9e9e9 (associated)"),
+            Some("association with vpc-9e9e9e9e9e9e9e9e9 (disassociation-failed)"),
+            "jonas",
+        ),
+    ] {
+        let actor = told(&[(DriftKind::VpcAssociationChanged, before, after, None)], &both);
+        assert_eq!(actor.name.as_deref(), Some(expected), "{before:?} {after:?}");
+    }
+    let edit = (DriftKind::VpcAssociationChanged, None, Some("association with vpc-9e9e9e9e9e9e9e9e9 (associated)"), None);
+    assert_eq!(made_by(&[edit], &both, None), Author::Untold(Nobody::NoEarlierRead));
+}
+
+#[test]
+fn what_only_may_have_been_is_told_and_the_record_stays_open_for_more() {
+    let vague = event("a", "mira", 120, vec![added(None, None)]);
+    let actor = told(&[ADDED], &[vague]);
+    assert_eq!((actor.name.as_deref(), actor.event_name.as_deref()), (None, None));
+    let mut record = record(&[ADDED]);
+    let reason = actor.reason.clone().unwrap();
+    assert!(reason.starts_with("perhaps by these calls, which do not say that they did just this: mira ("), "{reason}");
+    record.actor = Some(actor);
+    assert!(is_untold(&record), "the event that says it may still come");
+}
+
+#[test]
 fn without_an_earlier_read_only_the_rules_id_names_anybody() {
     let by_id = event("a", "mira", 20, vec![added(Some(1), Some(SSH))]);
     assert!(matches!(made_by(&[ADDED], &[by_id], None), Author::Told(_)), "an id is given once");
@@ -133,6 +211,45 @@ fn what_cannot_be_read_of_a_record_explains_nothing_and_long_texts_stay_within_b
     }
     let reason = told(&[edit], &many).reason.unwrap();
     assert!(reason.chars().count() <= MAX_REASON, "{}", reason.chars().count());
+}
+
+#[test]
+fn a_name_gives_way_to_one_that_is_known_for_better_reasons() {
+    let mut record = record(&[ADDED]);
+    let named = |name: Option<&str>| Actor {
+        name: name.map(str::to_owned),
+        event_name: Some("AuthorizeSecurityGroupIngress".into()),
+        ..Actor::default()
+    };
+    assert!(is_better(&record, &named(Some("mira")), false), "nobody was named yet");
+    record.actor = Some(named(Some("mira")));
+    for (name, grown, expected) in [
+        (Some("mira"), false, true),
+        (Some("jonas"), true, true),
+        (None, true, true),
+        // What tells against them may be forgotten by now.
+        (Some("jonas"), false, false),
+        (None, false, false),
+    ] {
+        assert_eq!(is_better(&record, &named(name), grown), expected, "{name:?} {grown}");
+    }
+    record.actor = Some(named(None));
+    assert!(!is_better(&record, &named(Some("mira")), false), "one of many");
+    record.resolution = "Transient".into();
+    assert!(!is_better(&record, &named(Some("jonas")), true), "its own event made it");
+}
+
+#[test]
+fn a_group_that_was_deleted_is_found_by_the_id_it_had() {
+    let edit = (DriftKind::GroupDeleted, Some("sg-1f2e3d4c5b6a79880"), None, None);
+    let mut delete = event("a", "mira", 130, vec![added(None, None)]);
+    delete.changes[0].what = What::GroupDeleted;
+    delete.changes[0].group = Some(elsewhere());
+    delete.groups = vec![elsewhere()];
+    assert_eq!(groups(&group(), &record(&[edit])), [group(), elsewhere()].into());
+    assert_eq!(told(&[edit], &[delete.clone()]).name.as_deref(), Some("mira"));
+    delete.changes[0].group = Some(group());
+    assert!(matches!(made_by(&[edit], &[delete], Some(100)), Author::Untold(_)), "that one is there");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::people::{account, in_force};
 use crate::rig::{INTRUDER, OURS, Rig, manifest, region, tcp};
 
 /// After which nothing is remembered of the writes that made the group.
-const AT_REST: Duration = Duration::from_secs(700);
+pub(crate) const AT_REST: Duration = Duration::from_secs(700);
 
 const OFFICE: &str = "ingress tcp 443 from 10.0.0.0/8";
 const SSH: &str = "ingress tcp 22 from 0.0.0.0/0";
@@ -36,7 +36,7 @@ async fn listening(delivery: Delivery) -> (Rig, SecurityGroupId) {
     (rig, group)
 }
 
-fn records(rig: &Rig) -> Vec<DriftRecord> {
+pub(crate) fn records(rig: &Rig) -> Vec<DriftRecord> {
     rig.store.get("web").and_then(|object| object.status).map(|status| status.drift).unwrap_or_default()
 }
 
@@ -44,7 +44,7 @@ fn is_open(rig: &Rig) -> bool {
     in_force(&rig.sim, rig.group("web").as_str()).iter().any(|rule| rule == SSH)
 }
 
-fn name(record: &DriftRecord) -> Option<String> {
+pub(crate) fn named(record: &DriftRecord) -> Option<String> {
     record.actor.clone().and_then(|actor| actor.name)
 }
 
@@ -92,8 +92,8 @@ async fn an_event_that_comes_after_the_sweep_completes_the_record() {
     rig.pass(Duration::from_secs(150)).await;
     let reason = records(&rig)[0].actor.clone().unwrap().reason.unwrap();
     assert_eq!(reason, "unknown: no CloudTrail event of that time has arrived");
-    rig.until("it has a name", |rig| name(&records(rig)[0]).is_some()).await;
-    assert_eq!(name(&records(&rig)[0]).as_deref(), Some("mallory"));
+    rig.until("it has a name", |rig| named(&records(rig)[0]).is_some()).await;
+    assert_eq!(named(&records(&rig)[0]).as_deref(), Some("mallory"));
     assert!(!is_open(&rig));
     let [record] = records(&rig).try_into().expect("never put right twice");
     let [told] = rig.audit.attributions().try_into().expect("told once");
@@ -109,7 +109,7 @@ async fn what_is_opened_and_closed_between_two_reads_ends_as_transient() {
     rig.until("it is told", |rig| !records(rig).is_empty()).await;
     let record = &records(&rig)[0];
     assert_eq!((record.resolution.as_str(), record.atoms[0].kind.as_str()), ("Transient", "Transient"));
-    assert_eq!((record.atoms[0].after.as_deref(), name(record).as_deref()), (Some(SSH), Some("mallory")));
+    assert_eq!((record.atoms[0].after.as_deref(), named(record).as_deref()), (Some(SSH), Some("mallory")));
     assert_eq!(record.exposure.clone().unwrap().opened.as_deref(), Some("tcp/22 to 4,294,967,296 addresses"));
     rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
     assert_eq!(rig.queue.most_received(), 1, "hidden for as long as it takes");
@@ -179,9 +179,9 @@ async fn events_that_are_lost_doubled_late_and_out_of_order_lose_no_drift_and_ac
     assert_eq!((records.len(), seen.len()), (10, 10), "{seen:#?}");
     for record in &records {
         assert_eq!(record.resolution, "Reverted");
-        assert!(name(record).is_none_or(|name| name == "mallory"), "{record:?}");
+        assert!(named(record).is_none_or(|name| name == "mallory"), "{record:?}");
     }
-    assert!(records.iter().any(|record| name(record).is_some()), "some events came");
+    assert!(records.iter().any(|record| named(record).is_some()), "some events came");
 }
 
 /// A call with the engine's own key: a stolen session.
@@ -189,7 +189,7 @@ async fn with_our_key(rig: &Rig) -> sgwarden::ports::cloud::Ec2 {
     SimConnector::new(rig.sim.clone(), OURS).connect(&Route::own(region())).await.unwrap()
 }
 
-fn told(rig: &Rig, reason: &str) -> Vec<String> {
+pub(crate) fn told(rig: &Rig, reason: &str) -> Vec<String> {
     rig.store.events().into_iter().filter(|(_, event)| event.reason == reason).map(|(_, event)| event.note).collect()
 }
 
@@ -243,7 +243,7 @@ async fn a_process_that_dies_before_its_record_is_stored_loses_no_event() {
     rig.start_engine();
     rig.until("the event comes again, and is told", |rig| !records(rig).is_empty()).await;
     let record = &records(&rig)[0];
-    assert_eq!(name(record).as_deref(), Some("mallory"), "{record:?}");
+    assert_eq!(named(record).as_deref(), Some("mallory"), "{record:?}");
     rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
 }
 
@@ -350,7 +350,7 @@ async fn events_that_come_when_their_records_have_made_room_for_others_are_no_ne
     let records = records(&rig);
     assert_eq!(records.len(), 10);
     for record in &records {
-        assert_eq!((record.resolution.as_str(), name(record).as_deref()), ("Reverted", Some("mallory")), "{record:?}");
+        assert_eq!((record.resolution.as_str(), named(record).as_deref()), ("Reverted", Some("mallory")), "{record:?}");
     }
 }
 
@@ -362,7 +362,7 @@ async fn an_object_that_stays_wrong_keeps_no_message() {
     rig.intrude(&group, &[SSH]).await;
     rig.until("ssh is closed all the same", |rig| !is_open(rig)).await;
     rig.until("the messages are done with", |rig| rig.queue.is_empty()).await;
-    assert_eq!(name(&records(&rig)[0]).as_deref(), Some("mallory"));
+    assert_eq!(named(&records(&rig)[0]).as_deref(), Some("mallory"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,7 +387,7 @@ async fn of_two_who_edit_at_once_each_edit_has_its_own_name() {
             (true, false) => "jonas",
             _ => "mallory",
         };
-        assert_eq!(name(&record).as_deref(), Some(expected), "{record:?}");
+        assert_eq!(named(&record).as_deref(), Some(expected), "{record:?}");
         checked += record.atoms.len();
     }
     assert_eq!(checked, 6);

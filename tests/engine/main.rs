@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests say what they expect")]
 
 mod attack;
+mod authors;
 mod basics;
 mod calls;
 mod crash;
@@ -19,6 +20,7 @@ mod invent;
 mod limits;
 mod many;
 mod metrics;
+mod noise;
 mod notify;
 mod ownership;
 mod people;

@@ -89,7 +89,8 @@ impl Listener {
                 | What::Untagged(_)
                 | What::VpcAssociated(_)
                 | What::VpcDisassociated(_)
-                | What::PrefixListChanged(_) => {}
+                | What::PrefixListChanged { list: _, version: _ }
+                | What::PrefixListDeleted(_) => {}
             }
         }
         self.heard.push(event);
@@ -327,7 +328,9 @@ fn an_intruder_is_named_among_our_own_calls() {
             Attribution::Named(event, By::RuleId) => format!("{}: {}", atom.traffic, event.actor.name),
             Attribution::OwnRole(_, By::RuleId) => format!("{}: our role", atom.traffic),
             Attribution::Nobody(_) => format!("{}: nobody", atom.traffic),
-            Attribution::Named(..) | Attribution::Tie(..) | Attribution::OwnRole(..) => panic!("{found:?}"),
+            Attribution::Named(..) | Attribution::Tie(..) | Attribution::Trace(..) | Attribution::OwnRole(..) => {
+                panic!("{found:?}")
+            }
         });
     }
     named.sort();

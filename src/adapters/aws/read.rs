@@ -95,6 +95,7 @@ impl Ec2Read for Reader {
         let filters = match query {
             VpcQuery::Id(id) => vec![filter("vpc-id", [id.as_str()])],
             VpcQuery::Tagged(tags) => tag_filters(tags),
+            VpcQuery::Default => vec![filter("is-default", ["true"])],
         };
         let mut token = None;
         loop {
@@ -105,6 +106,7 @@ impl Ec2Read for Reader {
                 let wanted = match query {
                     VpcQuery::Id(id) => vpc.id == *id,
                     VpcQuery::Tagged(wanted) => wanted.iter().all(|(key, value)| tags.get(key) == Some(value)),
+                    VpcQuery::Default => true,
                 };
                 if wanted {
                     found.insert(vpc.id.clone(), vpc);

@@ -1,24 +1,27 @@
 //! The join of drift with events: which call made this difference, if anybody can tell.
 //!
 //! In order, and the first that finds any event decides:
-//! 1. the rule's id: EC2 gives it to one rule only, ever;
-//! 2. the identity of the atom, in an event of this group;
-//! 3. the same in an event of which nobody can tell the group;
-//! 4. the group: an event of it that did something of this kind which cannot be told.
+//! 1. what is given once: EC2's id of the rule, the version of a prefix list;
+//! 2. the rule's id, in an event that did something else to it than what is found;
+//! 3. the identity of the atom, in an event of this group;
+//! 4. the same in an event of which nobody can tell the group;
+//! 5. the group: an event of it that did something of this kind which cannot be told.
 //!
 //! From 2 on, and for changes that one rule can see several times, the event must be of the time between the last read without the
-//! difference and the first with it. Step 4 also needs that all events of that time were kept. An event that tells all it did, and
+//! difference and the first with it. Step 5 also needs that all events of that time were kept. An event that tells all it did, and
 //! did something else, is no candidate at all: it would be an accusation without a ground.
 //!
+//! Invariant: who is named did exactly this, to this group, at that time. Steps 2, 4 and 5 only tell of traces: the event of whoever
+//! it really was may be lost.
 //! Invariant: two events that are equally good name nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::core::model::{Atom, Direction, Peer, PrefixListId, RuleId, SecurityGroupId, Traffic};
+use crate::core::model::{Atom, Direction, PrefixListId, RuleId, SecurityGroupId, VpcId};
 
-use super::event::{Change, Event, What, without_account};
+use super::event::{Change, Event, Shape, TagEdit, What, shape};
 use super::identity::Actor;
 use super::kept::later;
 use super::own::{Own, Whose};
@@ -54,7 +57,12 @@ pub enum Drift {
     /// A rule became this one in place.
     Modified(Atom),
     /// This rule has another description.
-    DescriptionChanged(Atom),
+    DescriptionChanged {
+        /// The rule.
+        atom: Atom,
+        /// The description it has now, empty for none, if it is known.
+        description: Option<String>,
+    },
     /// A tag has another value, or is there where none was.
     TagChanged {
         /// Its key.
@@ -71,8 +79,17 @@ pub enum Drift {
     },
     /// The group itself is gone.
     GroupDeleted,
-    /// The entries of a prefix list changed.
-    PrefixListChanged(PrefixListId),
+    /// The group can be used in another VPC, or was to be.
+    VpcAssociated(VpcId),
+    /// The group can no longer be used in another VPC, or was no longer to be.
+    VpcDisassociated(VpcId),
+    /// A prefix list changed.
+    PrefixListChanged {
+        /// Which.
+        list: PrefixListId,
+        /// The version that its entries have by this edit; `None`: its size changed, and its entries did not.
+        version: Option<i64>,
+    },
 }
 
 /// One difference, and when it arose.
@@ -95,11 +112,24 @@ pub struct Evidence<'e> {
     pub kept_since: Option<Timestamp>,
 }
 
+impl Evidence<'_> {
+    /// Whether all events of a window that ever came are here.
+    pub fn is_whole(&self, window: Window) -> bool {
+        is_kept(self.kept_since, window)
+    }
+}
+
+fn is_kept(since: Option<Timestamp>, window: Window) -> bool {
+    since.is_none_or(|since| window.without.is_some_and(|without| since <= later(without, -SLACK)))
+}
+
 /// On what ground an event was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::Display, strum::EnumIter)]
 pub enum By {
     /// It names the rule by its id.
     RuleId,
+    /// It made this version of the prefix list.
+    Version,
     /// It did this to this very atom, tag, group or list.
     Identity,
     /// As [`By::Identity`], but nobody can tell in which group.
@@ -138,6 +168,8 @@ pub enum Attribution<'e> {
     Named(&'e Event, By),
     /// One of these did, oldest first, and nobody can tell which.
     Tie(Vec<&'e Event>, By),
+    /// Each of these may have done it or had a part in it, oldest first, but none is known to have done just this.
+    Trace(Vec<&'e Event>, By),
     /// It was made with our role, by a request that we know nothing of ([`Whose::OwnRole`]): another replica's before us, one whose
     /// answer was lost, or misuse. All candidates, oldest first.
     OwnRole(Vec<&'e Event>, By),
@@ -154,7 +186,24 @@ impl<'e> Attribution<'e> {
                 let (first, rest) = events.split_first()?;
                 rest.iter().all(|event| event.actor.is_same(&first.actor)).then_some(&first.actor)
             }
-            Self::OwnRole(_, _) | Self::Nobody(_) => None,
+            Self::Trace(_, _) | Self::OwnRole(_, _) | Self::Nobody(_) => None,
+        }
+    }
+
+    /// The events it speaks of.
+    pub fn events(&self) -> &[&'e Event] {
+        match self {
+            Self::Named(event, _) => std::slice::from_ref(event),
+            Self::Tie(events, _) | Self::Trace(events, _) | Self::OwnRole(events, _) => events,
+            Self::Nobody(_) => &[],
+        }
+    }
+
+    /// On what ground; `None`: there is no event.
+    pub fn by(&self) -> Option<By> {
+        match self {
+            Self::Named(_, by) | Self::Tie(_, by) | Self::Trace(_, by) | Self::OwnRole(_, by) => Some(*by),
+            Self::Nobody(_) => None,
         }
     }
 }
@@ -178,9 +227,11 @@ pub(super) fn ordered<'e>(events: &[&'e Event]) -> Vec<&'e Event> {
 enum Fit {
     /// It names the rule, and says nothing else than what is found.
     Rule,
+    /// It made this version.
+    Version,
     /// It names the rule, but what is found is not what it did to it.
     RuleThenMore,
-    /// It says the atom, the tag, the group or the list.
+    /// It says the atom, the tag, the group, the VPC or the list.
     Identity,
     /// It says neither.
     Vague,
@@ -188,9 +239,6 @@ enum Fit {
 
 /// An event by its number and one of its changes.
 type Found<'e> = (usize, &'e Change);
-
-/// A rule as far as changes in place say it.
-type Shape = (Traffic, Peer);
 
 /// The changes of a group by what they can be found by, so that ten thousand of them cost no more than they must.
 struct Index<'g, 'e> {
@@ -228,8 +276,8 @@ impl<'g, 'e> Index<'g, 'e> {
         let mut said = BTreeSet::new();
         for change in event.changes.iter().filter(|change| may_be_of(change, self.group)) {
             let shape = match (&change.what, &change.atom) {
-                (What::Modified(Some(becomes)), _) => Some((becomes.traffic, without_account(&becomes.peer))),
-                (_, Some(atom)) => Some((atom.traffic, without_account(&atom.peer))),
+                (What::Modified(Some(becomes)), _) => Some(becomes.shape()),
+                (_, Some(atom)) => Some(shape(atom)),
                 (_, None) => None,
             };
             if let Some(id) = &change.rule_id {
@@ -248,7 +296,7 @@ impl<'g, 'e> Index<'g, 'e> {
     }
 
     fn explain(&self, drifted: &Drifted) -> Attribution<'e> {
-        let shape = drifted.drift.atom().map(|atom| (atom.traffic, without_account(&atom.peer)));
+        let shape = drifted.drift.atom().map(shape);
         let by_rule = drifted.rule_id.iter().filter_map(|id| self.by_rule.get(id));
         let by_shape = shape.iter().filter_map(|shape| self.by_shape.get(shape));
         let mut best: BTreeMap<(Fit, bool), BTreeSet<usize>> = BTreeMap::new();
@@ -258,41 +306,46 @@ impl<'g, 'e> Index<'g, 'e> {
                 best.entry((fit, event.account_wide && fit > Fit::RuleThenMore)).or_default().insert(*number);
             }
         }
-        let gap = self.kept_since.is_some_and(|since| drifted.window.without.is_none_or(|without| since > later(without, -SLACK)));
-        let mut why = None;
+        let gap = !is_kept(self.kept_since, drifted.window);
+        let mut of = |fit, anywhere| best.remove(&(fit, anywhere)).filter(|numbers| !numbers.is_empty());
         // Identity in this group, then identity anywhere; what is vague is so here and there.
-        let steps =
-            [(Fit::Rule, By::RuleId), (Fit::RuleThenMore, By::RuleId), (Fit::Identity, By::Identity), (Fit::Vague, By::Group)];
-        for (fit, by) in steps {
-            let here = best.remove(&(fit, false)).unwrap_or_default();
-            let anywhere = best.remove(&(fit, true)).unwrap_or_default();
-            if fit == Fit::Vague {
-                let numbers: BTreeSet<usize> = here.into_iter().chain(anywhere).collect();
-                match (numbers.is_empty(), drifted.window.without, gap) {
-                    (true, _, _) => {}
-                    (false, None, _) => why = Some(Nobody::NoEarlierRead),
-                    (false, Some(_), true) => why = Some(Nobody::Forgotten),
-                    (false, Some(_), false) => return self.verdict(&numbers, by),
-                }
-            } else if !here.is_empty() {
-                return self.verdict(&here, by);
-            } else if !anywhere.is_empty() {
-                return self.verdict(&anywhere, By::IdentityAnywhere);
-            }
+        let sure = [(Fit::Rule, By::RuleId), (Fit::Version, By::Version)];
+        if let Some((numbers, by)) = sure.into_iter().find_map(|(fit, by)| Some((of(fit, false)?, by))) {
+            return self.verdict(&numbers, by);
         }
-        Attribution::Nobody(why.unwrap_or_else(|| self.silence(drifted, gap)))
+        if let Some(numbers) = of(Fit::RuleThenMore, false) {
+            return self.trace(&numbers, By::RuleId);
+        }
+        if let Some(numbers) = of(Fit::Identity, false) {
+            return self.verdict(&numbers, By::Identity);
+        }
+        if let Some(numbers) = of(Fit::Identity, true) {
+            return self.trace(&numbers, By::IdentityAnywhere);
+        }
+        let vague: BTreeSet<usize> = [false, true].into_iter().filter_map(|anywhere| of(Fit::Vague, anywhere)).flatten().collect();
+        match (vague.is_empty(), drifted.window.without, gap) {
+            (true, _, _) => Attribution::Nobody(self.silence(drifted, gap)),
+            (false, None, _) => Attribution::Nobody(Nobody::NoEarlierRead),
+            (false, Some(_), true) => Attribution::Nobody(Nobody::Forgotten),
+            (false, Some(_), false) => self.trace(&vague, By::Group),
+        }
     }
 
+    fn found(&self, numbers: &BTreeSet<usize>) -> Vec<(&'e Event, Whose)> {
+        numbers.iter().filter_map(|number| self.events.get(*number)).copied().collect()
+    }
+
+    /// What follows from events that did exactly this.
     fn verdict(&self, numbers: &BTreeSet<usize>, by: By) -> Attribution<'e> {
-        let found: Vec<(&'e Event, Whose)> = numbers.iter().filter_map(|number| self.events.get(*number)).copied().collect();
-        match found.as_slice() {
+        match self.found(numbers).as_slice() {
             [(event, Whose::Others)] => Attribution::Named(event, by),
-            many => {
-                let events = many.iter().map(|(event, _)| *event).collect();
-                let others = many.iter().any(|(_, whose)| *whose == Whose::Others);
-                if others { Attribution::Tie(events, by) } else { Attribution::OwnRole(events, by) }
-            }
+            found => of_several(found, |events| Attribution::Tie(events, by), by),
         }
+    }
+
+    /// What follows from events that may have done it.
+    fn trace(&self, numbers: &BTreeSet<usize>, by: By) -> Attribution<'e> {
+        of_several(&self.found(numbers), |events| Attribution::Trace(events, by), by)
     }
 
     /// Why nothing was found.
@@ -314,6 +367,13 @@ impl<'g, 'e> Index<'g, 'e> {
     }
 }
 
+/// Where somebody else may have done it: whatever they are told as.
+fn of_several<'e>(found: &[(&'e Event, Whose)], told: impl FnOnce(Vec<&'e Event>) -> Attribution<'e>, by: By) -> Attribution<'e> {
+    let events = found.iter().map(|(event, _)| *event).collect();
+    let others = found.iter().any(|(_, whose)| *whose == Whose::Others);
+    if others { told(events) } else { Attribution::OwnRole(events, by) }
+}
+
 fn may_be_of(change: &Change, group: &SecurityGroupId) -> bool {
     change.group.as_ref().is_none_or(|it| it == group)
 }
@@ -322,11 +382,15 @@ impl Drift {
     /// The atom it is about: what is there, or what is gone.
     fn atom(&self) -> Option<&Atom> {
         match self {
-            Self::Added(atom) | Self::Removed(atom) | Self::Modified(atom) | Self::DescriptionChanged(atom) => Some(atom),
+            Self::Added(atom) | Self::Removed(atom) | Self::Modified(atom) | Self::DescriptionChanged { atom, description: _ } => {
+                Some(atom)
+            }
             Self::TagChanged { key: _, value: _ }
             | Self::TagRemoved { key: _, value: _ }
             | Self::GroupDeleted
-            | Self::PrefixListChanged(_) => None,
+            | Self::VpcAssociated(_)
+            | Self::VpcDisassociated(_)
+            | Self::PrefixListChanged { list: _, version: _ } => None,
         }
     }
 }
@@ -337,39 +401,98 @@ fn fit(event: &Event, change: &Change, drifted: &Drifted) -> Option<Fit> {
     if event.name.direction().is_some_and(|said| direction.is_some_and(|direction| direction != said)) {
         return None;
     }
-    // What only one event can ever have done to an id needs no clock.
-    let (told, once) = match (&change.what, &drifted.drift) {
-        (What::Added, Drift::Added(atom)) | (What::Removed, Drift::Removed(atom)) => {
-            (change.atom.as_ref().map(|it| shape(it) == shape(atom)), true)
+    let says = says(event, change, &drifted.drift)?;
+    let in_time = drifted.window.contains(event.time);
+    match (&change.rule_id, &drifted.rule_id, says) {
+        // A version is made once.
+        (_, _, Says::Version) => Some(Fit::Version),
+        (Some(said), Some(id), says) if said == id => {
+            let fit = if is_this(change, &drifted.drift, says) { Fit::Rule } else { Fit::RuleThenMore };
+            (in_time || is_once(change, &drifted.drift)).then_some(fit)
         }
-        (What::Added | What::Described, Drift::DescriptionChanged(atom)) => {
-            (change.atom.as_ref().map(|it| shape(it) == shape(atom)), false)
+        // Another rule, or another atom.
+        (Some(_), Some(_), _) | (_, _, Says::Other) => None,
+        (_, _, Says::This) => in_time.then_some(Fit::Identity),
+        (_, _, Says::Untold) => in_time.then_some(Fit::Vague),
+    }
+}
+
+/// What a change says that it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    /// This very version.
+    Version,
+    /// Just what is found.
+    This,
+    /// Not all of it, and nothing else.
+    Untold,
+    /// Something else.
+    Other,
+}
+
+impl From<Option<bool>> for Says {
+    fn from(same: Option<bool>) -> Self {
+        match same {
+            Some(true) => Self::This,
+            Some(false) => Self::Other,
+            None => Self::Untold,
         }
-        (What::Modified(becomes), Drift::Added(atom) | Drift::Modified(atom) | Drift::DescriptionChanged(atom)) => {
-            let same = becomes.as_ref().map(|it| (it.traffic, without_account(&it.peer)) == shape(atom));
-            (same, false)
+    }
+}
+
+/// What a change says of a difference; `None`: nothing, it is of another kind.
+fn says(event: &Event, change: &Change, drift: &Drift) -> Option<Says> {
+    let same_atom = |atom: &Atom| change.atom.as_ref().map(|it| shape(it) == shape(atom));
+    Some(match (&change.what, drift) {
+        (What::Added, Drift::Added(atom)) | (What::Removed, Drift::Removed(atom)) => same_atom(atom).into(),
+        (What::Added | What::Described, Drift::DescriptionChanged { atom, description }) => {
+            both(same_atom(atom), same_text(change, description.as_ref())).into()
+        }
+        (What::Modified(becomes), Drift::Added(atom) | Drift::Modified(atom)) => {
+            becomes.as_ref().map(|it| it.shape() == shape(atom)).into()
+        }
+        (What::Modified(becomes), Drift::DescriptionChanged { atom, description }) => {
+            let same = becomes.as_ref().map(|it| it.shape() == shape(atom));
+            both(same, same_text(change, description.as_ref())).into()
         }
         // It was made into another rule; into which is said, from which is not.
         (What::Modified(becomes), Drift::Removed(atom)) => {
-            if becomes.as_ref().is_some_and(|it| (it.traffic, without_account(&it.peer)) == shape(atom)) {
+            if becomes.as_ref().is_some_and(|it| it.shape() == shape(atom)) {
                 return None;
             }
-            (None, false)
+            Says::Untold
         }
         // A rule's tag is not the group's.
         (What::Tagged(_) | What::Untagged(_), _) if change.rule_id.is_some() => return None,
         (What::Tagged(edit), Drift::TagChanged { key, value }) => {
-            let same = |edit: &super::TagEdit| edit.key == *key && edit.value.as_ref().is_none_or(|it| it == value);
-            (edit.as_ref().map(same), false)
+            // A tag that is set without a value has an empty one, unless the value could not be read.
+            let same = |edit: &TagEdit| match &edit.value {
+                _ if edit.key != *key => Some(false),
+                Some(said) => Some(said == value),
+                None => value.is_empty().then_some(true),
+            };
+            edit.as_ref().and_then(same).into()
         }
         (What::Untagged(edit), Drift::TagRemoved { key, value }) => {
             let conflicting = |said: &Option<String>| said.as_ref().zip(value.as_ref()).is_some_and(|(said, had)| said != had);
-            let same = |edit: &super::TagEdit| edit.key == *key && !conflicting(&edit.value);
+            let same = |edit: &TagEdit| edit.key == *key && !conflicting(&edit.value);
             // Without a tag all of them went, unless there is more that could not be read.
-            (edit.as_ref().map_or((!event.incomplete).then_some(true), |edit| Some(same(edit))), false)
+            edit.as_ref().map_or((!event.incomplete).then_some(true), |edit| Some(same(edit))).into()
         }
-        (What::GroupDeleted, Drift::GroupDeleted) => (change.group.as_ref().map(|_| true), true),
-        (What::PrefixListChanged(list), Drift::PrefixListChanged(drifted)) => (list.as_ref().map(|list| list == drifted), false),
+        (What::GroupDeleted, Drift::GroupDeleted) => change.group.as_ref().map(|_| true).into(),
+        (What::VpcAssociated(said), Drift::VpcAssociated(vpc)) | (What::VpcDisassociated(said), Drift::VpcDisassociated(vpc)) => {
+            said.as_ref().map(|said| said == vpc).into()
+        }
+        (What::PrefixListChanged { list: said, version: made }, Drift::PrefixListChanged { list, version: found }) => {
+            match (said, made, found) {
+                (None, _, _) => Says::Untold,
+                (Some(said), _, _) if said != list => Says::Other,
+                (Some(_), Some(made), Some(found)) if made == found => Says::Version,
+                (Some(_), None, None) => Says::This,
+                (Some(_), None, Some(_)) if event.incomplete => Says::Untold,
+                (Some(_), Some(_) | None, _) => Says::Other,
+            }
+        }
         (
             What::Added
             | What::Removed
@@ -381,24 +504,49 @@ fn fit(event: &Event, change: &Change, drifted: &Drifted) -> Option<Fit> {
             | What::GroupDeleted
             | What::VpcAssociated(_)
             | What::VpcDisassociated(_)
-            | What::PrefixListChanged(_),
+            | What::PrefixListChanged { list: _, version: _ }
+            | What::PrefixListDeleted(_),
             _,
         ) => return None,
-    };
-    let in_time = drifted.window.contains(event.time);
-    match (&change.rule_id, &drifted.rule_id, told) {
-        (Some(said), Some(id), told) if said == id => {
-            let fit = if told == Some(false) { Fit::RuleThenMore } else { Fit::Rule };
-            (in_time || once).then_some(fit)
+    })
+}
+
+/// Of a change that names the rule by its id: whether it did just what is found.
+fn is_this(change: &Change, drift: &Drift, says: Says) -> bool {
+    match drift {
+        // The id says it all, if the rule was not another by then. Of one that became another in place nobody can tell whether it
+        // was still this one before.
+        Drift::Removed(_) => says != Says::Other && change.what == What::Removed,
+        // The rule need not be said beside its id.
+        Drift::DescriptionChanged { atom: _, description } => {
+            says != Says::Other && same_text(change, description.as_ref()) == Some(true)
         }
-        // Another rule, or another atom.
-        (Some(_), Some(_), _) | (_, _, Some(false)) => None,
-        (_, _, Some(true)) => in_time.then_some(Fit::Identity),
-        (_, _, None) => in_time.then_some(Fit::Vague),
+        Drift::Added(_)
+        | Drift::Modified(_)
+        | Drift::TagChanged { key: _, value: _ }
+        | Drift::TagRemoved { key: _, value: _ }
+        | Drift::GroupDeleted
+        | Drift::VpcAssociated(_)
+        | Drift::VpcDisassociated(_)
+        | Drift::PrefixListChanged { list: _, version: _ } => says == Says::This,
     }
 }
 
-/// A rule without its direction, which is compared by itself, and without the account of its peer.
-fn shape(atom: &Atom) -> Shape {
-    (atom.traffic, without_account(&atom.peer))
+/// What only one event can ever have done to a rule's id needs no clock.
+fn is_once(change: &Change, drift: &Drift) -> bool {
+    matches!((&change.what, drift), (What::Added, Drift::Added(_)) | (What::Removed, Drift::Removed(_)))
+}
+
+/// Whether a change gave the rule this description; `None`: it does not say, or nobody knows what it is.
+fn same_text(change: &Change, description: Option<&String>) -> Option<bool> {
+    Some(change.description.as_ref()?.trim() == description?.trim())
+}
+
+/// Whether both are so; one that is not is enough to tell.
+fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        (None, _) | (_, None) => None,
+    }
 }

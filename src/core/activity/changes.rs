@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::core::model::{AccountId, Atom, PrefixListId, RuleId, SecurityGroupId};
 
 use super::envelope::distinct;
-use super::event::{Becomes, Change, EventName, MAX_CHANGES, MAX_GROUPS, TagEdit, What, without_account};
+use super::event::{Becomes, Change, EventName, MAX_CHANGES, MAX_GROUPS, TagEdit, What};
 use super::json::{cut, each, member, parsed, word, word_or_self};
 use super::rows::{self, Shape};
 
@@ -160,10 +160,11 @@ impl Reader<'_> {
             What::Untagged(_) => What::Untagged(None),
             What::VpcAssociated(_) => What::VpcAssociated(None),
             What::VpcDisassociated(_) => What::VpcDisassociated(None),
-            What::PrefixListChanged(_) => What::PrefixListChanged(None),
+            What::PrefixListChanged { list: _, version: _ } => What::PrefixListChanged { list: None, version: None },
+            What::PrefixListDeleted(_) => What::PrefixListDeleted(None),
             What::Added | What::Removed | What::Described | What::GroupCreated | What::GroupDeleted => what,
         };
-        let change = Change { group, rule_id: None, atom: None, what };
+        let change = Change::new(group, what);
         // Only the last may be equal: more than one of a kind says nothing more, but looking for it would take long.
         if self.changes.last() != Some(&change) && self.changes.len() < MAX_CHANGES {
             self.groups.extend(change.group.clone());
@@ -174,7 +175,7 @@ impl Reader<'_> {
     /// A change of the group itself.
     fn whole(&mut self, group: Option<SecurityGroupId>, what: What) {
         self.incomplete |= group.is_none() && self.done;
-        self.push(Change { group, rule_id: None, atom: None, what });
+        self.push(Change::new(group, what));
     }
 
     fn atom(&self, shape: Shape) -> Option<Atom> {
@@ -185,8 +186,11 @@ impl Reader<'_> {
     /// A change of a rule. One with neither id nor rule is untold.
     fn rule(&mut self, group: Option<SecurityGroupId>, rule_id: Option<RuleId>, shape: Shape, what: &What) {
         self.incomplete |= shape.is_none() && rule_id.is_none();
+        // Where none stands beside a rule it has none, or none any more.
+        let described = shape.as_ref().filter(|_| *what != What::Removed);
+        let description = described.map(|becomes| becomes.description.clone().unwrap_or_default());
         let atom = self.atom(shape);
-        self.push(Change { group, rule_id, atom, what: what.clone() });
+        self.push(Change { rule_id, atom, description, ..Change::new(group, what.clone()) });
     }
 
     /// Authorize and revoke.
@@ -201,13 +205,13 @@ impl Reader<'_> {
             return;
         }
         // In the default VPC a revoke succeeds although some of what it names was never there.
-        let missed: BTreeSet<Becomes> = self.permissions(self.response, "unknownIpPermissionSet").into_iter().flatten().collect();
-        let missed: BTreeSet<Becomes> = missed.iter().map(comparable).collect();
+        let missed = self.permissions(self.response, "unknownIpPermissionSet");
+        let missed: BTreeSet<_> = missed.iter().flatten().map(Becomes::shape).collect();
         let mut named = self.permissions(self.request, "ipPermissions");
         named.extend(rows::flat(self.request));
         let nothing_named = named.is_empty();
         for shape in named {
-            if !shape.as_ref().is_some_and(|shape| missed.contains(&comparable(shape))) {
+            if !shape.as_ref().is_some_and(|shape| missed.contains(&shape.shape())) {
                 self.rule(group.cloned(), None, shape, what);
             }
         }
@@ -232,7 +236,8 @@ impl Reader<'_> {
             let becomes = member(value, "securityGroupRule").and_then(|rule| rows::single(rule, self.owner));
             let rule_id: Option<RuleId> = parsed(value, "securityGroupRuleId");
             self.incomplete |= rule_id.is_none() || becomes.is_none();
-            self.push(Change { group: group.cloned(), rule_id, atom: None, what: What::Modified(becomes) });
+            let description = becomes.as_ref().and_then(|becomes| becomes.description.clone());
+            self.push(Change { rule_id, description, ..Change::new(group.cloned(), What::Modified(becomes)) });
         }
         if self.changes.is_empty() {
             self.untold(group.cloned(), What::Modified(None));
@@ -247,7 +252,10 @@ impl Reader<'_> {
         // The name of the list is inferred; both that siblings suggest are read.
         for list in ["securityGroupRuleDescriptions", "securityGroupRuleDescriptionSet"] {
             for value in each(member(self.request, list)) {
-                self.rule(group.cloned(), parsed(value, "securityGroupRuleId"), None, &What::Described);
+                let (rule_id, description) = (parsed(value, "securityGroupRuleId"), rows::description(value));
+                self.incomplete |= rule_id.is_none();
+                let description = Some(description.unwrap_or_default());
+                self.push(Change { rule_id, description, ..Change::new(group.cloned(), What::Described) });
             }
         }
         if self.changes.is_empty() {
@@ -279,13 +287,12 @@ impl Reader<'_> {
         self.rules.extend(rules.iter().cloned());
         for group in &groups {
             for edit in &edits {
-                let change = Change { group: Some(group.clone()), rule_id: None, atom: None, what: what(edit.clone()) };
-                self.push(change);
+                self.push(Change::new(Some(group.clone()), what(edit.clone())));
             }
         }
         for rule in rules {
             for edit in &edits {
-                self.push(Change { group: None, rule_id: Some(rule.clone()), atom: None, what: what(edit.clone()) });
+                self.push(Change { rule_id: Some(rule.clone()), ..Change::new(None, what(edit.clone())) });
             }
         }
         if unclear {
@@ -295,12 +302,18 @@ impl Reader<'_> {
     }
 
     fn list(&mut self) {
-        let answered = member(self.response, "prefixList");
-        let id: Option<PrefixListId> = parsed(self.request, "prefixListId");
-        let id = id.or_else(|| answered.and_then(|list| parsed(list, "prefixListId")));
-        self.incomplete |= id.is_none();
-        self.lists.extend(id.clone());
-        self.push(Change { group: None, rule_id: None, atom: None, what: What::PrefixListChanged(id) });
+        let named: Option<PrefixListId> = parsed(self.request, "prefixListId");
+        let answered = member(self.response, "prefixList").and_then(|list| parsed(list, "prefixListId"));
+        // Every call says the list. Where the request does not, nobody can tell what else it said.
+        self.incomplete |= named.is_none();
+        let list = named.or(answered);
+        self.lists.extend(list.clone());
+        // EC2 changes entries only for those who say which version they change, and never from one version twice. Its answer has
+        // the version of before: the change is still under way then.
+        let version = parsed::<i64>(self.request, "currentVersion").and_then(|current| current.checked_add(1));
+        let deleted = self.name == EventName::DeleteManagedPrefixList;
+        let what = if deleted { What::PrefixListDeleted(list) } else { What::PrefixListChanged { list, version } };
+        self.push(Change::new(None, what));
     }
 
     /// Interfaces join and leave groups: the groups are named, nothing of theirs changes.
@@ -309,8 +322,4 @@ impl Reader<'_> {
         self.groups.extend(ids.filter_map(|id| id.parse().ok()));
         !self.groups.is_empty()
     }
-}
-
-fn comparable(shape: &Becomes) -> Becomes {
-    Becomes { traffic: shape.traffic, peer: without_account(&shape.peer) }
 }

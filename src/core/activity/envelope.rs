@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::core::model::{AccountId, Region};
+
 use super::changes::{self, Told};
 use super::event::{Event, EventName, Failure};
 use super::identity;
@@ -81,21 +83,18 @@ pub fn parse(body: &str) -> Result<Event, SetAside> {
     if !message.is_object() {
         return Err(SetAside::NotAnObject);
     }
-    let detail = member(&message, "detail").filter(|detail| detail.is_object()).unwrap_or(&message);
+    let detail = detail(&message);
     let called = word(detail, "eventName").ok_or(SetAside::NotCloudTrail)?;
     // In China the source has another ending. An event without one is told by the call's name.
     if word(detail, "eventSource").is_some_and(|source| source.trim_end_matches(".cn") != "ec2.amazonaws.com") {
         return Err(SetAside::NotEc2);
     }
     let name: EventName = called.parse().map_err(|_| SetAside::NotSecurityGroups)?;
-    let account = ["recipientAccountId", "account"].iter().find_map(|name| parsed(detail, name));
-    let account = account.or_else(|| parsed(&message, "account"));
-    let account = account.or_else(|| at(detail, &["userIdentity"]).and_then(|who| parsed(who, "accountId")));
-    let region = parsed(detail, "awsRegion").or_else(|| parsed(&message, "region"));
+    let (account, region) = (account(&message, detail), region(&message, detail));
     let failure = failure(detail);
 
     // Before anything is asked of the rest: tags of other things are most of what a busy account has.
-    let told = match account.as_ref() {
+    let told = match &account {
         Some(account) => changes::read(name, detail, account, failure.is_none()),
         None => return Err(SetAside::NoPlace),
     };
@@ -123,6 +122,31 @@ pub fn parse(body: &str) -> Result<Event, SetAside> {
         changes,
         incomplete,
     })
+}
+
+/// Where a message that is set aside is from, as far as it says.
+pub fn place(body: &str) -> Option<(AccountId, Region)> {
+    if body.len() > MAX_BODY || depth(body) > MAX_DEPTH {
+        return None;
+    }
+    let message: Value = serde_json::from_str(body).ok()?;
+    let detail = detail(&message);
+    account(&message, detail).zip(region(&message, detail))
+}
+
+/// The record of `CloudTrail` in a message.
+fn detail(message: &Value) -> &Value {
+    member(message, "detail").filter(|detail| detail.is_object()).unwrap_or(message)
+}
+
+fn account(message: &Value, detail: &Value) -> Option<AccountId> {
+    let account = ["recipientAccountId", "account"].iter().find_map(|name| parsed(detail, name));
+    let account = account.or_else(|| parsed(message, "account"));
+    account.or_else(|| at(detail, &["userIdentity"]).and_then(|who| parsed(who, "accountId")))
+}
+
+fn region(message: &Value, detail: &Value) -> Option<Region> {
+    parsed(detail, "awsRegion").or_else(|| parsed(message, "region"))
 }
 
 /// How deep a text of JSON is nested, counted before it is built up.

@@ -131,9 +131,16 @@ pub struct Becomes {
     pub traffic: Traffic,
     /// From or to whom.
     pub peer: Peer,
+    /// Its description, if one is said.
+    pub description: Option<String>,
 }
 
 impl Becomes {
+    /// As it is compared: see [`without_account`].
+    pub(super) fn shape(&self) -> Shape {
+        (self.traffic, without_account(&self.peer))
+    }
+
     /// The whole atom, for those who know the rule's direction.
     pub fn in_direction(&self, direction: Direction) -> Atom {
         Atom { direction, traffic: self.traffic, peer: self.peer.clone() }
@@ -172,8 +179,15 @@ pub enum What {
     VpcAssociated(Option<VpcId>),
     /// The group is no longer usable in another VPC.
     VpcDisassociated(Option<VpcId>),
-    /// The content of a prefix list changed.
-    PrefixListChanged(Option<PrefixListId>),
+    /// A prefix list changed: its content, its size or its name.
+    PrefixListChanged {
+        /// Which; `None`: it cannot be told.
+        list: Option<PrefixListId>,
+        /// The version that its content has by this; `None`: its content stayed, or it cannot be told ([`Event::incomplete`]).
+        version: Option<i64>,
+    },
+    /// A prefix list was deleted.
+    PrefixListDeleted(Option<PrefixListId>),
 }
 
 impl What {
@@ -196,6 +210,15 @@ pub struct Change {
     pub atom: Option<Atom>,
     /// What was done.
     pub what: What,
+    /// The description that the rule has by this, empty for none; `None`: it stays as it is, or is not said.
+    pub description: Option<String>,
+}
+
+impl Change {
+    /// A change of which no more is known.
+    pub fn new(group: Option<SecurityGroupId>, what: What) -> Self {
+        Self { group, rule_id: None, atom: None, what, description: None }
+    }
 }
 
 /// A call that wrote, or tried to, as `CloudTrail` tells it.
@@ -242,6 +265,23 @@ impl Event {
         self.failure.is_none() && (!self.changes.is_empty() || self.account_wide)
     }
 
+    /// The same event, known to be about this group, which it addresses by a name alone.
+    #[must_use]
+    pub fn in_group(mut self, group: &SecurityGroupId) -> Self {
+        for change in &mut self.changes {
+            change.group.get_or_insert_with(|| group.clone());
+        }
+        self.groups = vec![group.clone()];
+        self.account_wide = false;
+        self
+    }
+
+    /// The name by which it addresses a group of which it does not say the id. EC2 takes that for a group of the default VPC.
+    pub fn addressed(&self) -> Option<&str> {
+        let by_name = self.groups.is_empty() && self.account_wide && self.name != EventName::CreateSecurityGroup;
+        self.group_name.as_deref().filter(|_| by_name)
+    }
+
     /// About how many bytes it takes.
     pub fn weight(&self) -> usize {
         const TEXT: usize = 48;
@@ -259,16 +299,26 @@ impl Event {
             | What::GroupDeleted
             | What::VpcAssociated(_)
             | What::VpcDisassociated(_)
-            | What::PrefixListChanged(_) => 0,
+            | What::PrefixListChanged { list: _, version: _ }
+            | What::PrefixListDeleted(_) => 0,
         });
+        let descriptions = self.changes.iter().filter_map(|change| change.description.as_ref()).map(String::len);
         size_of::<Self>()
             + self.id.len()
             + texts
             + self.actor.weight()
             + (self.groups.len() + self.rules.len() + self.lists.len()) * TEXT
             + self.changes.len() * (size_of::<Change>() + 2 * TEXT)
-            + tags.sum::<usize>()
+            + tags.chain(descriptions).sum::<usize>()
     }
+}
+
+/// A rule without its direction, as it is compared.
+pub(super) type Shape = (Traffic, Peer);
+
+/// The shape of a rule.
+pub(super) fn shape(atom: &Atom) -> Shape {
+    (atom.traffic, without_account(&atom.peer))
 }
 
 /// The same rule as far as EC2 tells rules apart: ids of groups are unique in all of AWS, so the account beside one adds nothing,

@@ -149,12 +149,14 @@ impl Activities {
 
     /// What may explain drift of a group: its own events, and those of which nobody can tell the group.
     pub fn of_group(&self, group: &SecurityGroupId) -> Evidence<'_> {
-        self.evidence(&[Subject::Group(group.clone()), Subject::Anywhere])
+        self.of(&[group.clone()].into(), &BTreeSet::new())
     }
 
-    /// What may explain that a prefix list changed.
-    pub fn of_list(&self, list: &PrefixListId) -> Evidence<'_> {
-        self.evidence(&[Subject::List(list.clone()), Subject::Anywhere])
+    /// What may explain drift of groups, and of prefix lists that their rules use.
+    pub fn of(&self, groups: &BTreeSet<SecurityGroupId>, lists: &BTreeSet<PrefixListId>) -> Evidence<'_> {
+        let lists = lists.iter().cloned().map(Subject::List);
+        let groups = groups.iter().cloned().map(Subject::Group);
+        self.evidence(&lists.chain(groups).chain([Subject::Anywhere]).collect::<Vec<_>>())
     }
 
     /// How many events are kept.
@@ -172,7 +174,7 @@ impl Activities {
         self.bytes
     }
 
-    fn evidence(&self, subjects: &[Subject; 2]) -> Evidence<'_> {
+    fn evidence(&self, subjects: &[Subject]) -> Evidence<'_> {
         let shelves = || subjects.iter().flat_map(|subject| [false, true].map(|failed| (subject.clone(), failed)));
         let found = || shelves().filter_map(|shelf| self.shelves.get(&shelf));
         let keys: BTreeSet<&Key> = found().flat_map(|shelf| &shelf.events).collect();

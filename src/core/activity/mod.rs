@@ -22,7 +22,7 @@ mod rows;
 mod transient;
 
 pub use attribute::{Attribution, By, Drift, Drifted, Evidence, Nobody, SLACK, Window, attribute};
-pub use envelope::{MAX_BODY, MAX_DEPTH, SetAside, parse};
+pub use envelope::{MAX_BODY, MAX_DEPTH, SetAside, parse, place};
 pub use event::{Becomes, Change, Event, EventName, Failure, MAX_CHANGES, MAX_GROUPS, TagEdit, What};
 pub use identity::{Actor, ActorKind, read as read_identity};
 pub use json::{MAX_TEXT, cut as presentable};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::core::model::{AccountId, Peer, RuleId, SecurityGroupId, Traffic};
 
 use super::event::Becomes;
-use super::json::{each, member, number, parsed, word, word_or_self};
+use super::json::{each, member, number, parsed, shown, word, word_or_self};
 
 /// A rule without its direction; `None`: there is one, and it cannot be told.
 pub(super) type Shape = Option<Becomes>;
@@ -39,23 +39,31 @@ pub(super) fn single(value: &Value, owner: &AccountId) -> Shape {
     } else {
         Peer::group(parsed(value, "referencedGroupId")?)
     };
-    Some(Becomes { traffic: traffic(value)?, peer })
+    Some(Becomes { traffic: traffic(value)?, peer, description: description(value) })
+}
+
+/// The description beside a rule or a peer; an empty one is none.
+pub(super) fn description(value: &Value) -> Option<String> {
+    shown(value, "description")
 }
 
 /// The rules of `ipPermissions`: one for each peer. A permission without any is one that cannot be told.
 pub(super) fn permissions(list: Option<&Value>, owner: &AccountId) -> Vec<Shape> {
-    let range = |name: &'static str| move |value: &Value| cidr(&word_or_self(value, name)?);
+    let range =
+        |name: &'static str| move |value: &Value| (word_or_self(value, name).and_then(|text| cidr(&text)), description(value));
     let mut shapes = Vec::new();
     for permission in each(list) {
         let traffic = traffic(permission);
-        let mut peers: Vec<Option<Peer>> = each(member(permission, "groups")).iter().map(|value| pair(value, owner)).collect();
+        let groups = each(member(permission, "groups")).iter();
+        let mut peers: Vec<(Option<Peer>, Option<String>)> = groups.map(|value| (pair(value, owner), description(value))).collect();
         peers.extend(each(member(permission, "ipRanges")).iter().map(range("cidrIp")));
         peers.extend(each(member(permission, "ipv6Ranges")).iter().map(range("cidrIpv6")));
-        peers.extend(each(member(permission, "prefixListIds")).iter().map(list_id));
+        peers.extend(each(member(permission, "prefixListIds")).iter().map(|value| (list_id(value), description(value))));
         if peers.is_empty() {
-            peers.push(None);
+            peers.push((None, None));
         }
-        shapes.extend(peers.into_iter().map(|peer| Some(Becomes { traffic: traffic?, peer: peer? })));
+        let becomes = |(peer, description): (Option<Peer>, _)| Some(Becomes { traffic: traffic?, peer: peer?, description });
+        shapes.extend(peers.into_iter().map(becomes));
     }
     shapes
 }
@@ -70,7 +78,8 @@ pub(super) fn flat(request: &Value) -> Option<Shape> {
     if NAMES.iter().all(|name| member(request, name).is_none()) {
         return None;
     }
-    let shape = || Some(Becomes { traffic: traffic(request)?, peer: cidr(&word(request, "cidrIp")?)? });
+    let peer = || cidr(&word(request, "cidrIp")?);
+    let shape = || Some(Becomes { traffic: traffic(request)?, peer: peer()?, description: None });
     Some(shape())
 }
 

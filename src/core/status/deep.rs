@@ -8,7 +8,7 @@ use crate::api::{
     DriftAtom, DriftKind, DriftRecord, MAX_STALE_RULES, MAX_VOUCHED_LINE, MAX_VPC_ASSOCIATION, MAX_VPC_ASSOCIATIONS,
     SecurityGroupStatus,
 };
-use crate::core::model::{Atom, VpcAssociations};
+use crate::core::model::{Atom, VpcAssociations, VpcId};
 
 use super::drift::{Tracking, cut, note, shown};
 
@@ -27,10 +27,16 @@ impl DeepView {
         Self { associations: status.vpc_associations.clone(), stale: Some(status.stale_rules.clone()) }
     }
 
-    /// As it is with these associations.
-    pub fn seen_associations(&mut self, associations: &VpcAssociations) {
-        let line = |(vpc, state): (&_, &String)| cut(&format!("{vpc} {state}"), MAX_VPC_ASSOCIATION);
-        self.associations = Some(associations.iter().take(MAX_VPC_ASSOCIATIONS).map(line).collect());
+    /// As it is with these associations. One that is being made or ended, which takes EC2 a moment, is still as it was `before`:
+    /// else each edit would be told twice.
+    pub fn seen_associations(&mut self, associations: &VpcAssociations, before: &[String]) {
+        let before = by_vpc(before);
+        let line = |(vpc, state): (&VpcId, &String)| {
+            let under_way = matches!(state.as_str(), "associating" | "disassociating");
+            let state = if under_way { *before.get(vpc.as_str())? } else { state };
+            Some(cut(&format!("{vpc} {state}"), MAX_VPC_ASSOCIATION))
+        };
+        self.associations = Some(associations.iter().filter_map(line).take(MAX_VPC_ASSOCIATIONS).collect());
     }
 
     /// As it is with these stale rules.

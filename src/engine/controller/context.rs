@@ -22,7 +22,7 @@ use crate::ports::objects::{Key, Objects};
 use crate::ports::queue::Queues;
 use crate::ports::sinks::{AuditSink, Deliver};
 
-use super::events::{Attempts, Followed, Hearings, Passes, Passing};
+use super::events::{Attempts, Crowds, Followed, Hearings, Passes, Passing};
 use super::finalize;
 use super::limits::Limits;
 use super::memory::Memories;
@@ -100,6 +100,7 @@ pub struct Context {
     pub(super) passes: Passes,
     pub(super) passing: Passing,
     pub(super) followed: Followed,
+    pub(super) crowds: Crowds,
     pub(super) attempts: Attempts,
     leading_since: Mutex<Option<Timestamp>>,
     references: Mutex<References>,
@@ -124,6 +125,7 @@ impl Context {
             passes: Passes::default(),
             passing: Passing::default(),
             followed: Followed::default(),
+            crowds: Crowds::default(),
             attempts: Attempts::default(),
             leading_since: Mutex::default(),
             references: Mutex::default(),

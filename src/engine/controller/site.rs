@@ -215,6 +215,7 @@ impl Pass<'_> {
                 let tags: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 format!("VPC tagged {}", tags.join(" "))
             }
+            VpcQuery::Default => "default VPC".to_owned(),
         };
         let message = match (found.len(), found.pop()) {
             (1, Some(vpc)) if site.account.admits_vpc(&vpc.id) => return Ok(vpc),

@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
 use crate::core::model::{GroupFacts, SecurityGroupId, StaleRules, VpcAssociations, VpcId};
 use crate::core::status::DeepView;
 use crate::ports::objects::Key;
@@ -34,6 +36,8 @@ struct Entry {
     recorded: DeepView,
     /// The associations seen first, for as long as status says nothing of them.
     first: Option<Vec<String>>,
+    /// When the newest read began that showed the associations as the object took note of them.
+    same: Option<Instant>,
     seen: DeepView,
     stale: usize,
 }
@@ -44,7 +48,7 @@ impl Entry {
     }
 
     fn is_news(&self) -> bool {
-        let Self { group: _, vpc: _, recorded, first: _, seen, stale: _ } = self;
+        let Self { group: _, vpc: _, recorded, first: _, same: _, seen, stale: _ } = self;
         // None seen by an object whose status tells of none is worth no write.
         let silent = recorded.associations.is_none();
         let associations = seen
@@ -64,8 +68,12 @@ impl Deep {
     pub(super) fn look(&self, key: &Key, group: &GroupFacts, recorded: DeepView) -> DeepLook {
         let mut entries = self.lock();
         let former = entries.remove(key).filter(|entry| entry.group == group.id);
-        let (first, seen, stale) = former.map_or((None, DeepView::default(), 0), |entry| (entry.first, entry.seen, entry.stale));
-        let entry = Entry { group: group.id.clone(), vpc: group.vpc.clone(), recorded, first, seen, stale };
+        let (group, vpc) = (group.id.clone(), group.vpc.clone());
+        let entry = if let Some(former) = former {
+            Entry { vpc, recorded, ..former }
+        } else {
+            Entry { group, vpc, recorded, first: None, same: None, seen: DeepView::default(), stale: 0 }
+        };
         let look = DeepLook { before: entry.before().cloned(), now: entry.seen.clone(), is_news: entry.is_news() };
         entries.insert(key.clone(), entry);
         look
@@ -83,21 +91,38 @@ impl Deep {
         self.lock().values().map(|entry| entry.vpc.clone()).collect()
     }
 
-    /// The associations of all of these groups were read; whom that wakes.
+    /// The associations of all of these groups were read, by a call that began then; whom that wakes.
     pub(super) fn learn_associations(
         &self,
         groups: &[SecurityGroupId],
         found: &BTreeMap<SecurityGroupId, VpcAssociations>,
+        began: Instant,
     ) -> BTreeSet<Key> {
         let none = VpcAssociations::new();
         let groups: BTreeSet<&SecurityGroupId> = groups.iter().collect();
         self.learn(
             |entry| groups.contains(&entry.group),
             |entry| {
-                entry.seen.seen_associations(found.get(&entry.group).unwrap_or(&none));
+                let before = entry.before().cloned();
+                entry.seen.seen_associations(found.get(&entry.group).unwrap_or(&none), before.as_deref().unwrap_or_default());
                 entry.first = entry.first.take().or_else(|| entry.seen.associations.clone());
+                if entry.before() == entry.seen.associations.as_ref() {
+                    entry.same = entry.same.max(Some(began));
+                }
             },
         )
+    }
+
+    /// The state of a group's association with a VPC as the newest read showed it; `None`: there is none.
+    pub(super) fn association(&self, group: &SecurityGroupId, vpc: &VpcId) -> Option<String> {
+        let entries = self.lock();
+        let seen = entries.values().filter(|entry| entry.group == *group).filter_map(|entry| entry.seen.associations.as_ref());
+        seen.flatten().find_map(|line| Some(line.strip_prefix(vpc.as_str())?.strip_prefix(' ')?.to_owned()))
+    }
+
+    /// When the newest read began that showed the associations of an object's group as the object took note of them.
+    pub(super) fn associations_same(&self, key: &Key) -> Option<Instant> {
+        self.lock().get(key)?.same
     }
 
     /// The stale rules of a VPC's groups were read; whom that wakes.

@@ -110,6 +110,23 @@ impl Lists {
         Ok(wake)
     }
 
+    /// Reads one list again, by a call that those share who ask for it at the same time. Whom it wakes.
+    pub(super) async fn look(&self, id: &PrefixListId) -> Result<BTreeSet<Key>, CloudError> {
+        let (list, _) = self.by_id.load(id.clone()).await?;
+        Ok(self.lock().learn(list))
+    }
+
+    /// The objects that use a list.
+    pub(super) fn users(&self, id: &PrefixListId) -> BTreeSet<Key> {
+        let inner = self.lock();
+        inner.used.iter().filter(|(_, used)| used.contains_key(id)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The newest version of a list that a read has shown.
+    pub(super) fn version(&self, id: &PrefixListId) -> Option<i64> {
+        self.lock().known.get(id)?.version
+    }
+
     /// Lists of an object that have changed since it last took note.
     pub(super) fn changes(&self, key: &Key) -> Vec<ListChange> {
         let inner = self.lock();

@@ -206,6 +206,13 @@ impl Regions {
         workers.filter(|worker| worker.account() == account && worker.region() == region).collect()
     }
 
+    /// The workers of an `AwsAccount`, by its name.
+    pub fn workers_of_account(&self, name: &str) -> Vec<Arc<Worker>> {
+        let slots: Vec<Arc<Slot>> = self.lock().by_route.values().cloned().collect();
+        let of_it = slots.iter().filter(|slot| slot.lock().settings.account_name == name);
+        of_it.filter_map(|slot| slot.worker()).collect()
+    }
+
     /// Stops the workers of all other routes. A pass under way may go on with the worker it has.
     pub fn retain(&self, wanted: &BTreeSet<Route>) {
         self.lock().by_route.retain(|route, slot| {

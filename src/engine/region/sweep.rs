@@ -29,6 +29,8 @@ use super::worker::{Counts, Worker};
 
 /// Groups compared at a time: the ledger is not held longer, and other tasks get their turn between two portions.
 const PORTION: usize = 200;
+/// Between a sweep that is asked for and the one before.
+const ASKED: Duration = Duration::from_mins(1);
 /// The shortest interval: less is a slip of the pen.
 const SHORTEST: Duration = Duration::from_millis(10);
 
@@ -56,15 +58,20 @@ async fn sweeps(worker: &Worker) {
             let pause = if attempt(worker, SweepKind::Deep).await { timings.deep_sweep } else { timings.deep_sweep / 10 };
             deep_due = clock.instant() + jittered(pause);
         }
+        let mut soonest = None;
         loop {
             let due = match failures {
-                0 => began + jittered(settings.borrow_and_update().sweep_interval.max(SHORTEST)),
+                0 => {
+                    let due = began + jittered(settings.borrow_and_update().sweep_interval.max(SHORTEST));
+                    soonest.map_or(due, |soonest| due.min(soonest))
+                }
                 failures => clock.instant() + jittered(backoff(timings, failures)),
             };
             tokio::select! {
                 () = sleep_until(due) => break,
                 // The interval may be another: what is left of it is reckoned anew.
                 _ = settings.changed() => {}
+                () = worker.asked.notified() => soonest = Some(began + timings.scaled(ASKED)),
             }
         }
     }
@@ -237,8 +244,9 @@ async fn rules(worker: &Worker) -> Result<Partly, CloudError> {
 /// The VPCs besides their own in which the managed groups can be used.
 async fn associations(worker: &Worker, partly: &mut Partly) {
     for groups in worker.deep.groups().chunks(VALUES) {
+        let began = worker.around.clock.instant();
         match worker.read.vpc_associations(groups).await {
-            Ok(found) => worker.wake(worker.deep.learn_associations(groups, &found)),
+            Ok(found) => worker.wake(worker.deep.learn_associations(groups, &found, began)),
             Err(error) => partly.note(error),
         }
     }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::DriftRecord;
 use crate::core::activity::{self, Activities, Bounds, Event, Inserted, Own, Transient, Whose, Window};
-use crate::core::attribution::{Author, author};
+use crate::core::attribution::{Author, author, groups, lists};
 use crate::core::model::{Atom, RuleId, SecurityGroupId};
 use crate::ports::clock::Clock;
 
@@ -149,20 +149,21 @@ impl Trail {
         inner.awaited.iter().map(|(_, at)| *at).find(|at| inner.heard.is_none_or(|heard| heard < *at))
     }
 
-    /// Who made the edits of a record. `without`: when the last read began that did not show them, if that is known.
-    pub fn author(&self, group: &SecurityGroupId, record: &DriftRecord, without: Option<Timestamp>) -> Author {
+    /// Who made the edits of a record, and whether all events are still kept that what it says was made of. `without`: when the last
+    /// read began that did not show them, if that is known.
+    pub fn author(&self, group: &SecurityGroupId, record: &DriftRecord, without: Option<Timestamp>) -> (Author, bool) {
         let now = self.clock.now();
         let with = record.detected_at.as_ref().and_then(|at| at.parse().ok()).unwrap_or(now);
         let mut inner = self.lock();
         inner.windows.retain(|_, window| now.duration_since(window.with) <= KEPT);
+        // A read of after it, as after a restart, says nothing of before.
+        let without = without.filter(|without| *without <= with);
         let window = *inner.windows.entry(record.id.clone()).or_insert(Window { without, with });
-        let list = record.atoms.iter().find_map(|atom| atom.after.as_deref()?.strip_prefix("prefix list "));
-        let list = list.and_then(|text| text.split(' ').next()?.parse().ok());
-        let evidence = match &list {
-            Some(list) => inner.activities.of_list(list),
-            None => inner.activities.of_group(group),
-        };
-        author(group, record, window, &evidence, &inner.own)
+        let evidence = inner.activities.of(&groups(group, record), &lists(record));
+        let named_by = record.actor.as_ref().and_then(|actor| actor.event_id.as_deref());
+        let is_kept = named_by.is_some_and(|id| evidence.events.iter().any(|event| event.id == id));
+        let grown = is_kept || evidence.is_whole(window);
+        (author(group, record, window, &evidence, &inner.own), grown)
     }
 
     /// The rule that this event opened, and which another has closed again since; `None`: none, or it was not closed.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::core::activity;
 use crate::core::model::{
     AccountId, GroupFacts, ListedGroup, LiveRule, Observed, PrefixListFacts, PrefixListId, PrefixListMark, Region, RuleId,
-    SecurityGroupId, Tags, VpcFacts, VpcId,
+    SecurityGroupId, Tags, VpcAssociations, VpcFacts, VpcId,
 };
 use crate::core::status::DeepView;
 use crate::ports::clock::{Clock, Timings};
@@ -98,7 +98,10 @@ pub struct Worker {
     pub(super) rules: Loader<SecurityGroupId, Vec<LiveRule>>,
     vpcs: Cache<VpcQuery, VpcFacts>,
     pub(super) lists: Lists,
+    associations: Loader<SecurityGroupId, VpcAssociations>,
     pub(super) deep: Deep,
+    /// Somebody asked for a sweep.
+    pub(super) asked: Notify,
     pub(super) settings: watch::Sender<RegionSettings>,
     pub(super) standing: watch::Sender<Standing>,
     pub(super) around: Surroundings,
@@ -137,6 +140,11 @@ impl Worker {
         let rules = Loader::gated(name, VALUES, timings.coalesce, clock, turn, fetch);
         let read: Arc<dyn Ec2Read> = Arc::new(laned(false));
         let reader = read.clone();
+        let associations = Loader::new("DescribeSecurityGroupVpcAssociations", VALUES, timings.coalesce, clock, move |ids| {
+            let read = reader.clone();
+            Box::pin(async move { read.vpc_associations(&ids).await })
+        });
+        let reader = read.clone();
         let vpcs = Cache::new("DescribeVpcs", clock, timings, move |query| {
             let read = reader.clone();
             Box::pin(async move { read.vpcs(&query).await })
@@ -149,7 +157,9 @@ impl Worker {
             write,
             activity,
             lists: Lists::new(&read, clock, timings),
+            associations,
             deep: Deep::default(),
+            asked: Notify::new(),
             read,
             common,
             ledger: Ledger::new(settings.cluster.clone()),
@@ -208,10 +218,45 @@ impl Worker {
         self.common.overlay.others_removed(id, rules);
     }
 
-    /// Reads the prefix lists in use again; objects that use one that changed are woken.
-    pub async fn refresh_lists(&self) -> Result<(), CloudError> {
-        self.wake(self.lists.refresh(false).await?);
+    /// Somebody may have changed a group of ours, and nobody can tell which: a sweep at once, but a minute after the last at the
+    /// earliest, however often it is asked for.
+    pub fn sweep_soon(&self) {
+        self.asked.notify_one();
+    }
+
+    /// The objects that use a prefix list.
+    pub fn users(&self, list: &PrefixListId) -> BTreeSet<Key> {
+        self.lists.users(list)
+    }
+
+    /// The newest version of a prefix list that a read has shown.
+    pub fn list_version(&self, list: &PrefixListId) -> Option<i64> {
+        self.lists.version(list)
+    }
+
+    /// Reads a prefix list again; objects that use it are woken if it changed.
+    pub async fn look_at_list(&self, list: &PrefixListId) -> Result<(), CloudError> {
+        self.wake(self.lists.look(list).await?);
         Ok(())
+    }
+
+    /// Reads the VPCs again that a group is associated with; objects that manage it are woken if that changed.
+    pub async fn look_at_associations(&self, group: &SecurityGroupId) -> Result<(), CloudError> {
+        let (found, began) = self.associations.load(group.clone()).await?;
+        let found = found.map(|found| (group.clone(), found)).into_iter().collect();
+        self.wake(self.deep.learn_associations(std::slice::from_ref(group), &found, began));
+        Ok(())
+    }
+
+    /// The state of a group's association with a VPC, in EC2's word, as the newest read showed it; `None`: there is none.
+    pub fn association(&self, group: &SecurityGroupId, vpc: &VpcId) -> Option<String> {
+        self.deep.association(group, vpc)
+    }
+
+    /// When the newest read began that showed the associations of an object's group as the object took note of them; `None`: no
+    /// read of this process has.
+    pub fn associations_same(&self, key: &Key) -> Option<Timestamp> {
+        self.deep.associations_same(key).map(|moment| time_of(&self.around.clock, moment))
     }
 
     /// Its Region.
@@ -290,11 +335,11 @@ impl Worker {
         self.activity.clone()
     }
 
-    /// Asks `CloudTrail` for the newest events of a group and takes note of them.
-    pub async fn look_up(&self, group: &SecurityGroupId, since: Timestamp, until: Timestamp) -> Result<(), CloudError> {
+    /// Asks `CloudTrail` for the newest events of a group or a prefix list, by its id, and takes note of them.
+    pub async fn look_up(&self, id: &str, since: Timestamp, until: Timestamp) -> Result<(), CloudError> {
         let lanes = &self.common.lanes;
         lanes.enter(Action::LookupEvents, Errand::Read).await;
-        let answer = self.activity.lookup(group.as_str(), since, until).await;
+        let answer = self.activity.lookup(id, since, until).await;
         lanes.answered(Action::LookupEvents, 0, answer.as_ref().err());
         for event in answer?.iter().filter_map(|text| activity::parse(text).ok()) {
             self.common.trail.learn(event);

@@ -25,15 +25,20 @@ fn show(change: &Change) -> String {
         What::Modified(Some(becomes)) => write!(line, " becomes {} {}", becomes.traffic, becomes.peer),
         What::Tagged(Some(tag)) | What::Untagged(Some(tag)) => write!(line, " {:?}={:?}", tag.key, tag.value),
         What::VpcAssociated(Some(vpc)) | What::VpcDisassociated(Some(vpc)) => write!(line, " {vpc}"),
-        What::PrefixListChanged(Some(list)) => write!(line, " {list}"),
+        What::PrefixListChanged { list: Some(list), version } => write!(line, " {list} version {version:?}"),
+        What::PrefixListDeleted(Some(list)) => write!(line, " {list}"),
         What::Modified(None)
         | What::Tagged(None)
         | What::Untagged(None)
         | What::VpcAssociated(None)
         | What::VpcDisassociated(None)
-        | What::PrefixListChanged(None) => write!(line, " untold"),
+        | What::PrefixListChanged { list: None, version: _ }
+        | What::PrefixListDeleted(None) => write!(line, " untold"),
         What::Added | What::Removed | What::Described | What::GroupCreated | What::GroupDeleted => Ok(()),
     };
+    if let Some(description) = &change.description {
+        let _ = write!(line, " {description:?}");
+    }
     line
 }
 

@@ -117,7 +117,7 @@ fn an_event_of_any_group_is_evidence_for_each() {
     let list = parse(&message("64-modify-prefix-list.json")).unwrap();
     log.insert(list, now);
     assert_eq!(log.of_group(&group()).events.len(), 1);
-    assert_eq!(log.of_list(&"pl-4f4f4f4f4f4f4f4f4".parse().unwrap()).events.len(), 2);
+    assert_eq!(log.of(&[group()].into(), &["pl-4f4f4f4f4f4f4f4f4".parse().unwrap()].into()).events.len(), 2);
 }
 
 fn some_events() -> impl Strategy<Value = Vec<Event>> {

@@ -2,7 +2,8 @@
 //!
 //! - `events`: each message of `cloudtrail/` and what is read from it, as a golden; every kind of caller;
 //! - `fuzz`: the same messages, spoilt in every way;
-//! - `join`: which event made a difference, as a table; `properties`: the same for any events at all;
+//! - `join`: which event made a difference, as a table; `properties`: the same for any events at all; `people`: held against who
+//!   really did it;
 //! - `kept`: what is kept, and what goes first; `own`: our calls told from others'; `gone`: what no read of EC2 shows.
 
 mod events;
@@ -11,6 +12,7 @@ mod gone;
 mod join;
 mod kept;
 mod own;
+mod people;
 mod properties;
 
 use std::path::{Path, PathBuf};
@@ -96,13 +98,28 @@ pub(crate) fn event(id: &str, who: &str, seconds: i64, changes: Vec<Change>) -> 
         Some(What::GroupDeleted) => EventName::DeleteSecurityGroup,
         Some(What::VpcAssociated(_)) => EventName::AssociateSecurityGroupVpc,
         Some(What::VpcDisassociated(_)) => EventName::DisassociateSecurityGroupVpc,
-        Some(What::PrefixListChanged(_)) => EventName::ModifyManagedPrefixList,
+        Some(What::PrefixListChanged { list: _, version: _ }) => EventName::ModifyManagedPrefixList,
+        Some(What::PrefixListDeleted(_)) => EventName::DeleteManagedPrefixList,
     };
     event.groups = changes.iter().filter_map(|change| change.group.clone()).collect();
     event.groups.sort();
     event.groups.dedup();
     event.rules = changes.iter().filter_map(|change| change.rule_id.clone()).collect();
-    event.account_wide = event.groups.is_empty();
+    let list = |change: &Change| match &change.what {
+        What::PrefixListChanged { list, version: _ } | What::PrefixListDeleted(list) => list.clone(),
+        What::Added
+        | What::Removed
+        | What::Modified(_)
+        | What::Described
+        | What::Tagged(_)
+        | What::Untagged(_)
+        | What::GroupCreated
+        | What::GroupDeleted
+        | What::VpcAssociated(_)
+        | What::VpcDisassociated(_) => None,
+    };
+    event.lists = changes.iter().filter_map(list).collect();
+    event.account_wide = event.groups.is_empty() && event.lists.is_empty();
     event.changes = changes;
     event
 }
@@ -114,7 +131,7 @@ pub(crate) fn failing(mut event: Event, failure: Failure) -> Event {
 }
 
 fn change(id: Option<u8>, atom: Option<Atom>, what: What) -> Change {
-    Change { group: Some(group()), rule_id: id.map(rule), atom, what }
+    Change { rule_id: id.map(rule), atom, ..Change::new(Some(group()), what) }
 }
 
 pub(crate) fn added(id: Option<u8>, text: Option<&str>) -> Change {
@@ -130,8 +147,26 @@ pub(crate) fn described(id: Option<u8>, text: Option<&str>) -> Change {
 }
 
 pub(crate) fn modified(id: Option<u8>, into: Option<&str>) -> Change {
-    let becomes = into.map(atom).map(|atom| Becomes { traffic: atom.traffic, peer: atom.peer });
+    let becomes = into.map(atom).map(|atom| Becomes { traffic: atom.traffic, peer: atom.peer, description: None });
     change(id, None, What::Modified(becomes))
+}
+
+/// The same change, which says what description the rule has by it.
+pub(crate) fn as_text(change: Change, text: &str) -> Change {
+    Change { description: Some(text.into()), ..change }
+}
+
+pub(crate) fn associated(vpc: &str) -> Change {
+    change(None, None, What::VpcAssociated(Some(vpc.parse().unwrap())))
+}
+
+pub(crate) fn disassociated(vpc: &str) -> Change {
+    change(None, None, What::VpcDisassociated(Some(vpc.parse().unwrap())))
+}
+
+/// Of a prefix list: it belongs to no group.
+pub(crate) fn listed(list: &str, version: Option<i64>) -> Change {
+    Change::new(None, What::PrefixListChanged { list: Some(list.parse().unwrap()), version })
 }
 
 pub(crate) fn tagged(key: &str, value: &str) -> Change {

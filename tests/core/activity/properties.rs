@@ -69,7 +69,7 @@ fn some_drift() -> impl Strategy<Value = Drifted> {
         3 => on_atom(Drift::Added),
         3 => on_atom(Drift::Removed),
         2 => on_atom(Drift::Modified),
-        2 => on_atom(Drift::DescriptionChanged),
+        2 => on_atom(|atom| Drift::DescriptionChanged { atom, description: None }),
         1 => Just(Drift::TagChanged { key: "team".into(), value: "x".into() }),
         1 => Just(Drift::TagRemoved { key: "team".into(), value: None }),
         1 => Just(Drift::GroupDeleted),
@@ -82,14 +82,6 @@ fn some_drift() -> impl Strategy<Value = Drifted> {
 
 fn join<'e>(drifted: &[Drifted], events: &[&'e Event], own: &Own) -> Vec<Attribution<'e>> {
     attribute(&group(), drifted, &Evidence { events: events.to_vec(), kept_since: None }, own)
-}
-
-fn all<'e>(found: &Attribution<'e>) -> Vec<&'e Event> {
-    match found {
-        Attribution::Named(event, _) => vec![event],
-        Attribution::Tie(events, _) | Attribution::OwnRole(events, _) => events.clone(),
-        Attribution::Nobody(_) => vec![],
-    }
 }
 
 fn cases() -> ProptestConfig {
@@ -108,10 +100,10 @@ proptest! {
         let found = join(&drifted, &refs, &own());
         prop_assert_eq!(found.len(), drifted.len());
         for (found, drifted) in found.iter().zip(&drifted) {
-            for event in all(found) {
+            for event in found.events() {
                 prop_assert!(event.failure.is_none());
                 prop_assert!(!own().is_own(event));
-                let by_id = matches!(found, Attribution::Named(_, By::RuleId) | Attribution::Tie(_, By::RuleId) | Attribution::OwnRole(_, By::RuleId));
+                let by_id = found.by() == Some(By::RuleId);
                 prop_assert!(by_id || drifted.window.contains(event.time));
                 if by_id {
                     prop_assert!(drifted.rule_id.as_ref().is_some_and(|id| event.rules.contains(id)));
@@ -120,6 +112,7 @@ proptest! {
             match found {
                 Attribution::Named(event, _) => prop_assert_eq!(own().whose(event), Whose::Others),
                 Attribution::Tie(events, _) => prop_assert!(events.len() > 1),
+                Attribution::Trace(events, _) => prop_assert!(!events.is_empty() && found.actor().is_none()),
                 Attribution::OwnRole(events, _) => {
                     let own_role = |event: &&Event| matches!(own().whose(event), Whose::OwnRole { .. });
                     prop_assert!(!events.is_empty() && events.iter().all(own_role));
@@ -147,7 +140,7 @@ proptest! {
         let kept = attribute(&group(), &drifted, &log.of_group(&group()), &own());
         let same = straight.iter().zip(&kept).all(|(straight, kept)| {
             // A dry run is not kept: it is as if nothing had been heard.
-            all(straight) == all(kept)
+            straight.events() == kept.events()
         });
         prop_assert!(same, "{:#?}\n{:#?}", straight, kept);
     }

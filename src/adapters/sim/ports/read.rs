@@ -55,10 +55,11 @@ impl Ec2Read for Lane {
         let filters = match query {
             VpcQuery::Id(id) => vec![filter("vpc-id", [id.as_str()])],
             VpcQuery::Tagged(tags) => tag_filters(tags),
+            VpcQuery::Default => vec![filter("is-default", ["true"])],
         };
         let rows = self.rows(("DescribeVpcs", PAGE, Command::DescribeVpcs), &filters, page, vpc).await?;
         let wanted = |tags: &Tags| match query {
-            VpcQuery::Id(_) => true,
+            VpcQuery::Id(_) | VpcQuery::Default => true,
             VpcQuery::Tagged(wanted) => has(tags, wanted),
         };
         let found = rows.into_iter().filter(|(_, tags)| wanted(tags)).map(|(facts, _)| (facts.id.clone(), facts));

@@ -9,22 +9,22 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::core::activity::{self, Event, Failure, SetAside, What, Whose};
+use crate::core::activity::{self, Event, Failure, SetAside, Whose};
 use crate::core::desired::QueueAddress;
-use crate::core::model::SecurityGroupId;
-use crate::core::status::recorded_group;
 use crate::engine::execute::backoff;
 use crate::engine::region::{Trail, Worker};
 use crate::ports::cloud::CloudError;
 use crate::ports::metrics::EventMetrics;
-use crate::ports::objects::Key;
 use crate::ports::queue::{Dequeue, Message};
 
+use super::super::accounts::usable;
 use super::super::context::Context;
 use super::attempts::tell_denied;
 use super::follow::follow;
+use super::subjects::{named_group, of_groups, of_lists};
 
-/// The most messages of a queue that are worked on at a time: with more, none is taken until some are done.
+/// The most messages of a queue that are worked on at a time: with more, none is taken until some are done. More than noisy objects
+/// have room for.
 const MOST: usize = 4000;
 /// What a call to SQS takes.
 const BATCH: usize = 10;
@@ -114,8 +114,8 @@ impl Reader<'_> {
 
     fn take(&mut self, messages: Vec<Message>) {
         for message in messages {
-            let (context, receipt) = (self.context.clone(), message.receipt.clone());
-            let task = self.at_work.spawn(async move { handle(&context, message).await });
+            let (context, queue, receipt) = (self.context.clone(), self.address.clone(), message.receipt.clone());
+            let task = self.at_work.spawn(async move { handle(&context, &queue, message).await });
             self.held.insert(task.id(), (receipt, self.context.parts.clock.instant()));
         }
     }
@@ -196,16 +196,20 @@ async fn receive(context: Arc<Context>, address: QueueAddress, queue: Arc<dyn De
 }
 
 /// Does what a message asks for.
-async fn handle(context: &Arc<Context>, message: Message) -> Verdict {
+async fn handle(context: &Arc<Context>, queue: &QueueAddress, message: Message) -> Verdict {
     let metrics = &context.parts.metrics.events;
     let event = match activity::parse(&message.body) {
         Ok(event) => event,
         Err(aside) => {
             metrics.set_aside(aside.label());
+            if aside.may_hide_a_change() {
+                sweep_soon(context, queue, &message);
+            }
             return set_aside(&message, aside);
         }
     };
     // It may be worked on for minutes, beside thousands of others.
+    let received = message.received;
     drop(message);
     let Some(trail) = context.regions.trail(&event.account, &event.region) else {
         // Where some account was not reached yet, it may be that one.
@@ -217,11 +221,57 @@ async fn handle(context: &Arc<Context>, message: Message) -> Verdict {
     };
     let delay = context.parts.clock.now().duration_since(event.time).max(SignedDuration::ZERO);
     metrics.received(Duration::try_from(delay).unwrap_or_default());
+    let workers = context.regions.workers_of(&event.account, &event.region);
+    let event = match addressed(context, &workers, event).await {
+        Addressed::NotOurs => return Verdict::Done,
+        Addressed::Unknown(_) if received < POISON => return Verdict::Again,
+        Addressed::Known(event) | Addressed::Unknown(event) => event,
+    };
     trail.hear(event.clone());
     if trail.whose(&event) == Whose::Ours {
         return Verdict::Done;
     }
-    dispatch(context, &trail, event).await
+    dispatch(context, &trail, &workers, event).await
+}
+
+/// What is known of the group that an event is about.
+enum Addressed {
+    /// As much as there is to know.
+    Known(Event),
+    /// It says a name that no group of ours has.
+    NotOurs,
+    /// It says a name, and EC2 could not be asked whose that is.
+    Unknown(Event),
+}
+
+async fn addressed(context: &Context, workers: &[Arc<Worker>], event: Event) -> Addressed {
+    let Some(name) = event.addressed() else { return Addressed::Known(event) };
+    let Some(worker) = workers.first() else { return Addressed::Unknown(event) };
+    match named_group(context, worker, &event, name).await {
+        Ok(Some(group)) => Addressed::Known(event.in_group(&group)),
+        Ok(None) => Addressed::NotOurs,
+        Err(error) => {
+            tracing::debug!(%error, "whose a group's name is could not be read");
+            Addressed::Unknown(event)
+        }
+    }
+}
+
+/// This may be all that is ever heard of a change: all groups it may be about are looked at.
+fn sweep_soon(context: &Context, queue: &QueueAddress, message: &Message) {
+    // It is as true when the message comes again, and has been seen to by then.
+    if message.received > 1 {
+        return;
+    }
+    let workers = if let Some((account, region)) = activity::place(&message.body) {
+        context.regions.workers_of(&account, &region)
+    } else {
+        let fed = usable(context).into_iter().filter(|account| account.queues.contains(queue));
+        fed.flat_map(|account| context.regions.workers_of_account(&account.name)).collect()
+    };
+    for worker in workers {
+        worker.sweep_soon();
+    }
 }
 
 fn set_aside(message: &Message, aside: SetAside) -> Verdict {
@@ -234,26 +284,11 @@ fn set_aside(message: &Message, aside: SetAside) -> Verdict {
 }
 
 /// Looks at what an event is about.
-async fn dispatch(context: &Arc<Context>, trail: &Arc<Trail>, event: Event) -> Verdict {
-    let workers = context.regions.workers_of(&event.account, &event.region);
-    if event.wrote()
-        && (!event.lists.is_empty() || event.changes.iter().any(|change| matches!(change.what, What::PrefixListChanged(_))))
-    {
-        for worker in &workers {
-            if let Err(error) = worker.refresh_lists().await {
-                tracing::debug!(%error, "the prefix lists could not be read; the sweep does it");
-                return Verdict::Again;
-            }
-        }
-    }
-    let subjects = subjects(context, &workers, &event);
-    if subjects.is_empty() {
-        return Verdict::Done;
-    }
+async fn dispatch(context: &Arc<Context>, trail: &Arc<Trail>, workers: &[Arc<Worker>], event: Event) -> Verdict {
     match &event.failure {
         Some(Failure::Denied(_)) => {
-            for (key, _) in &subjects {
-                if !tell_denied(context, key, &event).await {
+            for (key, _) in of_groups(context, workers, &event) {
+                if !tell_denied(context, &key, &event).await {
                     return Verdict::Again;
                 }
             }
@@ -261,26 +296,19 @@ async fn dispatch(context: &Arc<Context>, trail: &Arc<Trail>, event: Event) -> V
         }
         Some(Failure::DryRun | Failure::Refused(_)) => Verdict::Done,
         None if !event.wrote() => Verdict::Done,
+        None if event.account_wide => {
+            for worker in workers {
+                worker.sweep_soon();
+            }
+            Verdict::Done
+        }
         None => {
+            let mut subjects = of_groups(context, workers, &event);
+            subjects.extend(of_lists(context, workers, &event));
             let event = Arc::new(event);
-            let followed = subjects.into_iter().map(|(key, group)| follow(context, trail, &workers, &event, key, group));
+            let followed = subjects.into_iter().map(|(key, group)| follow(context, trail, workers, &event, key, group));
             let all_seen = futures::future::join_all(followed).await.into_iter().all(|seen| seen);
             if all_seen { Verdict::Done } else { Verdict::Again }
         }
     }
-}
-
-/// The objects whose groups an event is about. After a start the workers do not know them all; then the objects say.
-fn subjects(context: &Context, workers: &[Arc<Worker>], event: &Event) -> Vec<(Key, SecurityGroupId)> {
-    let held = |group: &SecurityGroupId| -> Vec<(Key, SecurityGroupId)> {
-        workers.iter().flat_map(|worker| worker.holders(group)).map(|key| (key, group.clone())).collect()
-    };
-    let known: Vec<(Key, SecurityGroupId)> = event.groups.iter().flat_map(held).collect();
-    if !known.is_empty() {
-        return known;
-    }
-    let objects = context.stores.groups.state();
-    let valid = objects.iter().filter_map(|object| object.0.as_ref().ok());
-    let recorded = valid.filter_map(|object| Some((Key::of(&object.metadata)?, recorded_group(object.status.as_ref()?)?)));
-    recorded.filter(|(_, group)| event.groups.contains(group)).collect()
 }

@@ -12,10 +12,12 @@ use crate::core::activity::{Change, Event, SLACK, What, Whose};
 use crate::core::model::{Atom, LiveRule, RuleId, SecurityGroupId};
 use crate::core::status::TransientEdit;
 use crate::engine::region::{Trail, Worker};
+use crate::ports::cloud::ErrorClass;
 use crate::ports::objects::Key;
 
 use super::super::context::Context;
 use super::attempts::tell_misuse;
+use super::subjects::changed_list;
 
 /// The waits before each look while EC2 does not show what an event describes.
 const LOOKS: [Duration; 5] =
@@ -93,6 +95,14 @@ pub(super) async fn follow(
     if context.followed.contains(&key, event) {
         return true;
     }
+    let Some(_place) = context.crowds.enter(&key) else {
+        // Others of this object wait for reads that may answer this one too. It comes again in a minute, and is seen to then.
+        for worker in workers {
+            worker.look_anew(&group);
+        }
+        context.wakes.wake(&key);
+        return false;
+    };
     let removed: BTreeSet<RuleId> =
         of_group(event, &group).filter(|change| change.what == What::Removed).filter_map(|change| change.rule_id.clone()).collect();
     for worker in workers {
@@ -138,6 +148,8 @@ impl Follow<'_> {
                 break;
             }
         }
+        // What else is not there by now comes with a sweep.
+        unseen.retain(|change| is_of_rules(change));
         if !self.judge_role().await {
             return false;
         }
@@ -148,7 +160,8 @@ impl Follow<'_> {
             self.context.parts.timings.scaled(UNSEEN).saturating_sub(self.context.parts.clock.instant().duration_since(began));
         self.context.parts.clock.sleep(rest).await;
         // What is known by then decides: a stale read, or the status of a pass since.
-        let Some(left) = self.unexplained().await else { return false };
+        let Some(mut left) = self.unexplained().await else { return false };
+        left.retain(|change| is_of_rules(change));
         if left.is_empty() {
             return true;
         }
@@ -166,9 +179,30 @@ impl Follow<'_> {
         }
     }
 
+    /// Reads what no pass reads by itself. Whether a look is worth it.
+    async fn read_besides(&self, worker: &Worker) -> bool {
+        for change in of_group(self.event, self.group) {
+            let read = if let Some(list) = changed_list(&change.what) {
+                worker.look_at_list(list).await
+            } else if matches!(change.what, What::VpcAssociated(_) | What::VpcDisassociated(_)) {
+                worker.look_at_associations(self.group).await
+            } else {
+                continue;
+            };
+            if let Err(error) = read {
+                tracing::debug!(%error, "what an event tells of could not be read; a sweep does it");
+                return !matches!(error.class, ErrorClass::Throttled | ErrorClass::Unavailable);
+            }
+        }
+        true
+    }
+
     /// A pass over the object, begun from now. Whether it ended with all that it found in status.
     async fn look(&self) -> bool {
         for worker in self.workers {
+            if !self.read_besides(worker).await {
+                return false;
+            }
             worker.look_anew(self.group);
         }
         let asked = self.context.parts.clock.instant();
@@ -189,16 +223,38 @@ impl Follow<'_> {
         let records = object.status.map(|status| status.drift).unwrap_or_default();
         let mut left: Vec<&Change> =
             of_group(self.event, self.group).filter(|change| !self.is_recorded(change, &records)).collect();
-        // What needs no row to be seen: the pass looked at it.
-        left.retain(|change| matches!(change.what, What::Added | What::Modified(Some(_)) | What::GroupDeleted));
+        left.retain(|change| !self.is_seen(change));
         left.retain(|change| change.rule_id.as_ref().is_none_or(|id| !self.trail.has_revoked(id)));
-        if left.is_empty() {
+        if left.iter().all(|change| !is_of_rules(change)) {
             return Some(left);
         }
         let worker = self.workers.iter().find(|worker| worker.holders(self.group).contains(self.key))?;
         let rows = worker.rules_now(self.group).await.ok()?;
         left.retain(|change| !shows(change, &rows));
         Some(left)
+    }
+
+    /// Whether a change shows without the rows of the group: where it needs none, the pass looked at it.
+    fn is_seen(&self, change: &Change) -> bool {
+        let association = |vpc| self.workers.iter().find_map(|worker| worker.association(self.group, vpc));
+        match &change.what {
+            What::PrefixListChanged { list: Some(list), version: Some(version) } => {
+                self.workers.iter().any(|worker| worker.list_version(list).is_none_or(|seen| seen >= *version))
+            }
+            What::VpcAssociated(Some(vpc)) => association(vpc).is_some(),
+            What::VpcDisassociated(Some(vpc)) => association(vpc).is_none_or(|state| state.starts_with("dis")),
+            What::Added | What::Modified(Some(_)) | What::GroupDeleted => false,
+            What::Removed
+            | What::Modified(None)
+            | What::Described
+            | What::Tagged(_)
+            | What::Untagged(_)
+            | What::GroupCreated
+            | What::VpcAssociated(None)
+            | What::VpcDisassociated(None)
+            | What::PrefixListChanged { list: _, version: _ }
+            | What::PrefixListDeleted(_) => true,
+        }
     }
 
     fn is_recorded(&self, change: &Change, records: &[DriftRecord]) -> bool {
@@ -214,8 +270,8 @@ impl Follow<'_> {
     fn tell_transient(&self, left: &[&Change]) {
         let shown = BTreeSet::new();
         let closed = self.trail.closed_again(self.group, self.event, &shown);
-        let mut rules: Vec<Atom> = left.iter().filter_map(|change| atom_of(change)).collect();
-        rules.extend(closed.filter(|_| left.iter().all(|change| atom_of(change).is_none())));
+        let mut rules: Vec<Atom> = left.iter().filter_map(|change| change.atom.clone()).collect();
+        rules.extend(closed.filter(|_| left.iter().all(|change| change.atom.is_none())));
         self.context.passing.note(self.key, TransientEdit { event: self.event.clone(), rules });
     }
 
@@ -234,6 +290,11 @@ impl Follow<'_> {
     }
 }
 
+/// Whether what a change made shows in the rows of its group.
+fn is_of_rules(change: &Change) -> bool {
+    matches!(change.what, What::Added | What::Modified(Some(_)) | What::GroupDeleted)
+}
+
 /// Whether a difference in status is what a change made.
 fn is_about(atom: &DriftAtom, change: &Change) -> bool {
     if change.what == What::GroupDeleted {
@@ -242,13 +303,8 @@ fn is_about(atom: &DriftAtom, change: &Change) -> bool {
     if let (Some(known), Some(id)) = (&atom.rule_id, &change.rule_id) {
         return known == id.as_str();
     }
-    let Some(changed) = atom_of(change) else { return false };
-    let text = changed.to_string();
+    let Some(text) = change.atom.as_ref().map(Atom::to_string) else { return false };
     [&atom.before, &atom.after].into_iter().flatten().any(|shown| shown.split(" \"").next() == Some(text.as_str()))
-}
-
-fn atom_of(change: &Change) -> Option<Atom> {
-    change.atom.clone()
 }
 
 /// Whether EC2 shows what a change made.

@@ -6,13 +6,16 @@
 //! it, later and without a name.
 //! Invariant: a message is deleted when the look it asked for is over and what it found is in status. Before that it comes again,
 //! also after a crash.
+//! Invariant: whatever comes about one group, however much of it, a hint about another is taken at once.
 
 mod attempts;
 mod authors;
 mod consumer;
+mod crowds;
 mod follow;
 mod hearing;
 mod passes;
+mod subjects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use super::context::Context;
 
 pub(super) use attempts::Attempts;
 pub(super) use consumer::announce;
+pub(super) use crowds::Crowds;
 pub(super) use follow::{Followed, Passing};
 pub(super) use hearing::{Hearings, standing};
 pub(super) use passes::Passes;

@@ -2,7 +2,7 @@
 
 use prometheus_client::encoding::text::encode;
 
-use crate::core::model::SecurityGroupId;
+use crate::core::model::{SecurityGroupId, VpcId};
 use crate::core::status::DeepView;
 use crate::engine::region::DeepLook;
 use crate::ports::cloud::ErrorClass;
@@ -79,6 +79,47 @@ async fn an_object_is_woken_for_what_its_status_does_not_say_until_it_does() {
     rig.worker.forget(&key(3));
     pass(AN_HOUR).await;
     assert_eq!(rig.regions.freshness()[0].stale_rules, Some(0), "only of groups that are managed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_association_under_way_is_as_it_was_until_that_is_over() {
+    let mut rig = rig(1).await;
+    let same = rig.worker.associations_same(&key(1)).unwrap();
+    let vpc: VpcId = "vpc-0b1b2c3d".parse().unwrap();
+    let mut recorded = clean();
+    for (state, woken) in [
+        ("associating", false),
+        ("association-failed", true),
+        ("associating", false),
+        ("associated", true),
+        ("disassociating", false),
+        ("", true),
+    ] {
+        let now = [(vpc.clone(), state.to_owned())].into_iter().filter(|(_, state)| !state.is_empty()).collect();
+        rig.ec2.edit(|world| world.associations.insert(id(1), now));
+        rig.worker.look_at_associations(&id(1)).await.unwrap();
+        assert_eq!(rig.woken(), if woken { keys([1]) } else { keys([]) }, "{state}");
+        if woken {
+            recorded = look(&rig, 1, recorded).await.now;
+            look(&rig, 1, recorded.clone()).await;
+        }
+    }
+    assert!(rig.worker.associations_same(&key(1)).unwrap() >= same);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_associations_were_last_as_the_object_knows_them_is_remembered() {
+    let mut rig = rig(1).await;
+    let before = rig.worker.associations_same(&key(1)).unwrap();
+    pass(MINUTE).await;
+    rig.worker.look_at_associations(&id(1)).await.unwrap();
+    let same = rig.worker.associations_same(&key(1)).unwrap();
+    assert!(same > before);
+    lend(&rig, &id(1));
+    pass(MINUTE).await;
+    rig.worker.look_at_associations(&id(1)).await.unwrap();
+    assert_eq!((rig.woken(), rig.worker.associations_same(&key(1))), (keys([1]), Some(same)), "what it shows now is news");
+    assert_eq!(rig.worker.associations_same(&key(2)), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -263,6 +263,7 @@ impl Ec2Read for Fake {
             Ok(match query {
                 VpcQuery::Id(id) => world.vpcs.iter().filter(|vpc| vpc.id == *id).cloned().collect(),
                 VpcQuery::Tagged(_) => world.vpcs.clone(),
+                VpcQuery::Default => Vec::new(),
             })
         })
         .await
