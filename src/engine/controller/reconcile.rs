@@ -10,6 +10,7 @@ use crate::core::plan::{self, Owner, Ownership, PlanInput, Report, Restraint};
 use crate::core::status::{self, Reason, Standing};
 use crate::ports::metrics::Outcome;
 use crate::ports::objects::Key;
+use crate::ports::spans;
 
 use super::context::Context;
 use super::finalize;
@@ -92,6 +93,7 @@ impl Pass<'_> {
             Ok(site) => site,
             Err(next) => return next,
         };
+        spans::is_in(site.worker.account(), site.region());
         self.ask_cloudtrail(&site);
         let vpc = match self.vpc(&declaration, &site).await {
             Ok(vpc) => vpc,
@@ -121,6 +123,9 @@ impl Pass<'_> {
             Err(next) => return ControlFlow::Break(next),
         };
         let own = listed.as_ref().map(|listed| listed.group.id.clone());
+        if let Some(id) = &own {
+            spans::is_of(id);
+        }
         let desired = match self.resolve(declaration, site, vpc, own.as_ref()).await {
             Ok(desired) => desired,
             Err(next) => return ControlFlow::Break(next),

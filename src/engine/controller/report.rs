@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use crate::api::{DriftKind, DriftRecord, SecurityGroup, SecurityGroupStatus};
 use crate::core::attribution::is_untold;
 use crate::core::status::{self, Reason, Told};
 use crate::ports::metrics::{Naming, StatusWrite};
 use crate::ports::objects::{Key, Notice, ObjectsError};
+use crate::ports::spans;
 
 use super::context::Context;
 
@@ -28,19 +30,7 @@ pub(super) async fn write_status(
         return Ok(object.clone());
     }
     context.record_notices(key, &before, &mut next);
-    let write = context.parts.objects.write_status(object, &next);
-    let answer = match patience {
-        Some(patience) => {
-            tokio::time::timeout(patience, write).await.unwrap_or_else(|late| Err(ObjectsError::Unavailable(Box::new(late))))
-        }
-        None => write.await,
-    };
-    context.parts.metrics.status.wrote(match &answer {
-        Ok(_) => StatusWrite::Success,
-        Err(ObjectsError::Conflict | ObjectsError::Gone) => StatusWrite::Conflict,
-        Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_)) => StatusWrite::Error,
-    });
-    let written = answer?;
+    let written = write(context, object, &next, patience).instrument(spans::status_write()).await?;
     context.memories.wrote(key, &written);
     context.memories.saved(key, &written);
     context.passing.stored(key, &next);
@@ -52,6 +42,30 @@ pub(super) async fn write_status(
         tell(context, &written, item).await;
     }
     Ok(written)
+}
+
+async fn write(
+    context: &Context,
+    object: &SecurityGroup,
+    next: &SecurityGroupStatus,
+    patience: Option<Duration>,
+) -> Result<SecurityGroup, ObjectsError> {
+    let write = context.parts.objects.write_status(object, next);
+    let answer = match patience {
+        Some(patience) => {
+            tokio::time::timeout(patience, write).await.unwrap_or_else(|late| Err(ObjectsError::Unavailable(Box::new(late))))
+        }
+        None => write.await,
+    };
+    context.parts.metrics.status.wrote(match &answer {
+        Ok(_) => StatusWrite::Success,
+        Err(ObjectsError::Conflict | ObjectsError::Gone) => StatusWrite::Conflict,
+        Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_)) => StatusWrite::Error,
+    });
+    if let Err(error) = &answer {
+        spans::failed(error.into());
+    }
+    answer
 }
 
 /// Records one Event.

@@ -15,6 +15,7 @@ use crate::engine::region::{Trail, Worker};
 use crate::ports::objects::Key;
 
 use super::super::context::Context;
+use super::super::wakes::Trigger;
 use super::attempts::tell_misuse;
 
 /// The waits before each look while EC2 does not show what an event describes.
@@ -172,7 +173,7 @@ impl Follow<'_> {
             worker.look_anew(self.group);
         }
         let asked = self.context.parts.clock.instant();
-        self.context.wakes.wake(self.key);
+        self.context.wakes.wake(self.key, Trigger::Event(self.event.id.clone()));
         if self.context.look_up(self.key).is_none() {
             return true;
         }
