@@ -28,4 +28,5 @@ mod references;
 mod rig;
 mod silence;
 mod store;
+mod traces;
 mod worlds;

@@ -100,6 +100,8 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_reconcile_time_seconds_count {}",
         "sgwarden_reconcile_time_seconds_sum {}",
         "sgwarden_reconcile_total {result}",
+        "sgwarden_spans_dropped_total {reason}",
+        "sgwarden_spans_sent_total {}",
         "sgwarden_stale_rules {account,region}",
         "sgwarden_status_writes_total {result}",
         "sgwarden_sweep_time_seconds_bucket {kind,le}",
