@@ -136,7 +136,7 @@ pub(super) async fn run_engine(
     if let Some(traces) = traces
         && !traces.stop(FLUSH).await
     {
-        tracing::warn!("the last traces were not sent: the collector does not take them");
+        tracing::warn!("the last traces are given up: the collector does not answer");
     }
     done.cancel();
     let _ = served.await;

@@ -7,6 +7,9 @@
 mod attack;
 mod basics;
 mod calls;
+#[path = "../support/collector.rs"]
+#[allow(dead_code, reason = "the tier of the SDK asks for more of it")]
+mod collector;
 mod crash;
 mod decoys;
 mod deep;

@@ -1,19 +1,12 @@
 //! Traces as a collector gets them: over a real connection, from passes over the stand-in.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use prost::Message;
 use tokio::runtime::{Builder, Runtime};
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 
 use sgwarden::adapters::notify::Http;
@@ -21,81 +14,43 @@ use sgwarden::adapters::telemetry::otlp::{Otlp, Settings};
 use sgwarden::core::audit::{ChangeRecord, Phase};
 use sgwarden::ports::clock::Clock;
 
+use crate::collector::{Collector, attribute, below, root};
 use crate::rig::{Rig, manifest, tcp};
 
 const SSH: &str = "ingress tcp 22 from 0.0.0.0/0";
 
-/// A collector on a runtime of its own, whose time is the real one, and what sends to it.
-struct Collector {
+/// A collector, and what sends to it, on a runtime of their own, whose time is the real one.
+struct Listener {
     runtime: Runtime,
-    requests: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    collector: Collector,
     otlp: Otlp,
 }
 
-impl Collector {
+impl Listener {
     async fn start() -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let requests = Arc::<Mutex<Vec<ExportTraceServiceRequest>>>::default();
-        let kept = requests.clone();
-        let take = move |headers: HeaderMap, body: Bytes| async move {
-            assert_eq!(headers["content-type"], "application/x-protobuf");
-            kept.lock().unwrap().push(ExportTraceServiceRequest::decode(body).unwrap());
-            StatusCode::OK
-        };
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address: SocketAddr = listener.local_addr().unwrap();
-        let otlp = runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            tokio::spawn(async { axum::serve(listener, Router::new().route("/v1/traces", post(take))).await });
-            let settings = Settings { endpoint: format!("http://{address}/v1/traces") };
-            Otlp::start(&settings, Arc::new(Http::default()), &Clock::system()).unwrap()
+        let started = runtime.spawn(async {
+            let collector = Collector::start().await;
+            let settings = Settings { endpoint: format!("http://{}/v1/traces", collector.address) };
+            let otlp = Otlp::start(&settings, Arc::new(Http::default()), &Clock::system()).unwrap();
+            (collector, otlp)
         });
-        Self { requests, otlp: otlp.await.unwrap(), runtime }
+        let (collector, otlp) = started.await.unwrap();
+        Self { runtime, collector, otlp }
     }
 
     /// Has the engine of this thread make spans for it until what is returned is dropped.
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+    fn listen(&self) -> DefaultGuard {
         tracing::subscriber::set_default(tracing_subscriber::registry().with(self.otlp.layer()))
     }
 
     /// All it got. The engine has to have stopped: a span is sent when it has ended.
     async fn spans(self) -> Vec<Span> {
-        let Self { runtime, requests, otlp } = self;
+        let Self { runtime, collector, otlp } = self;
         assert!(otlp.stop(Duration::from_secs(10)).await, "all is sent");
         runtime.shutdown_background();
-        let requests = requests.lock().unwrap();
-        let scopes = requests.iter().flat_map(|request| &request.resource_spans).flat_map(|spans| &spans.scope_spans);
-        scopes.flat_map(|scope| scope.spans.clone()).collect()
+        collector.spans()
     }
-}
-
-/// The id of a span's trace as status, audit and alerts have it.
-fn trace_id(span: &Span) -> String {
-    format!("{:032x}", u128::from_be_bytes(span.trace_id.clone().try_into().unwrap()))
-}
-
-fn attribute(span: &Span, name: &str) -> Option<String> {
-    let found = span.attributes.iter().filter(|attribute| attribute.key == name).collect::<Vec<_>>();
-    assert!(found.len() <= 1, "{name} is there twice: {span:#?}");
-    let value = found.first()?.value.as_ref()?.value.as_ref()?;
-    if let any_value::Value::StringValue(text) = value {
-        return Some(text.clone());
-    }
-    let any_value::Value::IntValue(number) = value else { panic!("{name} is {value:?}") };
-    Some(number.to_string())
-}
-
-/// The one span of a trace that has no parent.
-fn root<'s>(spans: &'s [Span], trace: &str) -> &'s Span {
-    let roots: Vec<&Span> = spans.iter().filter(|span| trace_id(span) == trace && span.parent_span_id.is_empty()).collect();
-    assert_eq!(roots.len(), 1, "{trace}: {roots:#?}");
-    roots[0]
-}
-
-/// The spans right below one.
-fn below<'s>(spans: &'s [Span], parent: &Span) -> Vec<&'s Span> {
-    spans.iter().filter(|span| span.parent_span_id == parent.span_id && span.trace_id == parent.trace_id).collect()
 }
 
 fn outcomes(rig: &Rig, operation: &str) -> Vec<ChangeRecord> {
@@ -117,8 +72,8 @@ async fn reverted(rig: &Rig, name: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn the_trace_of_a_drift_goes_from_the_pass_to_the_call_that_put_it_right() {
-    let collector = Collector::start().await;
-    let listening = collector.listen();
+    let listener = Listener::start().await;
+    let listening = listener.listen();
     let mut rig = Rig::start().await;
     kept(&rig, "web").await;
     rig.intrude(&rig.group("web"), &[SSH]).await;
@@ -127,7 +82,7 @@ async fn the_trace_of_a_drift_goes_from_the_pass_to_the_call_that_put_it_right()
     let drift = rig.store.get("web").unwrap().status.unwrap().drift.remove(0);
     let revoke = outcomes(&rig, "RevokeSecurityGroupIngress").remove(0);
     let group = rig.group("web").to_string();
-    let spans = collector.spans().await;
+    let spans = listener.spans().await;
     drop(listening);
 
     assert_eq!(drift.trace_id.as_deref(), Some(revoke.trace_id.as_str()));
@@ -164,8 +119,8 @@ async fn the_trace_of_a_drift_goes_from_the_pass_to_the_call_that_put_it_right()
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_that_an_event_began_names_the_event() {
-    let collector = Collector::start().await;
-    let listening = collector.listen();
+    let listener = Listener::start().await;
+    let listening = listener.listen();
     let mut rig = Rig::idle().await;
     rig.listen();
     // Longer than the event takes.
@@ -177,7 +132,7 @@ async fn a_pass_that_an_event_began_names_the_event() {
     rig.until("somebody is named", |rig| rig.store.get("web").unwrap().status.unwrap().drift[0].actor.is_some()).await;
     rig.stop_engine().await;
     let drift = rig.store.get("web").unwrap().status.unwrap().drift.remove(0);
-    let spans = collector.spans().await;
+    let spans = listener.spans().await;
     drop(listening);
     let pass = root(&spans, drift.trace_id.as_deref().unwrap());
     assert_eq!(attribute(pass, "sgwarden.trigger").as_deref(), Some("event"));
@@ -186,8 +141,8 @@ async fn a_pass_that_an_event_began_names_the_event() {
 
 #[tokio::test(start_paused = true)]
 async fn passes_at_the_same_time_have_their_own_traces() {
-    let collector = Collector::start().await;
-    let listening = collector.listen();
+    let listener = Listener::start().await;
+    let listening = listener.listen();
     let mut rig = Rig::start().await;
     let names: Vec<String> = (0..20).map(|n| format!("web-{n}")).collect();
     for name in &names {
@@ -197,7 +152,7 @@ async fn passes_at_the_same_time_have_their_own_traces() {
         rig.settled(name).await;
     }
     rig.stop_engine().await;
-    let spans = collector.spans().await;
+    let spans = listener.spans().await;
     drop(listening);
     for name in &names {
         let object = format!("shop/{name}");
@@ -217,13 +172,13 @@ async fn passes_at_the_same_time_have_their_own_traces() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_is_a_trace_of_its_own() {
-    let collector = Collector::start().await;
-    let listening = collector.listen();
+    let listener = Listener::start().await;
+    let listening = listener.listen();
     let mut rig = Rig::start().await;
     kept(&rig, "web").await;
     rig.pass(Duration::from_secs(300)).await;
     rig.stop_engine().await;
-    let spans = collector.spans().await;
+    let spans = listener.spans().await;
     drop(listening);
     let sweeps: Vec<&Span> = spans.iter().filter(|span| span.name == "sweep").collect();
     assert!(sweeps.len() >= 4, "{}", sweeps.len());

@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_may_ask_for_the_detail_of_one_object() {
+        let lines = logged(Format::Text, "error,[reconcile{namespace=shop}]=debug", |_| {
+            for namespace in ["shop", "bank"] {
+                let span = tracing::info_span!(target: "sgwarden", "reconcile", namespace);
+                span.in_scope(|| tracing::debug!(target: "sgwarden", "detail"));
+            }
+        });
+        assert_eq!((lines.len(), lines.concat().contains("shop")), (1, true), "{lines:?}");
+    }
+
+    #[test]
     fn text_for_a_file_has_no_escape_codes() {
         let lines = logged(Format::Text, "", |_| speak());
         assert_eq!(lines.len(), 3, "an empty filter means info: {lines:?}");

@@ -94,7 +94,7 @@ impl Otlp {
         self.metrics.clone()
     }
 
-    /// Sends what waits, which may take so long, and stops. Whether all of it was sent.
+    /// Sends what waits, which may take so long, and stops. Whether the collector answered in that time.
     pub async fn stop(self, limit: Duration) -> bool {
         let provider = self.provider;
         // The library waits by blocking.
