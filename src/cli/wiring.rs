@@ -62,8 +62,8 @@ pub(super) fn start_telemetry(args: &EngineArgs, clock: &Clock) -> Result<Teleme
     let traces = settings.as_ref().map(|settings| Otlp::start(settings, Arc::new(Http::default()), clock)).transpose();
     let traces = traces.map_err(CliError::from_error)?;
     let level = start_logs_with(&args.logs, traces.as_ref().map(Otlp::layer))?;
-    if let Some(Settings { endpoint }) = settings {
-        tracing::info!(endpoint, "traces are sent");
+    if let Some(settings) = settings {
+        tracing::info!(collector = settings.server(), "traces are sent");
     }
     Ok(Telemetry { level, traces })
 }

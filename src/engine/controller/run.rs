@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -111,17 +111,22 @@ async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: Canc
 
 async fn schedule(context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<Guarded>>, term: CancellationToken) {
     let concurrency = context.parts.concurrency;
+    let known = context.clone();
     // What starts a pass is told by the stores and the workers (`wakes`), so the stream that usually does has nothing to say.
     Controller::for_stream(futures::stream::pending(), context.stores.groups.clone())
         .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
         .reconcile_on(as_stream(woken))
         .graceful_shutdown_on(term.cancelled_owned())
         .run(guarded, |_, error: &Infallible, _| match *error {}, context)
-        .for_each(|result| async move {
+        .for_each(|result| {
             // An object that is gone by the time its turn comes is no news.
             if let Err(error) = result {
                 tracing::debug!(error = %innermost(&error), "controller");
+                if let controller::Error::ObjectNotFound(gone) = error {
+                    known.wakes.forget(&Key { namespace: gone.namespace.unwrap_or_default(), name: gone.name });
+                }
             }
+            std::future::ready(())
         })
         .await;
 }

@@ -49,6 +49,12 @@ pub struct SettingsError {
 }
 
 impl Settings {
+    /// The server alone: what stands behind it in the address may be a secret.
+    pub fn server(&self) -> String {
+        let address = self.endpoint.parse::<Uri>().ok();
+        address.as_ref().and_then(Uri::authority).map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Reads the settings; `None`: nothing is to be sent. `option` counts more than the variables that say the same.
     pub fn read(option: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, SettingsError> {
         // An empty variable is one that is not set.
@@ -116,11 +122,19 @@ fn one_of(setting: Option<(&'static str, String)>, only: &str, remedy: &str) -> 
 fn headers(name: &'static str, value: &str) -> Result<(), SettingsError> {
     for (index, entry) in value.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
         let is_header = entry.split_once('=').is_some_and(|(key, value)| {
-            HeaderName::from_bytes(key.trim().as_bytes()).is_ok() && HeaderValue::from_str(value.trim()).is_ok()
+            HeaderName::from_bytes(key.trim().as_bytes()).is_ok()
+                && HeaderValue::from_str(value.trim()).is_ok()
+                && value
+                    .split('%')
+                    .skip(1)
+                    .all(|escaped| escaped.get(..2).is_some_and(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit())))
         });
         if !is_header {
             let place = index.saturating_add(1);
-            return Err(wrong(name, format!("entry {place} is no header: write name=value, several with commas between them")));
+            return Err(wrong(
+                name,
+                format!("entry {place} is no header: write name=value, several with commas between them, and %25 for %"),
+            ));
         }
     }
     Ok(())
@@ -171,6 +185,12 @@ mod tests {
     }
 
     #[test]
+    fn of_an_address_only_the_server_is_told() {
+        let settings = Settings { endpoint: "https://traces.example.com:443/take?key=hunter2".to_owned() };
+        assert_eq!(settings.server(), "traces.example.com:443");
+    }
+
+    #[test]
     fn what_is_no_address_is_refused_by_the_name_of_the_setting() {
         for text in ["collector:4318", "/v1/traces", "grpc://collector:4317", "http://", "not an address"] {
             let error = read(Some(text), &[]).unwrap_err();
@@ -214,7 +234,7 @@ mod tests {
         for value in ["authorization=Bearer%20hunter2", "a=b, c=d,", "a="] {
             assert!(headers(value).unwrap().is_some(), "{value}");
         }
-        for value in ["a=b,Bearer hunter2", "a=b,x y=hunter2", "a=b,c=hunter2\u{7f}"] {
+        for value in ["a=b,Bearer hunter2", "a=b,x y=hunter2", "a=b,c=hunter2\u{7f}", "a=b,c=100%hunter2"] {
             let error = headers(value).unwrap_err();
             assert!(error.starts_with("OTEL_EXPORTER_OTLP_HEADERS: entry 2 ") && !error.contains("hunter2"), "{error}");
         }
