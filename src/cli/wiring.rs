@@ -31,12 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the last spans may take to be sent.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Starts logging. What it returns changes the filter later.
-pub(super) fn start_logs(args: &LogArgs) -> Result<Level, CliError> {
-    start_logs_with(args, None)
-}
-
-fn start_logs_with(args: &LogArgs, spans: Option<SpanLayer>) -> Result<Level, CliError> {
+/// Starts logging, and making `spans`, if they are sent. What it returns changes the filter later.
+pub(super) fn start_logs(args: &LogArgs, spans: Option<SpanLayer>) -> Result<Level, CliError> {
     let format = match args.log_format {
         LogFormat::Text => logs::Format::Text,
         LogFormat::Json => logs::Format::Json,
@@ -61,7 +57,7 @@ pub(super) fn start_telemetry(args: &EngineArgs, clock: &Clock) -> Result<Teleme
     let settings = Settings::read(args.otlp_endpoint.as_deref(), variable).map_err(CliError::from_error)?;
     let traces = settings.as_ref().map(|settings| Otlp::start(settings, Arc::new(Http::default()), clock)).transpose();
     let traces = traces.map_err(CliError::from_error)?;
-    let level = start_logs_with(&args.logs, traces.as_ref().map(Otlp::layer))?;
+    let level = start_logs(&args.logs, traces.as_ref().map(Otlp::layer))?;
     if let Some(settings) = settings {
         tracing::info!(collector = settings.server(), "traces are sent");
     }
