@@ -10,6 +10,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 
 use sgwarden::adapters::notify::Http;
+use sgwarden::adapters::sim::Fault;
 use sgwarden::adapters::telemetry::otlp::{Otlp, Settings};
 use sgwarden::core::audit::{ChangeRecord, Phase};
 use sgwarden::ports::clock::Clock;
@@ -187,4 +188,28 @@ async fn a_sweep_is_a_trace_of_its_own() {
         assert_eq!(attribute(sweep, "sgwarden.sweep").as_deref(), Some("usual"));
         assert_eq!(below(&spans, sweep)[0].name, "EC2/DescribeSecurityGroups");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_says_so_in_the_call_and_in_the_pass_and_the_next_pass_is_a_retry() {
+    let listener = Listener::start().await;
+    let listening = listener.listen();
+    let mut rig = Rig::idle().await;
+    let fault = Fault::error("AuthorizeSecurityGroupIngress", "RequestLimitExceeded", 503);
+    rig.sim.inject(Fault { times: Some(1), ..fault });
+    rig.start_engine();
+    kept(&rig, "web").await;
+    rig.stop_engine().await;
+    let spans = listener.spans().await;
+    drop(listening);
+    let records = outcomes(&rig, "AuthorizeSecurityGroupIngress");
+    let [failed, done] = &records[..] else { panic!("{records:#?}") };
+    let code = Some("RequestLimitExceeded");
+    let pass = root(&spans, &failed.trace_id);
+    assert_eq!((attribute(pass, "error.type").as_deref(), attribute(pass, "sgwarden.outcome").as_deref()), (code, Some("error")));
+    let calls = below(&spans, pass);
+    let call = calls.iter().find(|span| span.name == "EC2/AuthorizeSecurityGroupIngress").expect("the call");
+    assert_eq!(attribute(call, "error.type").as_deref(), code);
+    assert_eq!(attribute(call, "aws.request_id"), failed.outcome.as_ref().unwrap().aws_request_id);
+    assert_eq!(attribute(root(&spans, &done.trace_id), "sgwarden.trigger").as_deref(), Some("retry"));
 }
