@@ -43,8 +43,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn main(args: Args) -> Result<(), CliError> {
-    let level = wiring::start_logs(&args.engine.logs)?;
     let clock = Clock::system();
+    let telemetry = wiring::start_telemetry(&args.engine, &clock)?;
     let own = args.aws.own_account()?;
     let (connect_aws, queues) = aws(&args.aws, &clock)?;
     let options = ClusterOptions { kubeconfig: args.kubeconfig, context: args.context };
@@ -67,7 +67,7 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         former_clusters: args.former_cluster_ids,
         clock,
     };
-    Box::pin(wiring::run_engine(&args.engine, level, world, shutdown::on_signal())).await
+    Box::pin(wiring::run_engine(&args.engine, telemetry, world, shutdown::on_signal())).await
 }
 
 /// The Lease of everybody who keeps the same objects: those of one namespace, or all.

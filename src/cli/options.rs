@@ -71,6 +71,9 @@ pub(super) struct EngineArgs {
     /// Divide every wait by this: for tests against a simulated EC2, never against AWS
     #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     speedup: u32,
+    /// Send traces to the collector at this address, by OTLP over HTTP; default: where `OTEL_EXPORTER_OTLP_ENDPOINT` says, else nowhere
+    #[arg(long, value_name = "URL")]
+    pub(super) otlp_endpoint: Option<String>,
     #[command(flatten)]
     pub(super) logs: LogArgs,
 }

@@ -38,8 +38,8 @@ pub(super) struct Args {
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn main(args: Args) -> Result<(), CliError> {
-    let level = wiring::start_logs(&args.engine.logs)?;
     let clock = Clock::system();
+    let telemetry = wiring::start_telemetry(&args.engine, &clock)?;
     let own = args.aws.own_account()?;
     let (connect, queues) = aws(&args.aws, &clock)?;
     if !args.manifests.is_dir() {
@@ -52,5 +52,5 @@ pub(super) async fn main(args: Args) -> Result<(), CliError> {
         Arc::new(Notify::new(Arc::new(DirectorySecrets::new(args.secrets)), sns_publisher(&args.aws, &clock), clock.clone()));
     let cluster = args.cluster_id;
     let world = World { objects, connect, deliver, own, cluster, former_clusters: Vec::new(), leases: None, queues, clock };
-    Box::pin(wiring::run_engine(&args.engine, level, world, shutdown::on_signal())).await
+    Box::pin(wiring::run_engine(&args.engine, telemetry, world, shutdown::on_signal())).await
 }

@@ -63,7 +63,7 @@ const KEEP: Duration = Duration::from_secs(1);
 const LOOK_CLOSER: u32 = 10;
 
 pub(super) async fn main(args: Args) -> Result<(), CliError> {
-    wiring::start_logs(&args.logs)?;
+    wiring::start_logs(&args.logs, None)?;
     // Held to the end of the process, also one that is killed, and taken before the file is read.
     let _lock = args.state.as_deref().map(lock).transpose()?;
     let sim = world(&args)?;

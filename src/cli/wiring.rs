@@ -7,7 +7,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::audit_log::{AuditFile, trail};
+use crate::adapters::notify::Http;
 use crate::adapters::telemetry::level::Level;
+use crate::adapters::telemetry::otlp::{Otlp, Settings, SpanLayer};
 use crate::adapters::telemetry::{admin, logs};
 use crate::engine::controller::{Leadership, OwnAccount, Parts, run};
 use crate::engine::leader::{Fence, FencedConnect};
@@ -26,13 +28,40 @@ use super::options::{EngineArgs, LogArgs, LogFormat};
 /// How long the loop may be silent before `/livez` says that it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts logging. What it returns changes the filter later.
-pub(super) fn start_logs(args: &LogArgs) -> Result<Level, CliError> {
+/// How long the last spans may take to be sent.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Starts logging, and making `spans`, if they are sent. What it returns changes the filter later.
+pub(super) fn start_logs(args: &LogArgs, spans: Option<SpanLayer>) -> Result<Level, CliError> {
     let format = match args.log_format {
         LogFormat::Text => logs::Format::Text,
         LogFormat::Json => logs::Format::Json,
     };
-    logs::init(format, &args.log).map(|control| Level::new(control, &args.log)).map_err(CliError::from_error)
+    logs::init(format, &args.log, spans).map(|control| Level::new(control, &args.log)).map_err(CliError::from_error)
+}
+
+/// How the process is seen from outside, apart from its metrics.
+pub(super) struct Telemetry {
+    level: Level,
+    /// `None`: nobody asked for traces.
+    traces: Option<Otlp>,
+}
+
+/// Starts logging, and sending traces if somebody says where to.
+pub(super) fn start_telemetry(args: &EngineArgs, clock: &Clock) -> Result<Telemetry, CliError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "OpenTelemetry's settings are variables by their standard; they are read once, here"
+    )]
+    let variable = |name: &str| std::env::var(name).ok();
+    let settings = Settings::read(args.otlp_endpoint.as_deref(), variable).map_err(CliError::from_error)?;
+    let traces = settings.as_ref().map(|settings| Otlp::start(settings, Arc::new(Http::default()), clock)).transpose();
+    let traces = traces.map_err(CliError::from_error)?;
+    let level = start_logs(&args.logs, traces.as_ref().map(Otlp::layer))?;
+    if let Some(settings) = settings {
+        tracing::info!(collector = settings.server(), "traces are sent");
+    }
+    Ok(Telemetry { level, traces })
 }
 
 /// What the engine runs over.
@@ -58,13 +87,19 @@ pub(super) struct World {
 }
 
 /// Runs the engine until `stop`.
-pub(super) async fn run_engine(args: &EngineArgs, level: Level, world: World, stop: CancellationToken) -> Result<(), CliError> {
+pub(super) async fn run_engine(
+    args: &EngineArgs,
+    telemetry: Telemetry,
+    world: World,
+    stop: CancellationToken,
+) -> Result<(), CliError> {
+    let Telemetry { level, traces } = telemetry;
     let World { objects, connect, deliver, own, cluster, former_clusters, leases, queues, clock } = world;
     let file = args.audit_file.as_ref().map(AuditFile::open).transpose().map_err(CliError::from_error)?;
     let listener = TcpListener::bind(args.admin)
         .await
         .map_err(|error| CliError::new(format!("--admin {} cannot be used", args.admin)).because(error))?;
-    let metrics = Metrics::default();
+    let metrics = Metrics { traces: traces.as_ref().map(Otlp::metrics).unwrap_or_default(), ..Metrics::default() };
     let health = Health::new(&clock);
     let admin = admin::Admin { health: health.clone(), patience: PATIENCE, registry: Arc::new(metrics.registry()), level };
     let timings = args.timings();
@@ -94,6 +129,11 @@ pub(super) async fn run_engine(args: &EngineArgs, level: Level, world: World, st
     let done = CancellationToken::new();
     let served = tokio::spawn(admin::serve(listener, admin, done.clone()));
     Box::pin(run(parts, stop)).await;
+    if let Some(traces) = traces
+        && !traces.stop(FLUSH).await
+    {
+        tracing::warn!("the last traces are given up: the collector does not answer");
+    }
     done.cancel();
     let _ = served.await;
     tracing::info!("sgwarden has stopped");

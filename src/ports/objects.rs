@@ -53,7 +53,7 @@ pub struct Notice {
 }
 
 /// Why an object could not be read or written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, strum::IntoStaticStr, thiserror::Error)]
 pub enum ObjectsError {
     /// The object has changed since it was read: fetch it again.
     #[error("the object has changed meanwhile")]

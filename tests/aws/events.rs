@@ -64,7 +64,7 @@ async fn a_queue_that_is_not_there_is_told_by_its_error() {
 }
 
 /// Everything in a directory's state that is JSON.
-fn state(folder: &Path) -> Vec<Value> {
+pub(crate) fn state(folder: &Path) -> Vec<Value> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
@@ -77,7 +77,7 @@ fn state(folder: &Path) -> Vec<Value> {
 }
 
 /// The first that a look finds.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut pace = tokio::time::interval(Duration::from_millis(100));
     let looking = async {
         loop {
@@ -90,12 +90,9 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(LIMIT, looking).await.unwrap_or_else(|_| panic!("not within {LIMIT:?}: {what}"))
 }
 
-#[tokio::test]
-async fn an_edit_has_a_name_in_the_status_of_a_directory_long_before_the_next_sweep() {
-    let moto = moto::lease().await;
-    let url = queue(&moto).await;
-    let folder = tempfile::tempdir().unwrap();
-    let (manifests, kept) = (folder.path().join("manifests"), folder.path().join("state"));
+/// `sgwarden run` over a stand-in, of one group `web`: the manifests and the state are in `folder`.
+pub(crate) fn keep(folder: &Path, home: &Path, standing: &Standing, more: &[&str], settings: &[(&str, &str)]) -> Supervised {
+    let (manifests, state) = (folder.join("manifests"), folder.join("state"));
     std::fs::create_dir_all(&manifests).unwrap();
     std::fs::write(
         manifests.join("web.yaml"),
@@ -105,8 +102,6 @@ async fn an_edit_has_a_name_in_the_status_of_a_directory_long_before_the_next_sw
         ),
     )
     .unwrap();
-    let sim = tempfile::tempdir().unwrap();
-    let standing = Standing::start(sim.path(), &["--vpc", VPC, "--events-queue", &url]);
     let endpoint = format!("http://{}", standing.address);
     let environment = [
         ("AWS_ACCESS_KEY_ID", "AKIA111122223333SGWARDEN"),
@@ -118,36 +113,48 @@ async fn an_edit_has_a_name_in_the_status_of_a_directory_long_before_the_next_sw
         ("AWS_ENDPOINT_URL_STS", endpoint.as_str()),
         ("AWS_REGION", REGION),
     ];
-    let (manifests, kept_at) = (manifests.to_str().unwrap().to_owned(), kept.to_str().unwrap().to_owned());
-    let arguments = ["run", "-f", &manifests, "--state", &kept_at, "--cluster-id", "c1", "--events-queue", &url];
-    let more = ["--region", REGION, "--admin", "127.0.0.1:0", "--sweep", "3600"];
-    let home = tempfile::tempdir().unwrap();
-    let arguments = arguments.iter().chain(&more);
-    let run = Supervised::spawn("run", home.path(), StateDir::Keep, Path::new(BINARY), arguments, &environment).unwrap();
+    let environment: Vec<(&str, &str)> = environment.into_iter().chain(settings.iter().copied()).collect();
+    let places = ["run", "-f", manifests.to_str().unwrap(), "--state", state.to_str().unwrap(), "--cluster-id", "c1"];
+    let arguments = places.into_iter().chain(["--region", REGION, "--admin", "127.0.0.1:0"]).chain(more.iter().copied());
+    Supervised::spawn("run", home, StateDir::Keep, Path::new(BINARY), arguments, &environment).unwrap()
+}
 
+/// Whether a status says that all is well with a group.
+pub(crate) fn is_ready(status: &Value) -> bool {
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        && status["groupId"].is_string()
+}
+
+/// Somebody opens ssh to the world: alice, whose key signs what is asked of the stand-in.
+pub(crate) async fn open_ssh(standing: &Standing, group: &str) {
+    let rule = [
+        ("GroupId", group),
+        ("IpPermissions.1.IpProtocol", "tcp"),
+        ("IpPermissions.1.FromPort", "22"),
+        ("IpPermissions.1.ToPort", "22"),
+        ("IpPermissions.1.IpRanges.1.CidrIp", "0.0.0.0/0"),
+    ];
+    standing.ec2("AuthorizeSecurityGroupIngress", &rule).await;
+}
+
+#[tokio::test]
+async fn an_edit_has_a_name_in_the_status_of_a_directory_long_before_the_next_sweep() {
+    let moto = moto::lease().await;
+    let url = queue(&moto).await;
+    let folder = tempfile::tempdir().unwrap();
+    let sim = tempfile::tempdir().unwrap();
+    let standing = Standing::start(sim.path(), &["--vpc", VPC, "--events-queue", &url]);
+    let home = tempfile::tempdir().unwrap();
+    let run = keep(folder.path(), home.path(), &standing, &["--events-queue", &url, "--sweep", "3600"], &[]);
+
+    let kept = folder.path().join("state");
     let status = |wanted: fn(&Value) -> bool| {
         let kept = kept.clone();
         async move || state(&kept).into_iter().map(|object| object.get("status").cloned().unwrap_or(object)).find(&wanted)
     };
-    let ready = |status: &Value| {
-        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-            && status["groupId"].is_string()
-    };
-    let group = until("the group is there", status(ready)).await["groupId"].as_str().unwrap().to_owned();
-    // Signed with alice's key.
-    standing
-        .ec2(
-            "AuthorizeSecurityGroupIngress",
-            &[
-                ("GroupId", &group),
-                ("IpPermissions.1.IpProtocol", "tcp"),
-                ("IpPermissions.1.FromPort", "22"),
-                ("IpPermissions.1.ToPort", "22"),
-                ("IpPermissions.1.IpRanges.1.CidrIp", "0.0.0.0/0"),
-            ],
-        )
-        .await;
+    let group = until("the group is there", status(is_ready)).await["groupId"].as_str().unwrap().to_owned();
+    open_ssh(&standing, &group).await;
     let told = until("it is put right", status(|status| status["drift"][0]["resolution"] == "Reverted")).await;
     let (record, actor) = (&told["drift"][0], &told["drift"][0]["actor"]);
     assert_eq!((&actor["name"], &actor["eventName"]), (&json!("alice"), &json!("AuthorizeSecurityGroupIngress")), "{}", run.log());

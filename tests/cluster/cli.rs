@@ -221,6 +221,7 @@ async fn whatever_is_wrong_with_the_command_line_is_one_line_that_says_what_to_d
         (vec!["controller", "--region", "Ireland"], &["--region", "'Ireland'", "such as eu-west-1"]),
         (vec!["controller", "--region", "eu-west-1,mars"], &["--region", "'mars'", "such as eu-west-1"]),
         (vec!["controller", "--region", "eu-west-1", "--account-id", "12"], &["--account-id", "'12'", "12 digits"]),
+        (with(&["--otlp-endpoint", "collector:4318"]), &["--otlp-endpoint: ", "http://otel-collector.monitoring:4318"]),
         (with(&["--log", "sgwarden=loud"]), &["'sgwarden=loud' is not a log filter", "such as info"]),
         (
             vec!["run", "-f", &missing, "--state", here, "--cluster-id", "c", "--region", "eu-west-1"],

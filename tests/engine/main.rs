@@ -8,6 +8,9 @@ mod attack;
 mod authors;
 mod basics;
 mod calls;
+#[path = "../support/collector.rs"]
+#[allow(dead_code, reason = "the tier of the SDK asks for more of it")]
+mod collector;
 mod crash;
 mod decoys;
 mod deep;
@@ -30,4 +33,5 @@ mod references;
 mod rig;
 mod silence;
 mod store;
+mod traces;
 mod worlds;

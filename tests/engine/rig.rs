@@ -19,6 +19,7 @@ use sgwarden::engine::controller::{Leadership, OwnAccount, Parts, run};
 use sgwarden::engine::leader::Fence;
 use sgwarden::ports::clock::{Clock, Timings};
 use sgwarden::ports::cloud::{CloudError, Connect, Ec2, Ec2Write, GroupQuery, NewGroup, Receipt, Route};
+use sgwarden::ports::metrics::metered::meter;
 use sgwarden::ports::metrics::{Health, Metrics};
 use sgwarden::ports::sinks::{AuditError, AuditSink};
 
@@ -171,6 +172,7 @@ struct Watched {
     inner: Arc<dyn Connect>,
     sim: Sim,
     writes: Writes,
+    metrics: Metrics,
 }
 
 #[async_trait]
@@ -178,7 +180,7 @@ impl Connect for Watched {
     async fn connect(&self, route: &Route) -> Result<Ec2, CloudError> {
         let ec2 = self.inner.connect(route).await?;
         let write = Arc::new(WatchedWrite { inner: ec2.write, sim: self.sim.clone(), writes: self.writes.clone() });
-        Ok(Ec2 { write, ..ec2 })
+        Ok(meter(Ec2 { write, ..ec2 }, &self.metrics.ec2, &Clock::anchored(self.sim.now())))
     }
 }
 
@@ -316,7 +318,7 @@ impl Rig {
     /// The way to EC2 that the engine has.
     pub(crate) fn connector(&self) -> Arc<dyn Connect> {
         let inner = Arc::new(SimConnector::new(self.sim.clone(), OURS));
-        Arc::new(Watched { inner, sim: self.sim.clone(), writes: self.writes.clone() })
+        Arc::new(Watched { inner, sim: self.sim.clone(), writes: self.writes.clone(), metrics: self.metrics.clone() })
     }
 
     pub(crate) fn parts(&self) -> Parts {

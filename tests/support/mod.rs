@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "waiting for real processes needs the real clock")]
 
+pub(crate) mod collector;
 pub(crate) mod controlplane;
 pub(crate) mod http;
 mod launch;

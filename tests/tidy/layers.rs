@@ -35,7 +35,8 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
 /// name is any ending.
 pub(crate) const FOREIGN: &[(&[&str], &str, &str)] = &[
     (&["aws_*"], "adapters/aws", "speak through ports::cloud; the AWS SDK is named in adapters/aws only"),
-    (&["hyper_*"], "adapters/notify", "speak through ports::sinks; the HTTP client is in adapters/notify only"),
+    (&["hyper_*"], "adapters/notify", "speak through ports::post; the HTTP client is in adapters/notify only"),
+    (&["opentelemetry*"], "adapters/telemetry", "open a span of ports::spans; OpenTelemetry is in adapters/telemetry only"),
     (&["kube", "Client"], "adapters/kube", "speak through ports::objects; the Kubernetes client is in adapters/kube only"),
     (&["kube", "client"], "adapters/kube", "speak through ports::objects; the Kubernetes client is in adapters/kube only"),
     (&["kube", "Api"], "adapters/kube", "speak through ports::objects; the Kubernetes client is in adapters/kube only"),

@@ -56,6 +56,7 @@ const KEPT_OUT: &[(&str, &str)] = &[
     ("openssl-sys ", "TLS is aws-lc-rs for all"),
     ("serde_yaml ", "deprecated: the package named serde_yaml here is serde-saphyr"),
     ("reqwest ", "one HTTP client is enough"),
+    ("tonic ", "traces go over HTTP, by the one client there is"),
 ];
 
 /// Something that is not as it should be.

@@ -24,6 +24,13 @@ fn every_reason_and_condition_is_explained() {
 }
 
 #[test]
+fn every_trigger_of_a_pass_is_explained() {
+    let triggers = variants(&Source::read(&root(), "src/engine/controller/wakes.rs"), "Trigger");
+    let words: Vec<String> = triggers.iter().map(|trigger| trigger.to_lowercase()).collect();
+    settle(agree("docs/traces.md", &listed(&text("docs/traces.md"), "## Triggers"), &words));
+}
+
+#[test]
 fn every_metric_is_explained() {
     // The library appends `_total` to counters and `_info` to infos.
     let bare = |name: &String| ["_total", "_info"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned();

@@ -13,6 +13,7 @@ use super::error::{Access, find, from_sdk};
 use super::identity::{Renewable, has_run_out};
 use crate::core::model::{AccountId, Region};
 use crate::ports::cloud::{ASSUME_ROLE, CloudError, ErrorClass, Role};
+use crate::ports::spans;
 
 /// Whose calls and where to, for the traces.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ impl Lane {
             Ok(answer) => {
                 let request_id = answer.request_id().map(str::to_owned);
                 span.record("request_id", request_id.as_deref());
+                spans::answered(request_id.as_deref());
                 Ok((answer, request_id))
             }
             Err(error) => {

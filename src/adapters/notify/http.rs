@@ -1,11 +1,12 @@
-//! One POST over HTTP or HTTPS, with what an answer may be.
+//! One request over HTTP or HTTPS, with what an answer may be.
 //!
-//! Entry points: [`target`], [`Http::post`].
+//! Entry points: [`target`], [`Http::deliver`]; [`Http`] is also the [`Post`] of others who send something.
 
 use std::time::Duration;
 
 use ::http::header::{RETRY_AFTER, USER_AGENT};
-use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -17,6 +18,7 @@ use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt;
 
 use crate::ports::clock::Clock;
+use crate::ports::post::{Post, PostError};
 use crate::ports::sinks::DeliverError;
 
 /// The limit of a connection, and of a call with it.
@@ -81,36 +83,48 @@ impl Answer {
 }
 
 /// A client without memory: a connection a call, so that none is found dead when it matters.
-pub(super) struct Http {
+pub struct Http {
     client: Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String>,
 }
 
-impl Http {
-    pub(super) fn new() -> Self {
+impl Default for Http {
+    fn default() -> Self {
         Self { client: client() }
     }
+}
 
-    pub(super) async fn post(
+impl Http {
+    /// Posts a message.
+    pub(super) async fn deliver(
         &self,
         target: Target,
         headers: HeaderMap,
         body: Vec<u8>,
         clock: &Clock,
     ) -> Result<Answer, DeliverError> {
-        let unavailable = |why: String| DeliverError::Unavailable { why, retry_after: None };
-        let client = self.client.as_ref().map_err(|why| unavailable(format!("TLS cannot be used: {why}")))?;
-        let mut request = Request::new(Full::from(body));
+        let mut request = Request::new(Bytes::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.uri;
         *request.headers_mut() = headers;
+        let answer = self.post(request).await.map_err(|PostError { why }| DeliverError::Unavailable { why, retry_after: None })?;
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| wait(value, clock));
+        Ok(Answer { status: answer.status(), retry_after, text: String::from_utf8_lossy(answer.body()).into_owned() })
+    }
+}
+
+#[async_trait]
+impl Post for Http {
+    async fn post(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, PostError> {
+        let unavailable = |why: String| PostError { why };
+        let client = self.client.as_ref().map_err(|why| unavailable(format!("TLS cannot be used: {why}")))?;
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("sgwarden/", env!("CARGO_PKG_VERSION"))));
         let call = async {
-            let answer = client.request(request).await.map_err(|error| unavailable(format!("no answer: {}", innermost(&error))))?;
+            let answer = client.request(request.map(Full::from)).await;
+            let answer = answer.map_err(|error| unavailable(format!("no answer: {}", innermost(&error))))?;
             let (head, body) = answer.into_parts();
             // What cannot be read of an answer does not change what it says.
             let text = Limited::new(body, MOST).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| wait(value, clock));
-            Ok(Answer { status: head.status, retry_after, text: String::from_utf8_lossy(&text).into_owned() })
+            Ok(Response::from_parts(head, text))
         };
         tokio::time::timeout(CALL, call).await.unwrap_or_else(|_| Err(unavailable(format!("no answer in {} s", CALL.as_secs()))))
     }

@@ -1,6 +1,6 @@
 //! Messages on their way to Slack, to webhooks and to SNS.
 //!
-//! Entry point: [`Notify`], the engine's [`Deliver`]. `http` speaks to servers, `sign` signs.
+//! Entry points: [`Notify`], the engine's [`Deliver`]; [`Http`], which sends for others too. `http` speaks to servers, `sign` signs.
 //!
 //! Invariant: one attempt a call, which ends within a limit; the engine decides what comes next.
 //! Invariant: no redirect is followed, and no more of an answer is read than a few words of it.
@@ -23,7 +23,8 @@ use crate::ports::clock::Clock;
 use crate::ports::cloud::Route;
 use crate::ports::sinks::{Deliver, DeliverError, Delivery, Publish, Secrets};
 
-use http::{Answer, Http};
+use http::Answer;
+pub use http::Http;
 
 /// Delivers to every kind of sink.
 pub struct Notify {
@@ -36,7 +37,7 @@ pub struct Notify {
 impl Notify {
     /// With the secrets of one place; without `publish`, topics of SNS are out of reach.
     pub fn new(secrets: Arc<dyn Secrets>, publish: Option<Arc<dyn Publish>>, clock: Clock) -> Self {
-        Self { secrets, publish, clock, http: Http::new() }
+        Self { secrets, publish, clock, http: Http::default() }
     }
 
     async fn slack(&self, url: &SecretReference, body: &Value) -> Result<(), DeliverError> {
@@ -50,7 +51,7 @@ impl Notify {
             return Err(unusable());
         }
         let headers = HeaderMap::from_iter([content_type("application/json; charset=utf-8")]);
-        let answer = self.http.post(target, headers, bytes(body)?, &self.clock).await?;
+        let answer = self.http.deliver(target, headers, bytes(body)?, &self.clock).await?;
         if answer.is_success() { Ok(()) } else { Err(slack_refusal(&answer)) }
     }
 
@@ -67,7 +68,7 @@ impl Notify {
             })?;
             headers.extend(signed);
         }
-        let answer = self.http.post(target, headers, body, &self.clock).await?;
+        let answer = self.http.deliver(target, headers, body, &self.clock).await?;
         if answer.is_success() { Ok(()) } else { Err(answer.refusal("")) }
     }
 

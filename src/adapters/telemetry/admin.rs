@@ -171,7 +171,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let health = Health::new(&Clock::anchored(Timestamp::UNIX_EPOCH));
         let metrics = Metrics::default();
-        let (log, control) = build(Format::Text, "info", true, io::sink).unwrap();
+        let (log, control) = build(Format::Text, "info", true, io::sink, None).unwrap();
         let level = Level::new(control, "info");
         let admin = Admin { health: health.clone(), patience, registry: Arc::new(metrics.registry()), level };
         let stop = CancellationToken::new();

@@ -105,7 +105,7 @@ mod tests {
 
     /// A level over a log that nobody reads.
     fn level() -> (impl tracing::Subscriber, Level) {
-        let (subscriber, control) = build(Format::Text, "info", true, std::io::sink).unwrap();
+        let (subscriber, control) = build(Format::Text, "info", true, std::io::sink, None).unwrap();
         (subscriber, Level::new(control, "info"))
     }
 

@@ -3,12 +3,15 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+use super::otlp::SpanLayer;
+use crate::ports::spans;
 
 /// The target of change records.
 pub const AUDIT_TARGET: &str = "audit";
@@ -65,44 +68,49 @@ impl LogControl {
     }
 }
 
-/// Sets up the log of the process, on stderr, so that stdout stays free for what a command prints.
-pub fn init(format: Format, filter: &str) -> Result<LogControl, LogsError> {
+/// Sets up the log of the process, on stderr, so that stdout stays free for what a command prints; and `spans`, if traces are sent.
+pub fn init(format: Format, filter: &str, spans: Option<SpanLayer>) -> Result<LogControl, LogsError> {
     // Left alone on a terminal, where the library heeds NO_COLOR; anywhere else escape codes are noise.
     let plain = !io::stderr().is_terminal();
-    let (subscriber, control) = build(format, filter, plain, io::stderr)?;
+    let (subscriber, control) = build(format, filter, plain, io::stderr, spans)?;
     subscriber.try_init().map_err(LogsError::Again)?;
     Ok(control)
 }
 
-/// A log that writes to `writer`, and its control.
+/// A log that writes to `writer`, and its control; and `spans`.
 pub(super) fn build<W>(
     format: Format,
     filter: &str,
     plain: bool,
     writer: W,
+    spans: Option<SpanLayer>,
 ) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static, LogControl), LogsError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
-    let (text, json) = match format {
+    let lines = match format {
         Format::Text => {
             let layer = fmt::layer().with_writer(writer);
-            (Some(if plain { layer.with_ansi(false) } else { layer }), None)
+            (if plain { layer.with_ansi(false) } else { layer }).boxed()
         }
         // The current span is enough: a reconcile's span carries the object, and spans hardly nest.
-        Format::Json => (None, Some(fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer))),
+        Format::Json => fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed(),
     };
-    Ok((tracing_subscriber::registry().with(filter).with(text).with(json), LogControl(handle)))
+    // Each has its own filter: what is logged decides nothing about what is traced.
+    let spans = spans.map(|layer| layer.with_filter(Targets::new().with_target(spans::TARGET, LevelFilter::INFO)));
+    Ok((tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans), LogControl(handle)))
 }
 
-/// Reads a filter and turns the audit target on in it, also where the filter says otherwise.
+/// Reads a filter and turns the audit target on in it, also where the filter says otherwise, and the spans of traces off.
 pub(super) fn parse(filter: &str) -> Result<EnvFilter, LogsError> {
     // An empty text would mean errors only.
     let text = if filter.trim().is_empty() { "info" } else { filter };
     let failure = |cause| LogsError::Filter { filter: filter.to_owned(), cause };
     let audit = format!("{AUDIT_TARGET}=info").parse().map_err(&failure)?;
-    Ok(EnvFilter::builder().parse(format!("{QUIET},{text}")).map_err(failure)?.add_directive(audit))
+    let spans = format!("{}=off", spans::TARGET).parse().map_err(&failure)?;
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{text}")).map_err(failure)?;
+    Ok(filter.add_directive(audit).add_directive(spans))
 }
 
 #[cfg(test)]
@@ -128,7 +136,7 @@ mod tests {
     fn logged(format: Format, filter: &str, act: impl FnOnce(&LogControl)) -> Vec<String> {
         let page = Page::default();
         let writer = page.clone();
-        let (subscriber, control) = build(format, filter, true, move || writer.clone()).unwrap();
+        let (subscriber, control) = build(format, filter, true, move || writer.clone(), None).unwrap();
         tracing::subscriber::with_default(subscriber, || act(&control));
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         text.lines().map(str::to_owned).collect()
@@ -184,6 +192,17 @@ mod tests {
         assert!(logged(Format::Text, "debug", speak).is_empty());
         assert_eq!(logged(Format::Text, "info,kube_client=warn", speak).len(), 1);
         assert_eq!(logged(Format::Text, "kube_client::client=error", speak).len(), 1);
+    }
+
+    #[test]
+    fn a_filter_may_ask_for_the_detail_of_one_object() {
+        let lines = logged(Format::Text, "error,[reconcile{namespace=shop}]=debug", |_| {
+            for namespace in ["shop", "bank"] {
+                let span = tracing::info_span!(target: "sgwarden", "reconcile", namespace);
+                span.in_scope(|| tracing::debug!(target: "sgwarden", "detail"));
+            }
+        });
+        assert_eq!((lines.len(), lines.concat().contains("shop")), (1, true), "{lines:?}");
     }
 
     #[test]

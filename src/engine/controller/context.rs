@@ -224,6 +224,7 @@ impl Context {
     /// The object is gone.
     pub(super) fn forget(&self, key: &Key) {
         self.memories.forget(key);
+        self.wakes.forget(key);
         self.regions.forget(key);
     }
 

@@ -9,6 +9,7 @@ use crate::core::status::{self, Facts, Reason, Standing};
 use crate::engine::execute::{Execution, Failure};
 use crate::ports::cloud::{CloudError, ErrorClass};
 use crate::ports::metrics::Outcome;
+use crate::ports::spans;
 
 use super::memory::LASTING;
 use super::pass::{Next, Pass, Pause, REFETCH, Seen};
@@ -133,6 +134,7 @@ impl Pass<'_> {
     fn note_error(&self, error: &CloudError) {
         let class: &'static str = error.class.into();
         self.context.parts.metrics.reconcile.error(class);
+        spans::failed(error.code.as_deref().unwrap_or(class));
         tracing::warn!(
             operation = error.operation,
             class,
@@ -146,6 +148,7 @@ impl Pass<'_> {
     /// Ends the pass with a reason that waiting does not cure; it is looked at again all the same, at the usual interval.
     pub(super) async fn stop(&mut self, declaration: Option<&Declaration>, reason: Reason, message: String) -> Next {
         self.context.parts.metrics.reconcile.error(reason.as_str());
+        spans::failed(reason.as_str());
         let next = Next { after: Pause::Usual, outcome: Outcome::Error };
         self.finish(declaration, Standing::Failed { reason, message, seen: false }, next).await
     }
@@ -153,6 +156,7 @@ impl Pass<'_> {
     /// The same, for an object without a group: what was pinned for the group it never got is let go of.
     pub(super) async fn stop_unpinned(&mut self, declaration: &Declaration, reason: Reason, message: String) -> Next {
         self.context.parts.metrics.reconcile.error(reason.as_str());
+        spans::failed(reason.as_str());
         let previous = self.status();
         let mut status = self.failed_status(&previous, Some(declaration), Standing::Failed { reason, message, seen: false });
         status::unpin(&mut status, true);

@@ -8,6 +8,7 @@ use crate::core::plan::{self, Ownership};
 use crate::core::status::{self, Reason, Standing};
 use crate::engine::execute::Failure;
 use crate::ports::cloud::{ASSUME_ROLE, CloudError, Ec2Read, ErrorClass, GroupQuery, Interface};
+use crate::ports::spans;
 
 use super::locate::{Located, locate};
 use super::memory::Absence;
@@ -40,6 +41,7 @@ pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
         Ok(site) => site,
         Err(next) => return next,
     };
+    spans::is_in(site.worker.account(), site.region());
     if let Some(next) = pass.wrong_account(&site, None).await {
         return next;
     }
@@ -56,6 +58,7 @@ pub(super) async fn finalize(pass: &mut Pass<'_>) -> Next {
         Ok(Located::Found(listed)) => match site.worker.observe(&listed.group.id).await {
             Ok(Some(observed)) => {
                 pass.context.memories.with_account(&pass.key, &pass.uid);
+                spans::is_of(&listed.group.id);
                 delete(pass, &site, &observed).await
             }
             Ok(None) => absent(pass, &status).await,

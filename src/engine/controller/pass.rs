@@ -15,6 +15,7 @@ use crate::engine::execute::Subject;
 use crate::ports::cloud::{CloudError, ErrorClass};
 use crate::ports::metrics::Outcome;
 use crate::ports::objects::{Key, ObjectsError};
+use crate::ports::spans;
 
 use super::context::Context;
 use super::report;
@@ -154,6 +155,7 @@ impl Pass<'_> {
             ObjectsError::Refused(_) | ObjectsError::Unavailable(_) => {
                 let class = if matches!(error, ObjectsError::Refused(_)) { "StatusRefused" } else { "StoreUnavailable" };
                 self.context.parts.metrics.reconcile.error(class);
+                spans::failed(class);
                 let cause = std::error::Error::source(error).map(ToString::to_string);
                 tracing::warn!(%error, cause, "the store of objects failed");
                 Next::failed()

@@ -10,6 +10,7 @@ use crate::core::plan::{self, Owner, Ownership, PlanInput, Report, Restraint};
 use crate::core::status::{self, Reason, Standing};
 use crate::ports::metrics::Outcome;
 use crate::ports::objects::Key;
+use crate::ports::spans;
 
 use super::context::Context;
 use super::finalize;
@@ -99,6 +100,7 @@ impl Pass<'_> {
             Ok(site) => site,
             Err(next) => return next,
         };
+        spans::is_in(site.worker.account(), site.region());
         self.ask_cloudtrail(&site);
         let vpc = match self.vpc(&declaration, &site).await {
             Ok(vpc) => vpc,
@@ -127,6 +129,9 @@ impl Pass<'_> {
             Ok(listed) => listed,
             Err(next) => return ControlFlow::Break(next),
         };
+        if let Some(listed) = &listed {
+            spans::is_of(&listed.group.id);
+        }
         let desired = match self.wanted(declaration, site, vpc, listed.as_ref()).await {
             Ok(desired) => desired,
             Err(next) => return ControlFlow::Break(next),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::api::{DriftKind, DriftRecord, SecurityGroup, SecurityGroupStatus};
@@ -12,6 +13,7 @@ use crate::core::status::{self, Reason, Told};
 use crate::engine::execute::keep;
 use crate::ports::metrics::{Naming, StatusWrite};
 use crate::ports::objects::{Key, Notice, ObjectsError};
+use crate::ports::spans;
 
 use super::context::Context;
 
@@ -35,19 +37,7 @@ pub(super) async fn write_status(
         // Before the status: a crash in between tells it again, and not never.
         keep(context.parts.audit.as_ref(), &context.parts.metrics, &attribution(context, key, &next, record)).await;
     }
-    let write = context.parts.objects.write_status(object, &next);
-    let answer = match patience {
-        Some(patience) => {
-            tokio::time::timeout(patience, write).await.unwrap_or_else(|late| Err(ObjectsError::Unavailable(Box::new(late))))
-        }
-        None => write.await,
-    };
-    context.parts.metrics.status.wrote(match &answer {
-        Ok(_) => StatusWrite::Success,
-        Err(ObjectsError::Conflict | ObjectsError::Gone) => StatusWrite::Conflict,
-        Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_)) => StatusWrite::Error,
-    });
-    let written = answer?;
+    let written = write(context, object, &next, patience).instrument(spans::status_write()).await?;
     context.memories.wrote(key, &written);
     context.memories.saved(key, &written);
     context.passing.stored(key, &next);
@@ -88,6 +78,30 @@ fn attribution(context: &Context, key: &Key, status: &SecurityGroupStatus, recor
         actor: record.actor.clone().unwrap_or_default(),
         trace_id: record.trace_id.clone(),
     }))
+}
+
+async fn write(
+    context: &Context,
+    object: &SecurityGroup,
+    next: &SecurityGroupStatus,
+    patience: Option<Duration>,
+) -> Result<SecurityGroup, ObjectsError> {
+    let write = context.parts.objects.write_status(object, next);
+    let answer = match patience {
+        Some(patience) => {
+            tokio::time::timeout(patience, write).await.unwrap_or_else(|late| Err(ObjectsError::Unavailable(Box::new(late))))
+        }
+        None => write.await,
+    };
+    context.parts.metrics.status.wrote(match &answer {
+        Ok(_) => StatusWrite::Success,
+        Err(ObjectsError::Conflict | ObjectsError::Gone) => StatusWrite::Conflict,
+        Err(ObjectsError::Refused(_) | ObjectsError::Unavailable(_)) => StatusWrite::Error,
+    });
+    if let Err(error) = &answer {
+        spans::failed(error.into());
+    }
+    answer
 }
 
 /// Records one Event.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{self, Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -23,6 +23,7 @@ use crate::engine::notify;
 use crate::engine::region::{RegionParts, Regions};
 use crate::ports::metrics::{Need, Outcome};
 use crate::ports::objects::{Guarded, Key};
+use crate::ports::spans;
 
 use super::accounts::{self, Reached};
 use super::context::{Context, Parts};
@@ -30,6 +31,7 @@ use super::events;
 use super::pass::{Next, Pause};
 use super::reconcile::reconcile;
 use super::stores::{Stores, feed, innermost};
+use super::wakes::Trigger;
 
 /// How often the loop shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -96,7 +98,7 @@ async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: Canc
     context.regions.begin_term();
     context.lead_since(Some(context.parts.clock.now()));
     let woken = context.wakes.listen();
-    context.wake_all();
+    context.wake_all(&Trigger::Term);
     tokio::select! {
         () = schedule(context.clone(), woken, term) => {}
         () = accounts::report(&context, &reached) => {}
@@ -109,17 +111,22 @@ async fn term_of_office(context: Arc<Context>, reached: Arc<Reached>, term: Canc
 
 async fn schedule(context: Arc<Context>, woken: UnboundedReceiver<ObjectRef<Guarded>>, term: CancellationToken) {
     let concurrency = context.parts.concurrency;
+    let known = context.clone();
     // What starts a pass is told by the stores and the workers (`wakes`), so the stream that usually does has nothing to say.
     Controller::for_stream(futures::stream::pending(), context.stores.groups.clone())
         .with_config(Config::default().concurrency(concurrency).debounce(DEBOUNCE))
         .reconcile_on(as_stream(woken))
         .graceful_shutdown_on(term.cancelled_owned())
         .run(guarded, |_, error: &Infallible, _| match *error {}, context)
-        .for_each(|result| async move {
+        .for_each(|result| {
             // An object that is gone by the time its turn comes is no news.
             if let Err(error) = result {
                 tracing::debug!(error = %innermost(&error), "controller");
+                if let controller::Error::ObjectNotFound(gone) = error {
+                    known.wakes.forget(&Key { namespace: gone.namespace.unwrap_or_default(), name: gone.name });
+                }
             }
+            std::future::ready(())
         })
         .await;
 }
@@ -131,7 +138,7 @@ fn as_stream(mut receiver: UnboundedReceiver<ObjectRef<Guarded>>) -> impl future
 /// Passes on what the workers see.
 async fn pass_on(context: &Context, mut woken: UnboundedReceiver<Key>) {
     while let Some(key) = woken.recv().await {
-        context.wakes.wake(&key);
+        context.wakes.wake(&key, Trigger::Sweep);
     }
     // The workers hold the other end for as long as the process lives.
     std::future::pending::<()>().await;
@@ -182,8 +189,11 @@ async fn guarded(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, 
         generation = object.meta().generation,
         trace_id
     );
+    let trigger = context.wakes.take(&key);
+    let event = if let Trigger::Event(id) = &trigger { Some(id.as_str()) } else { None };
+    let pass = spans::pass(&key, &uid, object.meta().generation, &trace_id, (&trigger).into(), event);
     let work = attempt(&object, &context, key.clone(), trace_id);
-    let next = Box::pin(work.instrument(span)).await;
+    let next = Box::pin(work.instrument(pass).instrument(span)).await;
     Ok(action(&context, &key, &uid, next))
 }
 
@@ -194,6 +204,7 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
         Err(invalid) => {
             tracing::warn!(error = %invalid, "the object cannot be read and is left alone; correct or delete it");
             working.end(Outcome::Error);
+            spans::ended(Outcome::Error.into());
             return Next::on_change();
         }
     };
@@ -204,6 +215,7 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
         Ok(Ok(next)) => next,
         Ok(Err(_)) => {
             context.parts.metrics.reconcile.panicked();
+            spans::failed("Panic");
             tracing::error!(
                 reason = Reason::InternalError.as_str(),
                 "a defect of sgwarden: the reconcile panicked; other objects go on"
@@ -212,11 +224,13 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
         }
         Err(_) => {
             context.parts.metrics.reconcile.error("Timeout");
+            spans::failed("Timeout");
             tracing::error!("the reconcile took too long and is tried again");
             Next::failed()
         }
     };
     working.end(next.outcome);
+    spans::ended(next.outcome.into());
     // What failed, or is not done, and says so in status is said.
     if next.outcome == Outcome::Success || context.memories.saved_since(&key, &uid, began) {
         context.passes.ended(&key, began);
@@ -225,6 +239,9 @@ async fn attempt(object: &Guarded, context: &Context, key: Key, trace_id: String
 }
 
 fn action(context: &Context, key: &Key, uid: &str, next: Next) -> Action {
+    if next.outcome != Outcome::Success {
+        context.wakes.expect(key, Trigger::Retry);
+    }
     match next.after {
         Pause::Change => Action::await_change(),
         Pause::For(pause) => Action::requeue(pause),

@@ -20,6 +20,7 @@ use crate::core::status;
 use crate::ports::objects::{Guarded, Key, Watch};
 
 use super::context::Context;
+use super::wakes::Trigger;
 
 /// A store of one kind.
 pub(super) type Objects<K> = Store<DeserializeGuard<K>>;
@@ -242,7 +243,7 @@ impl Context {
             self.forget(key);
         }
         if *own && object.is_some() {
-            self.wakes.wake(key);
+            self.wakes.wake(key, Trigger::Object);
         }
         if *public {
             self.wake_users(ReferentKind::SecurityGroup, key);
@@ -253,7 +254,7 @@ impl Context {
         let referent = Referent { kind, namespace: key.namespace.clone(), name: key.name.clone() };
         let users = self.references().users_of(&referent);
         for user in &users {
-            self.wakes.wake(user);
+            self.wakes.wake(user, Trigger::Reference);
         }
     }
 
@@ -261,7 +262,7 @@ impl Context {
     /// nothing is different.
     fn account_changed(&self, key: &Key) {
         tracing::info!(account = key.name, "account changed");
-        self.wake_all();
+        self.wake_all(&Trigger::Surroundings);
         self.accounts_changed.notify_one();
     }
 
@@ -273,19 +274,20 @@ impl Context {
             .iter()
             .filter(|object| of_it(object))
             .filter_map(|object| Key::of(object.meta()))
-            .for_each(|key| self.wakes.wake(&key));
+            .for_each(|key| self.wakes.wake(&key, Trigger::Surroundings));
     }
 
     fn grants_changed(&self) {
         let users = self.references().across_namespaces();
         for user in &users {
-            self.wakes.wake(user);
+            self.wakes.wake(user, Trigger::Surroundings);
         }
     }
 
     /// Every object has to be looked at.
-    pub(super) fn wake_all(&self) {
-        self.stores.groups.state().iter().filter_map(|object| Key::of(object.meta())).for_each(|key| self.wakes.wake(&key));
+    pub(super) fn wake_all(&self, trigger: &Trigger) {
+        let objects = self.stores.groups.state();
+        objects.iter().filter_map(|object| Key::of(object.meta())).for_each(|key| self.wakes.wake(&key, trigger.clone()));
     }
 }
 

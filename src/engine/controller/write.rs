@@ -9,6 +9,7 @@ use crate::engine::execute::{Execution, Executor, Failure};
 use crate::engine::region::Urgency;
 use crate::ports::cloud::{Ec2, GroupQuery};
 use crate::ports::objects::ObjectsError;
+use crate::ports::spans;
 
 use super::limits::{Room, Work};
 use super::pass::{Next, Pass, REFETCH, Seen};
@@ -183,6 +184,7 @@ impl Pass<'_> {
 
     /// The created group's id, into status at once: until it is there, only tags connect the group to us.
     async fn created(&mut self, seen: &Seen<'_>, id: &SecurityGroupId) -> Result<(), Next> {
+        spans::is_of(id);
         let mut next = self.status();
         next.group_id = Some(id.to_string());
         next.origin = Some(crate::api::Origin::Created.into());

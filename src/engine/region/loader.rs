@@ -16,14 +16,18 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use crate::ports::clock::Clock;
 use crate::ports::cloud::{CloudError, ErrorClass};
+use crate::ports::spans;
 
 /// What was found, if anything, and when the read began.
 pub(super) type Found<V> = (Option<V>, Instant);
 type Answer<V> = Result<Found<V>, CloudError>;
-type Waiting<K, V> = BTreeMap<K, Vec<oneshot::Sender<Answer<V>>>>;
+/// An answer goes out with the span of the read, so that the traces of those who waited can be linked to it.
+type Sender<V> = oneshot::Sender<(Answer<V>, Span)>;
+type Waiting<K, V> = BTreeMap<K, Vec<Sender<V>>>;
 type Gate = dyn Fn() -> BoxFuture<'static, ()> + Send + Sync;
 type Fetch<K, V> = dyn Fn(Vec<K>) -> BoxFuture<'static, Result<BTreeMap<K, V>, CloudError>> + Send + Sync;
 
@@ -85,6 +89,11 @@ where
 
     /// What there is under a key, read by a call that begins after this one.
     pub(super) async fn load(&self, key: K) -> Result<Found<V>, CloudError> {
+        self.load_of_many(key).instrument(spans::wait_for_read(self.0.operation)).await
+    }
+
+    /// The same of one key of many: a span for each would say no more than that of whoever asks for them.
+    pub(super) async fn load_of_many(&self, key: K) -> Result<Found<V>, CloudError> {
         let (sender, receiver) = oneshot::channel();
         let first = {
             let mut waiting = self.0.lock();
@@ -95,7 +104,9 @@ where
         if first {
             tokio::spawn(self.0.clone().gather());
         }
-        receiver.await.unwrap_or_else(|_| Err(self.0.lost()))
+        let Ok((answer, read)) = receiver.await else { return Err(self.0.lost()) };
+        Span::current().follows_from(&read);
+        answer
     }
 }
 
@@ -144,11 +155,12 @@ where
             }
             let began = self.clock.instant();
             calls = calls.saturating_add(1);
-            match (self.fetch)(portion.keys().cloned().collect()).await {
+            let span = spans::shared_read(self.operation, portion.len());
+            match (self.fetch)(portion.keys().cloned().collect()).instrument(span.clone()).await {
                 Ok(mut found) => {
                     for (key, senders) in portion {
                         let value = found.remove(&key);
-                        tell(senders, &Ok((value, began)));
+                        tell(senders, &Ok((value, began)), &span);
                     }
                 }
                 // An answer that cannot be read says nothing about whom it is that cannot be read: the halves do.
@@ -160,7 +172,7 @@ where
                 }
                 Err(error) => {
                     for senders in portion.into_values() {
-                        tell(senders, &Err(error.clone()));
+                        tell(senders, &Err(error.clone()), &span);
                     }
                 }
             }
@@ -187,8 +199,8 @@ pub(super) fn is_unreadable(error: &CloudError) -> bool {
 }
 
 /// Tells everybody who waits for it; those who gave up meanwhile do not.
-fn tell<V: Clone>(senders: Vec<oneshot::Sender<Answer<V>>>, answer: &Answer<V>) {
+fn tell<V: Clone>(senders: Vec<Sender<V>>, answer: &Answer<V>, read: &Span) {
     for sender in senders {
-        let _ = sender.send(answer.clone());
+        let _ = sender.send((answer.clone(), read.clone()));
     }
 }

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::core::model::ListedGroup;
@@ -22,6 +23,7 @@ use crate::engine::execute::backoff;
 use crate::ports::cloud::{CloudError, ErrorClass, GroupQuery};
 use crate::ports::metrics::SweepKind;
 use crate::ports::objects::Key;
+use crate::ports::spans;
 
 use super::decorate::VALUES;
 use super::loader::is_unreadable;
@@ -86,12 +88,18 @@ fn jittered(pause: Duration) -> Duration {
 /// One sweep with everything around it: limit, net under panics, metrics, and word of how it went. Whether it went through.
 async fn attempt(worker: &Worker, kind: SweepKind) -> bool {
     let since = worker.around.clock.instant();
-    let work = AssertUnwindSafe(async {
-        match kind {
+    let span = spans::sweep(kind.into(), worker.account(), worker.region());
+    let work = async {
+        let swept = match kind {
             SweepKind::Usual => sweep(worker).await,
             SweepKind::Deep => deep_sweep(worker).await,
+        };
+        if let Err(error) = &swept {
+            spans::failed(error.class.into());
         }
-    });
+        swept
+    };
+    let work = AssertUnwindSafe(work.instrument(span));
     let (succeeded, failure) = match timeout(worker.around.timings.sweep_limit, work.catch_unwind()).await {
         Ok(Ok(Ok(Partly { problems, passing }))) => {
             let told: Vec<String> = problems.iter().map(|problem| problem.explain(worker.region())).collect();
@@ -187,7 +195,7 @@ async fn sweep(worker: &Worker) -> Result<Partly, CloudError> {
 /// The managed groups one by one: the loader finds out which of them it is that cannot be read. Those are left out, which wakes
 /// their objects. Where no group can be read, nothing was seen.
 async fn managed_groups(worker: &Worker) -> Result<Vec<ListedGroup>, CloudError> {
-    let answers = join_all(worker.ledger.groups().into_iter().map(|id| worker.groups.load(id))).await;
+    let answers = join_all(worker.ledger.groups().into_iter().map(|id| worker.groups.load_of_many(id))).await;
     let (mut listed, mut answered, mut failure) = (Vec::new(), false, None);
     for answer in answers {
         match answer {
@@ -224,7 +232,7 @@ async fn rules(worker: &Worker) -> Result<Partly, CloudError> {
     let mut partly = Partly::default();
     let mut wake = BTreeSet::<Key>::new();
     for ids in worker.ledger.groups().chunks(VALUES) {
-        let answers = join_all(ids.iter().map(|id| worker.rules.load(id.clone()))).await;
+        let answers = join_all(ids.iter().map(|id| worker.rules.load_of_many(id.clone()))).await;
         for (id, answer) in ids.iter().zip(answers) {
             match answer {
                 Ok((rules, began)) => {

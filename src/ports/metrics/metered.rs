@@ -1,4 +1,4 @@
-//! The EC2 ports with every call counted and timed, by operation and answer.
+//! The EC2 ports with every call counted and timed, by operation and answer, and a span of a trace.
 //!
 //! They go directly around the port, inside whatever else decorates it (the engine's lanes), so that what they count and time is
 //! EC2 and not the wait for a token.
@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use crate::core::model::{
-    Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, StaleRules, Tags, VpcAssociations,
-    VpcFacts, VpcId,
+    AccountId, Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, Region, RuleId, SecurityGroupId, StaleRules, Tags,
+    VpcAssociations, VpcFacts, VpcId,
 };
 use crate::ports::clock::Clock;
 use crate::ports::cloud::{
     Activity, CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
 };
 use crate::ports::metrics::Ec2Metrics;
+use crate::ports::spans;
 
 /// The label of a call that succeeded.
 const OK: &str = "OK";
@@ -104,7 +106,7 @@ pub fn code_label(answer: Option<&CloudError>) -> &'static str {
 /// Both ports of an account and Region, metered.
 pub fn meter(ec2: Ec2, metrics: &Ec2Metrics, clock: &Clock) -> Ec2 {
     let Ec2 { account, principal, region, read, write, activity } = ec2;
-    let meter = Meter { metrics: metrics.clone(), clock: clock.clone() };
+    let meter = Meter { metrics: metrics.clone(), clock: clock.clone(), account: account.clone(), region: region.clone() };
     Ec2 {
         account,
         principal,
@@ -115,16 +117,51 @@ pub fn meter(ec2: Ec2, metrics: &Ec2Metrics, clock: &Clock) -> Ec2 {
     }
 }
 
+/// Counts and times calls in an account and Region.
 #[derive(Clone, Debug)]
 struct Meter {
     metrics: Ec2Metrics,
     clock: Clock,
+    account: AccountId,
+    region: Region,
 }
 
 impl Meter {
-    async fn call<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, CloudError>>) -> Result<T, CloudError> {
+    /// A read. By which ids AWS knows its requests is said by whoever makes them.
+    async fn read<T>(&self, operation: &'static str, call: impl Future<Output = Result<T, CloudError>>) -> Result<T, CloudError> {
+        self.call("EC2", operation, call).await
+    }
+
+    async fn write(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<Receipt, CloudError>>,
+    ) -> Result<Receipt, CloudError> {
+        let told = async {
+            let answer = call.await;
+            spans::answered(answer.as_ref().ok().and_then(|receipt| receipt.request_id.as_deref()));
+            answer
+        };
+        self.call("EC2", operation, told).await
+    }
+
+    async fn call<T>(
+        &self,
+        service: &'static str,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, CloudError>>,
+    ) -> Result<T, CloudError> {
+        let span = spans::call(service, operation, &self.account, &self.region);
         let since = self.clock.instant();
-        let answer = call.await;
+        let told = async {
+            let answer = call.await;
+            if let Err(error) = &answer {
+                spans::answered(error.request_id.as_deref());
+                spans::failed(error.code.as_deref().unwrap_or_else(|| error.class.into()));
+            }
+            answer
+        };
+        let answer = told.instrument(span).await;
         let error = answer.as_ref().err();
         self.metrics.called(operation, code_label(error), since.elapsed());
         if error.is_some_and(|error| error.class == ErrorClass::Throttled) {
@@ -143,75 +180,61 @@ struct MeteredActivity {
 #[async_trait]
 impl Activity for MeteredActivity {
     async fn lookup(&self, resource: &str, since: Timestamp, until: Timestamp) -> Result<Vec<String>, CloudError> {
-        self.meter.call("LookupEvents", self.inner.lookup(resource, since, until)).await
+        self.meter.call("CloudTrail", "LookupEvents", self.inner.lookup(resource, since, until)).await
     }
 }
 
 /// [`Ec2Read`], metered.
-pub struct MeteredRead {
+struct MeteredRead {
     inner: Arc<dyn Ec2Read>,
     meter: Meter,
-}
-
-impl MeteredRead {
-    /// Meters a port.
-    pub fn new(inner: Arc<dyn Ec2Read>, metrics: &Ec2Metrics, clock: &Clock) -> Self {
-        Self { inner, meter: Meter { metrics: metrics.clone(), clock: clock.clone() } }
-    }
 }
 
 #[async_trait]
 impl Ec2Read for MeteredRead {
     async fn listing(&self, query: &GroupQuery) -> Result<Vec<ListedGroup>, CloudError> {
-        self.meter.call("DescribeSecurityGroups", self.inner.listing(query)).await
+        self.meter.read("DescribeSecurityGroups", self.inner.listing(query)).await
     }
 
     async fn rules_of(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, Vec<LiveRule>>, CloudError> {
-        self.meter.call("DescribeSecurityGroupRules", self.inner.rules_of(groups)).await
+        self.meter.read("DescribeSecurityGroupRules", self.inner.rules_of(groups)).await
     }
 
     async fn vpcs(&self, query: &VpcQuery) -> Result<Vec<VpcFacts>, CloudError> {
-        self.meter.call("DescribeVpcs", self.inner.vpcs(query)).await
+        self.meter.read("DescribeVpcs", self.inner.vpcs(query)).await
     }
 
     async fn prefix_lists(&self, query: &PrefixListQuery) -> Result<Vec<PrefixListFacts>, CloudError> {
-        self.meter.call("DescribeManagedPrefixLists", self.inner.prefix_lists(query)).await
+        self.meter.read("DescribeManagedPrefixLists", self.inner.prefix_lists(query)).await
     }
 
     async fn interfaces(&self, group: &SecurityGroupId) -> Result<Vec<Interface>, CloudError> {
-        self.meter.call("DescribeNetworkInterfaces", self.inner.interfaces(group)).await
+        self.meter.read("DescribeNetworkInterfaces", self.inner.interfaces(group)).await
     }
 
     async fn vpc_associations(&self, groups: &[SecurityGroupId]) -> Result<BTreeMap<SecurityGroupId, VpcAssociations>, CloudError> {
-        self.meter.call("DescribeSecurityGroupVpcAssociations", self.inner.vpc_associations(groups)).await
+        self.meter.read("DescribeSecurityGroupVpcAssociations", self.inner.vpc_associations(groups)).await
     }
 
     async fn stale_rules(&self, vpc: &VpcId) -> Result<StaleRules, CloudError> {
-        self.meter.call("DescribeStaleSecurityGroups", self.inner.stale_rules(vpc)).await
+        self.meter.read("DescribeStaleSecurityGroups", self.inner.stale_rules(vpc)).await
     }
 }
 
 /// [`Ec2Write`], metered.
-pub struct MeteredWrite {
+struct MeteredWrite {
     inner: Arc<dyn Ec2Write>,
     meter: Meter,
-}
-
-impl MeteredWrite {
-    /// Meters a port.
-    pub fn new(inner: Arc<dyn Ec2Write>, metrics: &Ec2Metrics, clock: &Clock) -> Self {
-        Self { inner, meter: Meter { metrics: metrics.clone(), clock: clock.clone() } }
-    }
 }
 
 #[async_trait]
 impl Ec2Write for MeteredWrite {
     async fn create_group(&self, group: &NewGroup) -> Result<Receipt, CloudError> {
-        self.meter.call("CreateSecurityGroup", self.inner.create_group(group)).await
+        self.meter.write("CreateSecurityGroup", self.inner.create_group(group)).await
     }
 
     async fn delete_group(&self, group: &SecurityGroupId) -> Result<Receipt, CloudError> {
-        self.meter.call("DeleteSecurityGroup", self.inner.delete_group(group)).await
+        self.meter.write("DeleteSecurityGroup", self.inner.delete_group(group)).await
     }
 
     async fn authorize(&self, group: &SecurityGroupId, direction: Direction, rules: &[NewRule]) -> Result<Receipt, CloudError> {
@@ -219,7 +242,7 @@ impl Ec2Write for MeteredWrite {
             Direction::Ingress => "AuthorizeSecurityGroupIngress",
             Direction::Egress => "AuthorizeSecurityGroupEgress",
         };
-        self.meter.call(operation, self.inner.authorize(group, direction, rules)).await
+        self.meter.write(operation, self.inner.authorize(group, direction, rules)).await
     }
 
     async fn revoke(&self, group: &SecurityGroupId, direction: Direction, rules: &[RuleId]) -> Result<Receipt, CloudError> {
@@ -227,11 +250,11 @@ impl Ec2Write for MeteredWrite {
             Direction::Ingress => "RevokeSecurityGroupIngress",
             Direction::Egress => "RevokeSecurityGroupEgress",
         };
-        self.meter.call(operation, self.inner.revoke(group, direction, rules)).await
+        self.meter.write(operation, self.inner.revoke(group, direction, rules)).await
     }
 
     async fn modify(&self, group: &SecurityGroupId, rules: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError> {
-        self.meter.call("ModifySecurityGroupRules", self.inner.modify(group, rules)).await
+        self.meter.write("ModifySecurityGroupRules", self.inner.modify(group, rules)).await
     }
 
     async fn describe(
@@ -244,14 +267,14 @@ impl Ec2Write for MeteredWrite {
             Direction::Ingress => "UpdateSecurityGroupRuleDescriptionsIngress",
             Direction::Egress => "UpdateSecurityGroupRuleDescriptionsEgress",
         };
-        self.meter.call(operation, self.inner.describe(group, direction, rules)).await
+        self.meter.write(operation, self.inner.describe(group, direction, rules)).await
     }
 
     async fn set_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
-        self.meter.call("CreateTags", self.inner.set_tags(group, tags)).await
+        self.meter.write("CreateTags", self.inner.set_tags(group, tags)).await
     }
 
     async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError> {
-        self.meter.call("DeleteTags", self.inner.remove_tags(group, tags)).await
+        self.meter.write("DeleteTags", self.inner.remove_tags(group, tags)).await
     }
 }

@@ -19,6 +19,7 @@ mod region;
 mod status;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub use health::{Health, Need};
 pub use notify::{DeliveryFailure, DeliveryKind, NotifyMetrics};
 pub use region::{Place, Priority, RegionMetrics, SweepKind};
 pub use status::{StatusMetrics, StatusWrite};
+pub use traces::{SpanLoss, TraceMetrics};
 
 use crate::ports::clock::Clock;
 
@@ -66,6 +68,8 @@ pub struct Metrics {
     pub notify: NotifyMetrics,
     /// Status writes.
     pub status: StatusMetrics,
+    /// Spans on their way to a collector.
+    pub traces: TraceMetrics,
 }
 
 impl Metrics {
@@ -80,6 +84,7 @@ impl Metrics {
         self.leader.register(registry);
         self.notify.register(registry);
         self.status.register(registry);
+        self.traces.register(registry);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The build that is running", build);
     }

@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 
-use super::metered::{MeteredRead, MeteredWrite, code_label};
+use super::metered::{code_label, meter};
 use super::*;
 use crate::core::model::{
     Direction, ListedGroup, LiveRule, NewRule, PrefixListFacts, RuleId, SecurityGroupId, StaleRules, Tags, VpcAssociations,
     VpcFacts, VpcId,
 };
 use crate::ports::cloud::{
-    CloudError, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
+    Activity, CloudError, Ec2, Ec2Read, Ec2Write, ErrorClass, GroupQuery, Interface, NewGroup, PrefixListQuery, Receipt, VpcQuery,
 };
 
 fn exposition(metrics: &Metrics) -> String {
@@ -100,6 +100,8 @@ fn names_and_labels_are_these_and_no_others() {
         "sgwarden_reconcile_time_seconds_count {}",
         "sgwarden_reconcile_time_seconds_sum {}",
         "sgwarden_reconcile_total {result}",
+        "sgwarden_spans_dropped_total {reason}",
+        "sgwarden_spans_sent_total {}",
         "sgwarden_stale_rules {account,region}",
         "sgwarden_status_writes_total {result}",
         "sgwarden_sweep_time_seconds_bucket {kind,le}",
@@ -244,13 +246,27 @@ impl Ec2Write for Refusing {
     }
 }
 
+#[async_trait]
+impl Activity for Refusing {
+    async fn lookup(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<Vec<String>, CloudError> {
+        Err(self.0.clone())
+    }
+}
+
 #[tokio::test]
 async fn calls_are_counted_by_operation_and_answer_and_passed_on() {
     let metrics = Metrics::default();
     let clock = Clock::system();
-    let ec2 = Arc::new(Refusing(error(ErrorClass::Throttled, Some("RequestLimitExceeded"))));
-    let read = MeteredRead::new(ec2.clone(), &metrics.ec2, &clock);
-    let write = MeteredWrite::new(ec2, &metrics.ec2, &clock);
+    let refusing = Arc::new(Refusing(error(ErrorClass::Throttled, Some("RequestLimitExceeded"))));
+    let ec2 = Ec2 {
+        account: "111122223333".parse().unwrap(),
+        principal: "arn:aws:iam::111122223333:user/sgwarden".to_owned(),
+        region: "eu-west-1".parse().unwrap(),
+        read: refusing.clone(),
+        write: refusing.clone(),
+        activity: refusing,
+    };
+    let Ec2 { read, write, .. } = meter(ec2, &metrics.ec2, &clock);
     let group: SecurityGroupId = "sg-0a1b2c3d4e5f67890".parse().unwrap();
     assert!(read.groups(&GroupQuery::All).await.unwrap_err().is("RequestLimitExceeded"));
     read.rules(&group).await.unwrap();

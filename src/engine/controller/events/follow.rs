@@ -16,6 +16,7 @@ use crate::ports::cloud::ErrorClass;
 use crate::ports::objects::Key;
 
 use super::super::context::Context;
+use super::super::wakes::Trigger;
 use super::attempts::tell_misuse;
 use super::subjects::changed_list;
 
@@ -100,7 +101,7 @@ pub(super) async fn follow(
         for worker in workers {
             worker.look_anew(&group);
         }
-        context.wakes.wake(&key);
+        context.wakes.wake(&key, Trigger::Event(event.id.clone()));
         return false;
     };
     let removed: BTreeSet<RuleId> =
@@ -206,7 +207,7 @@ impl Follow<'_> {
             worker.look_anew(self.group);
         }
         let asked = self.context.parts.clock.instant();
-        self.context.wakes.wake(self.key);
+        self.context.wakes.wake(self.key, Trigger::Event(self.event.id.clone()));
         if self.context.look_up(self.key).is_none() {
             return true;
         }
