@@ -32,6 +32,8 @@ pub(super) struct Memory {
     marked: Option<Instant>,
     /// Drift records that could not be stored.
     unsaved: Vec<DriftRecord>,
+    /// When EC2 last did not find a rule that was to be revoked.
+    unfound: Option<Instant>,
     /// The changes that put drift records right, by their ids, until status says so.
     put_right: BTreeMap<String, String>,
     /// The object as we last wrote it: the watch may lag behind our own writes.
@@ -126,6 +128,16 @@ impl Memories {
     /// What [`Memories::keep_unsaved`] kept.
     pub(super) fn unsaved(&self, key: &Key, uid: &str) -> Vec<DriftRecord> {
         self.with(key, uid, |memory| memory.unsaved.clone())
+    }
+
+    /// EC2 did not find a rule that was to be revoked, though it had shown it.
+    pub(super) fn unfound(&self, key: &Key, uid: &str, now: Instant) {
+        self.with(key, uid, |memory| memory.unfound = Some(now));
+    }
+
+    /// Whether [`Memories::unfound`] was said within so long.
+    pub(super) fn unfound_within(&self, key: &Key, uid: &str, now: Instant, time: Duration) -> bool {
+        self.with(key, uid, |memory| memory.unfound.is_some_and(|then| now.duration_since(then) < time))
     }
 
     /// Changes that put drift records right, by the ids of the records.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use crate::api::{FINALIZER, Mode, Origin, SecurityGroup};
+use crate::api::{FINALIZER, Mode, Origin, Resolution, SecurityGroup};
 use crate::core::desired::{self, Declaration, DeclaredAdoption, Desired};
 use crate::core::model::{ListedGroup, Observed, SecurityGroupId, VpcFacts};
 use crate::core::plan::{self, Owner, Ownership, PlanInput, Report, Restraint};
@@ -23,6 +24,10 @@ use super::site::Site;
 /// Rounds of plan and execute in one pass: one takes over or creates the group, one sets its rules, one confirms, two are to
 /// spare: additions go while the rest is being confirmed, and a full group is changed in two.
 const ROUNDS: usize = 5;
+/// After so long all of EC2's servers know of a rule (handbook ec2.md, eventual consistency).
+const KNOWN_TO_ALL: Duration = Duration::from_secs(20);
+/// How often a rule that EC2 did not find is looked for meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Reconciles one object.
 pub(super) async fn reconcile(context: &Context, key: Key, seen: SecurityGroup, trace_id: String) -> Next {
@@ -233,6 +238,11 @@ impl Pass<'_> {
             self.context.parts.clock.sleep(self.context.parts.timings.confirm).await;
             return ControlFlow::Continue(());
         }
+        if seen.plan.is_empty() && self.may_come_back() {
+            let doing = "EC2 does not find a rule that it showed, and that is to be revoked; it is looked for again".to_owned();
+            let next = Next::soon(self.context.parts.timings.scaled(LOOK_AGAIN));
+            return ControlFlow::Break(self.finish(Some(seen.declaration), Standing::Progressing { doing }, next).await);
+        }
         if seen.plan.is_empty() || observes {
             return ControlFlow::Break(self.conclude(seen, changes).await);
         }
@@ -252,6 +262,15 @@ impl Pass<'_> {
             self.context.parts.clock.sleep(self.context.parts.timings.confirm).await;
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether a rule that EC2 did not find, when it was to be revoked, may only not be known to all of its servers yet. That one
+    /// read does not show it either is no proof: an edit would be told as put right, and stay open until the next sweep.
+    fn may_come_back(&self) -> bool {
+        let (parts, pending) = (&self.context.parts, Resolution::Pending.as_str());
+        let within = parts.timings.scaled(KNOWN_TO_ALL);
+        self.context.memories.unfound_within(&self.key, &self.uid, parts.clock.instant(), within)
+            && self.status().drift.iter().any(|record| status::is_open(record) && record.resolution == pending)
     }
 
     async fn tell_reclaimed(&self, report: &Report, observed: Option<&Observed>) {

@@ -90,6 +90,9 @@ impl Pass<'_> {
         let edits = report.map(|report| status::edits(&self.records(&self.status()), report)).unwrap_or_default();
         let execution = executor.execute(plan, &self.subject(observed, edits)).await;
         self.context.memories.put_right(&self.key, &self.uid, execution.put_right.clone());
+        if execution.unfound {
+            self.context.memories.unfound(&self.key, &self.uid, parts.clock.instant());
+        }
         let shown = match (&plan.group, &execution.failure) {
             (Some(group), None) if verify => executor.await_written(group, &execution).await.err(),
             (None | Some(_), _) => None,

@@ -104,6 +104,8 @@ pub struct Execution {
     pub steps: BTreeSet<usize>,
     /// Drift records that were put right, or in part, by id, each with the id of the first change that did.
     pub put_right: BTreeMap<String, String>,
+    /// EC2 did not find a rule that was to be revoked: it is gone, or the server that was asked has not heard of it yet.
+    pub unfound: bool,
     /// Calls the plan makes.
     pub planned: usize,
     /// The first thing that went wrong.
@@ -199,6 +201,7 @@ impl Executor<'_> {
                 continue;
             };
             if is_done(&part, error) {
+                execution.unfound |= matches!(part, Step::Revoke { direction: _, purpose: _, rules: _ });
                 continue;
             }
             if !is_about_one(error) {

@@ -113,8 +113,8 @@ impl Worker {
         common.trail.act_as(&principal);
         let (clock, timings) = (&around.clock, &around.timings);
         common.lanes.set_share(number, settings.api_share);
-        let laned = |admitted| LanedRead { inner: read.clone(), lanes: common.lanes.clone(), admitted };
-        let admitted: Arc<dyn Ec2Read> = Arc::new(laned(true));
+        let reading = |admitted| LanedRead { inner: read.clone(), lanes: common.lanes.clone(), admitted };
+        let admitted: Arc<dyn Ec2Read> = Arc::new(reading(true));
         let gate = |action| {
             let lanes = common.lanes.clone();
             move || -> BoxFuture<'static, ()> {
@@ -138,7 +138,7 @@ impl Worker {
         };
         let (name, turn) = ("DescribeSecurityGroupRules", gate(Action::DescribeRules));
         let rules = Loader::gated(name, VALUES, timings.coalesce, clock, turn, fetch);
-        let read: Arc<dyn Ec2Read> = Arc::new(laned(false));
+        let read: Arc<dyn Ec2Read> = Arc::new(reading(false));
         let reader = read.clone();
         let associations = Loader::new("DescribeSecurityGroupVpcAssociations", VALUES, timings.coalesce, clock, move |ids| {
             let read = reader.clone();
