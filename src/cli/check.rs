@@ -17,7 +17,7 @@ const WRONG: u8 = 2;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Manifests: a file, a folder with all below it, or - for standard input; may be given several times
-    #[arg(short, long = "filename", value_name = "PATH", required = true, allow_hyphen_values = true)]
+    #[arg(short, long = "filename", value_name = "PATH", required = true)]
     filenames: Vec<String>,
     /// There is nothing besides these files: what they refer to and do not declare is an error, not a warning
     #[arg(long)]
@@ -36,6 +36,10 @@ pub(super) fn main(args: &Args) -> Result<ExitCode, CliError> {
     }
     if survey.files() == 0 {
         return Err(CliError::new(format!("there is no YAML or JSON file in {}", args.filenames.join(", "))));
+    }
+    // What a command that failed leaves in a pipe must not pass.
+    if survey.problems.is_empty() && survey.declared.is_empty() && survey.foreign.is_empty() {
+        return Err(CliError::new(format!("there is no object in {}", args.filenames.join(", "))));
     }
     let report = report(&survey, args.complete, clock.now());
     match args.output.output {

@@ -61,6 +61,7 @@ fn what_cannot_run_is_told_in_a_line_and_is_no_verdict() {
     let check = |arguments: &[&str]| run(empty.path(), &[&["check"], arguments].concat(), b"");
     assert_eq!(cannot_run(&check(&["-f", "groups"])), "sgwarden: groups: cannot be read: No such file or directory (os error 2)");
     assert_eq!(cannot_run(&check(&["-f", "."])), "sgwarden: there is no YAML or JSON file in .");
+    assert_eq!(cannot_run(&check(&["-f", "-"])), "sgwarden: there is no object in -");
     assert!(cannot_run(&check(&[])).contains("--filename <PATH>"));
 }
 

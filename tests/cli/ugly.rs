@@ -38,6 +38,7 @@ fn what_is_no_yaml_is_told_where() {
         only("a: *nobody\n"),
         only("a: \"b\nc: d\n"),
         only("a: &a {b: *a}\n"),
+        only("{\"a\": 1}\n{\"b\": 2}\n"),
     ];
     insta::assert_snapshot!(told.join("\n"), @r"
     1:7 error : unclosed bracket '['
@@ -48,6 +49,7 @@ fn what_is_no_yaml_is_told_where() {
     1:4 error : the alias is of no anchor before it in this document: correct or remove it
     1:4 error : unclosed quote
     1:11 error : the alias stands in what it stands for, which has no end: write it out
+    2:1 error : another document begins here: put a line with --- before it
     ");
 }
 
@@ -71,7 +73,7 @@ fn what_is_too_much_is_told_and_soon() {
     for (name, of) in "bcdefghi".chars().zip("abcdefgh".chars()) {
         writeln!(bomb, "{name}: &{name} [*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of}]").unwrap();
     }
-    let deep: String = (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let deep = (0..300).fold(String::new(), |deep, depth| deep + &" ".repeat(depth) + "a:\n");
     let large = format!("{GROUP}# {}\n", "x".repeat(8 * 1024 * 1024));
     let told = [only(bomb), only("[".repeat(100_000)), only("{a: ".repeat(100_000)), only(deep), only(large)];
     insta::assert_snapshot!(told.join("\n"), @r"

@@ -54,13 +54,13 @@ pub(super) fn texts(sources: &[Source], problems: &mut Vec<FileProblem>) -> Vec<
     }
     files.sort();
     let mut texts = Vec::new();
-    let mut take = |file: PathBuf, read: io::Result<Vec<u8>>| match read.map_err(Some).and_then(|bytes| within(bytes).ok_or(None)) {
-        Ok(bytes) => match decode(file, bytes) {
-            Ok(text) => texts.push(text),
-            Err(problem) => problems.push(problem),
+    let mut take = |file: PathBuf, read: io::Result<Vec<u8>>| match read.map(within) {
+        Ok(Some(bytes)) => match decode(bytes) {
+            Ok(text) => texts.push(Text { file, text }),
+            Err(line) => problems.push(FileProblem::NotText { path: file, line }),
         },
-        Err(Some(cause)) => problems.push(FileProblem::Read { path: file, cause }),
-        Err(None) => problems.push(FileProblem::TooLarge { path: file }),
+        Ok(None) => problems.push(FileProblem::TooLarge { path: file }),
+        Err(cause) => problems.push(FileProblem::Read { path: file, cause }),
     };
     if stdin {
         take(PathBuf::from(STDIN), bytes_of(io::stdin().lock()));
@@ -124,17 +124,16 @@ fn within(bytes: Vec<u8>) -> Option<Vec<u8>> {
     u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST).then_some(bytes)
 }
 
-/// The text, without the mark that some editors of Windows put before it.
-fn decode(file: PathBuf, bytes: Vec<u8>) -> Result<Text, FileProblem> {
+/// The text, without the mark that some editors of Windows put before it; or the first line that is no text.
+fn decode(bytes: Vec<u8>) -> Result<String, usize> {
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = valid.split(|byte| *byte == b'\n').count();
-        FileProblem::NotText { path: file.clone(), line }
+        valid.split(|byte| *byte == b'\n').count()
     })?;
     if text.starts_with('\u{feff}') {
         text.remove(0);
     }
-    Ok(Text { file, text })
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_yaml::{Error, Options};
 const MAX_ALIASED: usize = 50_000;
 /// How deep a document may be. Ours are ten deep, other people's CRDs thirty.
 const MAX_DEPTH: usize = 128;
+const ANOTHER: &str = "another document begins here: put a line with --- before it";
 const TOO_DEEP: &str = "deeper than any manifest is: correct the brackets or the indentation";
 
 /// Why a document cannot be read, with line and column in its text, from 1.
@@ -98,7 +99,7 @@ fn in_words(error: &Error, line: &str) -> String {
     match error {
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("field {key} is written twice: keep one"),
         Error::DuplicateMappingKey { key: None, .. } => "a field is written twice: keep one".to_owned(),
-        Error::MultipleDocuments { .. } => "another document begins here: put a line with --- before it".to_owned(),
+        Error::MultipleDocuments { .. } => ANOTHER.to_owned(),
         Error::UnknownAnchor { .. } => "the alias is of no anchor before it in this document: correct or remove it".to_owned(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
             "the alias stands in what it stands for, which has no end: write it out".to_owned()
@@ -109,7 +110,9 @@ fn in_words(error: &Error, line: &str) -> String {
             let words = text.split(" at line ").next().unwrap_or_default();
             let words = words.lines().next().unwrap_or_default().trim();
             // Some say only in words what they are.
-            if words.starts_with("alias replay limit") {
+            if words.contains("expected <document start>") {
+                ANOTHER.to_owned()
+            } else if words.starts_with("alias replay limit") {
                 format!("its aliases stand for more than {MAX_ALIASED} values: write them out")
             } else if words.starts_with("recursion limit") {
                 TOO_DEEP.to_owned()
