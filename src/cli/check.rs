@@ -1,7 +1,9 @@
 //! `sgwarden check`: what is wrong with manifests, offline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+
+use jiff::Timestamp;
 
 use crate::adapters::directory::{FileProblem, Id, KindName, Manifest, Source, Survey, survey};
 use crate::core::check::{Counts, Finding, Object, Report, Severity, Subject, Told, Unread, judge};
@@ -50,7 +52,7 @@ pub(super) fn main(args: &Args) -> Result<ExitCode, CliError> {
 }
 
 /// Everything that is wrong: with the files, and with what they declare.
-fn report(survey: &Survey, complete: bool, now: jiff::Timestamp) -> Report {
+fn report(survey: &Survey, complete: bool, now: Timestamp) -> Report {
     let subject = Subject {
         objects: survey.objects.iter().map(|object| as_object(&object.manifest)).collect(),
         unread: unread(survey),
@@ -122,7 +124,7 @@ fn as_object(manifest: &Manifest) -> Object<'_> {
 /// What is declared and could not be read.
 fn unread(survey: &Survey) -> Unread {
     let mut unread = Unread::default();
-    let read: std::collections::BTreeSet<&Id> = survey.objects.iter().map(|object| &object.id).collect();
+    let read: BTreeSet<&Id> = survey.objects.iter().map(|object| &object.id).collect();
     for id in survey.declared.iter().filter(|id| !read.contains(id)) {
         let referent = |kind| Referent { kind, namespace: id.key.namespace.clone(), name: id.key.name.clone() };
         match id.kind {
