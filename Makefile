@@ -71,9 +71,9 @@ rules: ## have Prometheus's own parser read the alerting rules and the dashboard
 	cd tests/promrules && CGO_ENABLED=0 GOFLAGS=-mod=readonly go run . ../../deploy/monitoring/rules.yaml ../../deploy/monitoring/dashboard.json
 
 # Without the AWS SDK, which the stand-in does not use and which would take as long again to compile for speed.
-bench: ## measure what the engine and the EC2 stand-in cost: seconds, bytes and calls, as JSON lines
+bench: ## measure what the engine, the EC2 stand-in and check cost: seconds, bytes and calls, as JSON lines
 	@tests/setup/say.sh "release build without the AWS adapter, then the measurements" "two minutes, the first time 6"
-	cargo bench --locked --no-default-features --features sim --bench engine --bench events --bench sim
+	cargo bench --locked --no-default-features --features sim --bench check --bench engine --bench events --bench sim
 
 # A debug build, whose EC2 SDK the tests have compiled already. What is measured is mostly waiting for others.
 bench-cluster: ## measure what an edit takes until it is reverted, over a real apiserver, a real queue and the binary

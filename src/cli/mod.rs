@@ -6,6 +6,7 @@
 
 mod accept;
 mod audit;
+mod check;
 mod controller;
 mod crds;
 #[cfg(all(feature = "aws", feature = "sim"))]
@@ -53,6 +54,8 @@ enum Command {
     /// Serve a stand-in for EC2, STS and CloudTrail, for tests and trials
     #[cfg(feature = "sim")]
     Sim(sim::Args),
+    /// Say what is wrong with manifests: offline, without a cluster, without credentials
+    Check(check::Args),
     /// List what was edited behind its back: what, when, by whom, and what was done about it
     Drift(drift::Args),
     /// Say what keeps an edit that was made behind its back, or apply that
@@ -95,6 +98,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Demo(args) => demo::main(args).await,
         #[cfg(feature = "sim")]
         Command::Sim(args) => sim::main(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::main(&args),
         Command::Drift(args) => drift::main(args).await,
         Command::Accept(args) => Box::pin(accept::main(args)).await,
         Command::Audit(args) => audit::main(args),

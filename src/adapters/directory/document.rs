@@ -1,14 +1,17 @@
-//! One document of a file: which kind it is, and whether it says only what that kind knows.
+//! One document of a file: which objects it declares, and whether it says only what their kinds know.
 //!
 //! Invariant: a misspelt field or kind of ours is an error here, as on the apiserver; other people's kinds are left alone.
+//! Invariant: everything that is wrong with a document is told at once, as far as it can be read.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::fields;
+use super::fields::{self, Fault};
 use super::kind::{Id, Kind, KindName, Manifest};
+use super::yaml::{self, Syntax};
 use crate::api::{AwsAccount, CidrSet, GROUP, Notifier, ReferenceGrant, SecurityGroup, VERSION};
+use crate::ports::objects::Key;
 
 /// The namespace of a manifest that names none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -17,49 +20,50 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Gateway API's group, and its versions that are read. Their fields are the same.
 const GATEWAY: &str = "gateway.networking.k8s.io";
 const GATEWAY_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+/// What `kubectl get -o yaml` puts around several objects.
+const LIST: &str = "List";
 
-/// What a document is.
+/// What a document, or an item of one, is.
 pub(super) enum Document {
-    /// Comments.
-    Empty,
     /// An object of somebody else's kind, which kustomize and helm put beside ours.
     Foreign(String),
     /// An object that is read here.
-    Ours(Id, Box<Manifest>),
+    Ours(Box<Ours>),
 }
 
-/// Reads a document. `line` is how many lines of the file are above it.
-pub(super) fn read(document: &str, line: usize) -> Result<Document, String> {
-    let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    if document.lines().all(blank) {
-        return Ok(Document::Empty);
+/// An object of a kind that is read here, as far as it could be read.
+pub(super) struct Ours {
+    /// Which, as far as it says so.
+    pub(super) id: Option<Id>,
+    /// The object. There may be faults besides, which keep it from being used but not from being judged.
+    pub(super) manifest: Option<Manifest>,
+    /// What is wrong with it.
+    pub(super) faults: Vec<Fault>,
+    /// Its path in the document: empty, or that of an item of a list.
+    pub(super) root: String,
+}
+
+/// Reads the objects of a document: one, or those of a `List`. None, where there is nothing but comments.
+pub(super) fn read(text: &str) -> Result<Vec<Document>, Syntax> {
+    if yaml::is_blank(text) {
+        return Ok(Vec::new());
     }
-    let source = Source { document, line };
-    let value: Value = serde_yaml::from_str(document).map_err(|error| source.explain::<Value>(&error.to_string()))?;
-    let field = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (kind, api_version) = (field("kind").to_owned(), field("apiVersion").to_owned());
-    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-    // Without a slash it can only be a slip: the core group has versions alone.
-    let group = if api_version == GROUP || api_version == GATEWAY { &api_version } else { group };
-    let Some(name) = name(group, &kind, &api_version)? else {
-        return Ok(Document::Foreign(if kind.is_empty() { "without a kind".to_owned() } else { kind }));
-    };
-    let served = match name {
-        KindName::Namespace => version == "v1",
-        KindName::ReferenceGrant => GATEWAY_VERSIONS.contains(&version),
-        KindName::AwsAccount | KindName::Notifier | KindName::CidrSet | KindName::SecurityGroup => version == VERSION,
-    };
-    if !served {
-        let expected = if name == KindName::ReferenceGrant { format!("{GATEWAY}/v1beta1") } else { format!("{GROUP}/{VERSION}") };
-        return Err(format!("apiVersion {api_version} is not served here: write {expected}"));
+    let value = yaml::parse(text)?;
+    if value.is_null() {
+        return Ok(Vec::new());
     }
-    match name {
-        KindName::Namespace => ours(source.read::<Namespace>(value)?),
-        KindName::AwsAccount => ours(source.read::<AwsAccount>(value)?),
-        KindName::Notifier => ours(source.read::<Notifier>(value)?),
-        KindName::ReferenceGrant => ours(source.read::<ReferenceGrant>(value)?),
-        KindName::CidrSet => ours(source.read::<CidrSet>(value)?),
-        KindName::SecurityGroup => ours(source.read::<SecurityGroup>(value)?),
+    let header = Header::of(&value);
+    if header.kind != LIST || !matches!(header.api_version, "" | "v1") {
+        return Ok(vec![object(value, String::new())]);
+    }
+    match value.get("items") {
+        Some(Value::Array(items)) => {
+            Ok(items.iter().enumerate().map(|(index, item)| object(item.clone(), format!("items[{index}]"))).collect())
+        }
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+            Ok(vec![refused(None, Fault::new("items", "must be a list of objects"), String::new())])
+        }
     }
 }
 
@@ -71,84 +75,155 @@ pub(super) fn bare_namespace(name: &str) -> Namespace {
     namespace
 }
 
-/// Which of the kinds that are read here; `None` for somebody else's.
-fn name(group: &str, kind: &str, api_version: &str) -> Result<Option<KindName>, String> {
-    let known = kind.parse::<KindName>().ok();
-    let list = kind.strip_suffix("List").map(|item| item.parse::<KindName>().ok());
-    let lists_ours = matches!(list, Some(Some(_)));
-    let refused = || Err(format!("kind {kind} is not read: write its items as documents of their own"));
-    match (group, known) {
-        ("", Some(KindName::Namespace)) if !api_version.is_empty() => Ok(Some(KindName::Namespace)),
-        ("", _) if kind == "List" || (kind == "NamespaceList" && !api_version.is_empty()) => refused(),
-        ("", Some(_)) if api_version.is_empty() => Err(format!("apiVersion is missing beside kind {kind}")),
-        (GATEWAY, Some(KindName::ReferenceGrant)) => Ok(Some(KindName::ReferenceGrant)),
-        (GROUP, Some(name @ (KindName::AwsAccount | KindName::Notifier | KindName::CidrSet | KindName::SecurityGroup))) => {
-            Ok(Some(name))
+/// What an object says of its kind.
+struct Header<'a> {
+    kind: &'a str,
+    api_version: &'a str,
+    group: &'a str,
+    version: &'a str,
+}
+
+impl<'a> Header<'a> {
+    fn of(value: &'a Value) -> Self {
+        let field = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (kind, api_version) = (field("kind"), field("apiVersion"));
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        // Without a slash it can only be a slip: the core group has versions alone.
+        let group = if api_version == GROUP || api_version == GATEWAY { api_version } else { group };
+        Self { kind, api_version, group, version }
+    }
+
+    /// Which of the kinds that are read here; `None` for somebody else's.
+    fn name(&self) -> Result<Option<KindName>, Fault> {
+        let Self { kind, api_version, group, version: _ } = *self;
+        let known = kind.parse::<KindName>().ok();
+        let list = kind.strip_suffix(LIST).map(|item| item.parse::<KindName>().ok());
+        let lists_ours = matches!(list, Some(Some(_)));
+        let refused = || Err(Fault::new("kind", format!("kind {kind} is not read: write its items as documents of their own")));
+        match (group, known) {
+            ("", Some(KindName::Namespace)) if !api_version.is_empty() => Ok(Some(KindName::Namespace)),
+            ("", _) if kind == LIST || (kind == "NamespaceList" && !api_version.is_empty()) => refused(),
+            ("", Some(_)) if api_version.is_empty() => {
+                Err(Fault::new("apiVersion", format!("apiVersion is missing beside kind {kind}")))
+            }
+            (GATEWAY, Some(KindName::ReferenceGrant)) => Ok(Some(KindName::ReferenceGrant)),
+            (GROUP, Some(name @ (KindName::AwsAccount | KindName::Notifier | KindName::CidrSet | KindName::SecurityGroup))) => {
+                Ok(Some(name))
+            }
+            (GATEWAY | GROUP, _) if lists_ours => refused(),
+            (GROUP, _) if kind.is_empty() => Err(Fault::new("kind", format!("kind is missing beside apiVersion {api_version}"))),
+            (GROUP, _) => Err(Fault::new(
+                "kind",
+                format!("kind {kind} is not known here: SecurityGroup, CidrSet, AwsAccount and Notifier are"),
+            )),
+            (_, _) => Ok(None),
         }
-        (GATEWAY | GROUP, _) if lists_ours => refused(),
-        (GROUP, _) if kind.is_empty() => Err(format!("kind is missing beside apiVersion {api_version}")),
-        (GROUP, _) => Err(format!("kind {kind} is not known here: SecurityGroup, CidrSet, AwsAccount and Notifier are")),
-        (_, _) => Ok(None),
+    }
+
+    fn is_served(&self, name: KindName) -> bool {
+        match name {
+            KindName::Namespace => self.version == "v1",
+            KindName::ReferenceGrant => GATEWAY_VERSIONS.contains(&self.version),
+            KindName::AwsAccount | KindName::Notifier | KindName::CidrSet | KindName::SecurityGroup => self.version == VERSION,
+        }
     }
 }
 
-fn ours<K: Kind>(object: K) -> Result<Document, String> {
-    let key = object.key().ok_or_else(|| "metadata.name is required".to_owned())?;
-    Ok(Document::Ours(Id { kind: K::NAME, key }, Box::new(object.manifest())))
+/// Reads one object; `root` is where in the document it stands.
+fn object(value: Value, root: String) -> Document {
+    let header = Header::of(&value);
+    let name = match header.name() {
+        Ok(Some(name)) => name,
+        Ok(None) => {
+            return Document::Foreign(if header.kind.is_empty() { "without a kind".to_owned() } else { header.kind.to_owned() });
+        }
+        Err(fault) => return refused(None, fault, root),
+    };
+    if !header.is_served(name) {
+        let expected = if name == KindName::ReferenceGrant { format!("{GATEWAY}/v1beta1") } else { format!("{GROUP}/{VERSION}") };
+        let message = format!("apiVersion {} is not served here: write {expected}", header.api_version);
+        return refused(id_of(name, &value), Fault::new("apiVersion", message), root);
+    }
+    // A kind is a field of a map.
+    let Value::Object(fields) = value else { return Document::Foreign("without a kind".to_owned()) };
+    match name {
+        KindName::Namespace => ours::<Namespace>(fields, root),
+        KindName::AwsAccount => ours::<AwsAccount>(fields, root),
+        KindName::Notifier => ours::<Notifier>(fields, root),
+        KindName::ReferenceGrant => ours::<ReferenceGrant>(fields, root),
+        KindName::CidrSet => ours::<CidrSet>(fields, root),
+        KindName::SecurityGroup => ours::<SecurityGroup>(fields, root),
+    }
 }
 
-/// A document where it stands in its file.
-struct Source<'a> {
-    document: &'a str,
-    line: usize,
+fn refused(id: Option<Id>, fault: Fault, root: String) -> Document {
+    Document::Ours(Box::new(Ours { id, manifest: None, faults: vec![fault], root }))
 }
 
-impl Source<'_> {
-    /// The object that a document declares, without what only a cluster may write (deletionTimestamp, finalizers, uid, status).
-    fn read<K: Kind>(&self, mut value: Value) -> Result<K, String> {
-        let root = value.as_object_mut().ok_or_else(|| "it is no object".to_owned())?;
-        root.remove("status");
-        if K::NAME == KindName::Namespace {
-            // A cluster's own business; only labels and annotations are used.
-            root.remove("spec");
-        }
-        let mut object: K = serde_json::from_value(value.clone()).map_err(|error| self.explain::<K>(&error.to_string()))?;
-        let read = serde_json::to_value(&object).map_err(|error| error.to_string())?;
-        let unknown = fields::unknown(K::NAME, &value, &read);
-        if !unknown.is_empty() {
-            return Err(format!("unknown field {}: correct or remove it", unknown.join(", ")));
-        }
-        let written = std::mem::take(object.meta_mut());
-        let name = written.name.ok_or_else(|| "metadata.name is required".to_owned())?;
-        // kustomize gives one to every kind that it does not know, and an apiserver drops it again.
-        let namespace = K::NAMESPACED.then(|| written.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()));
-        let is_namespace = K::NAME == KindName::Namespace;
-        if is_namespace {
-            check("metadata.name", &name, is_label, LABEL)?;
-        } else {
-            check("metadata.name", &name, is_name, NAME)?;
-        }
-        if let Some(namespace) = &namespace {
-            check("metadata.namespace", namespace, is_label, LABEL)?;
-        }
-        let (labels, annotations) = (written.labels, written.annotations);
-        *object.meta_mut() = ObjectMeta { name: Some(name.clone()), namespace, labels, annotations, ..ObjectMeta::default() };
-        if is_namespace {
-            label(object.meta_mut(), &name);
-        }
-        Ok(object)
+/// The object that a document declares, without what only a cluster may write (deletionTimestamp, finalizers, uid, status).
+fn ours<K: Kind>(mut fields: Map<String, Value>, root: String) -> Document {
+    fields.remove("status");
+    if K::NAME == KindName::Namespace {
+        // A cluster's own business; only labels and annotations are used.
+        fields.remove("spec");
     }
+    let mut faults = fields::faults(K::NAME, &fields);
+    let (metadata, wrong) = fields::metadata(fields.get("metadata"));
+    faults.extend(wrong);
+    let metadata = metadata.and_then(|written| named::<K>(written, &mut faults));
+    let value = Value::Object(fields);
+    let id = id_of(K::NAME, &value);
+    let object = metadata.and_then(|metadata| match serde_json::from_value::<K>(value) {
+        Ok(mut object) => {
+            *object.meta_mut() = metadata;
+            Some(object.manifest())
+        }
+        Err(error) => {
+            // The schema has found it already, and says better where.
+            if faults.is_empty() {
+                faults.push(Fault::new("", error.to_string()));
+            }
+            None
+        }
+    });
+    Document::Ours(Box::new(Ours { id, manifest: object, faults, root }))
+}
 
-    /// What is wrong, with line and column of the file where the parser knows them: read again, from the text.
-    fn explain<K: serde::de::DeserializeOwned>(&self, otherwise: &str) -> String {
-        let padded = format!("{}{}", "\n".repeat(self.line), self.document);
-        // Read as text, a number will do for a string: then the error is that of the value.
-        let hint = if otherwise.ends_with("expected a string") { ": put it in quotes" } else { "" };
-        let otherwise = format!("{otherwise}{hint}");
-        let found = serde_yaml::from_str::<K>(&padded).err().map_or(otherwise, |error| error.to_string());
-        // The parser draws a picture of the place below its first line, which says it already.
-        found.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+/// What is kept of the metadata, once the names in it are names.
+fn named<K: Kind>(written: ObjectMeta, faults: &mut Vec<Fault>) -> Option<ObjectMeta> {
+    let before = faults.len();
+    let is_namespace = K::NAME == KindName::Namespace;
+    let name = written.name.unwrap_or_default();
+    if name.is_empty() {
+        faults.push(Fault::new("metadata.name", "name is required"));
+    } else if is_namespace {
+        check("metadata.name", &name, is_label, LABEL, faults);
+    } else {
+        check("metadata.name", &name, is_name, NAME, faults);
     }
+    // kustomize gives one to every kind that it does not know, and an apiserver drops it again.
+    let namespace = K::NAMESPACED.then(|| written.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()));
+    if let Some(namespace) = &namespace {
+        check("metadata.namespace", namespace, is_label, LABEL, faults);
+    }
+    let (labels, annotations) = (written.labels, written.annotations);
+    let mut kept = ObjectMeta { name: Some(name.clone()), namespace, labels, annotations, ..ObjectMeta::default() };
+    if is_namespace {
+        label(&mut kept, &name);
+    }
+    (faults.len() == before).then_some(kept)
+}
+
+/// Which object it is, as far as it says so: others refer to it also while it cannot be used.
+fn id_of(kind: KindName, value: &Value) -> Option<Id> {
+    let text = |field: &str| value.get("metadata")?.get(field)?.as_str().map(str::to_owned);
+    let namespace = match kind {
+        KindName::Namespace | KindName::AwsAccount | KindName::Notifier => String::new(),
+        KindName::ReferenceGrant | KindName::CidrSet | KindName::SecurityGroup => {
+            text("namespace").unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
+        }
+    };
+    Some(Id { kind, key: Key { namespace, name: text("name")? } })
 }
 
 fn label(meta: &mut ObjectMeta, name: &str) {
@@ -159,8 +234,10 @@ fn label(meta: &mut ObjectMeta, name: &str) {
 const NAME: &str = "lower-case letters, digits, '-' and '.', such as web-public";
 const LABEL: &str = "lower-case letters, digits and '-', such as shop";
 
-fn check(field: &str, text: &str, holds: fn(&str) -> bool, made_of: &str) -> Result<(), String> {
-    if holds(text) { Ok(()) } else { Err(format!("{field} '{text}' is not a Kubernetes name: {made_of}")) }
+fn check(field: &str, text: &str, holds: fn(&str) -> bool, made_of: &str, faults: &mut Vec<Fault>) {
+    if !holds(text) {
+        faults.push(Fault::new(field, format!("'{text}' is not a Kubernetes name: {made_of}")));
+    }
 }
 
 /// The name of an object: labels with dots between.

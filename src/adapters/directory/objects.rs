@@ -154,7 +154,7 @@ impl Shared {
         };
         // Read first: a disk that hangs must not keep the lock that status writes need.
         match read_manifests(&self.options.manifests) {
-            Ok(Found { manifests, files: _, foreign }) => {
+            Ok(Found { manifests, places: _, foreign }) => {
                 let before = looked.replace(manifests.clone());
                 let mut tables = self.lock();
                 let kinds: Vec<String> = foreign.iter().map(|(kind, count)| format!("{count} {kind}")).collect();

@@ -90,14 +90,19 @@ pub(super) fn truth(value: &Value, name: &str) -> Option<bool> {
 
 /// A text for people; see [`shown`].
 pub fn cut(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut characters = text.chars().map(|c| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c });
+    let mut characters = text.chars().map(harmless);
     let mut kept: String = characters.by_ref().take(MAX_TEXT).collect();
     if characters.next().is_some() {
         kept.pop();
         kept.push('…');
     }
     kept
+}
+
+/// A character that moves no cursor, ends no line and turns no text around.
+pub fn harmless(c: char) -> char {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if c.is_control() || turns { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use attribute::{Attribution, By, Drift, Drifted, Evidence, Nobody, SLACK, Wi
 pub use envelope::{MAX_BODY, MAX_DEPTH, SetAside, parse, place};
 pub use event::{Becomes, Change, Event, EventName, Failure, MAX_CHANGES, MAX_GROUPS, TagEdit, What};
 pub use identity::{Actor, ActorKind, read as read_identity};
-pub use json::{MAX_TEXT, cut as presentable};
+pub use json::{MAX_TEXT, cut as presentable, harmless};
 pub use kept::{Activities, Bounds, Inserted};
 pub use own::{Own, OwnPrincipal, Whose};
 pub use transient::{Transient, denied, failed, transient};
