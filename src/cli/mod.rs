@@ -5,7 +5,10 @@
 //! Invariant: whatever goes wrong is one clear line on standard error and exit code 1; no panic, no backtrace.
 
 mod accept;
+mod annotate;
+mod approve;
 mod audit;
+mod confirm;
 mod controller;
 mod crds;
 #[cfg(all(feature = "aws", feature = "sim"))]
@@ -15,11 +18,13 @@ mod error;
 mod options;
 mod output;
 mod place;
+mod resume;
 #[cfg(feature = "aws")]
 mod run;
 mod shutdown;
 #[cfg(feature = "sim")]
 mod sim;
+mod suspend;
 mod undo;
 mod wiring;
 
@@ -57,6 +62,12 @@ enum Command {
     Drift(drift::Args),
     /// Say what keeps an edit that was made behind its back, or apply that
     Accept(accept::Args),
+    /// Let plans pass that wait for approval
+    Approve(approve::Args),
+    /// Stop reverts of groups for a while: break-glass
+    Suspend(suspend::Args),
+    /// Have reverts of groups go on
+    Resume(resume::Args),
     /// List what it changed in EC2, by its audit file
     Audit(audit::Args),
     /// Say what brings back what one of its changes took, or apply that
@@ -97,6 +108,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Sim(args) => sim::main(args).await.map(|()| ExitCode::SUCCESS),
         Command::Drift(args) => drift::main(args).await,
         Command::Accept(args) => Box::pin(accept::main(args)).await,
+        Command::Approve(args) => Box::pin(approve::main(args)).await,
+        Command::Suspend(args) => Box::pin(suspend::main(args)).await,
+        Command::Resume(args) => Box::pin(resume::main(args)).await,
         Command::Audit(args) => audit::main(args),
         Command::Undo(args) => Box::pin(undo::main(args)).await,
         Command::Crds(args) => crds::main(&args).map(|()| ExitCode::SUCCESS),
