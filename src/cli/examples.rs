@@ -80,8 +80,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 pub(super) fn attach(command: Command) -> Command {
     command.mut_subcommands(|subcommand| {
         let Some((_, lines)) = EXAMPLES.iter().find(|(name, _)| *name == subcommand.get_name()) else { return subcommand };
-        let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
-        subcommand.after_help(format!("Examples:{lines}"))
+        subcommand.after_help(format!("Examples:\n  {}", lines.join("\n  ")))
     })
 }
 

@@ -2,21 +2,24 @@
 //! the binary as kubectl's plugin.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use futures::{StreamExt, stream};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use sgwarden::adapters::kube::{ClusterOptions, connect};
 use sgwarden::api::{APPROVE_ANNOTATION, SUSPEND_ANNOTATION, SecurityGroup};
 use sgwarden::core::model::{Direction, NewRule};
 use sgwarden::ports::objects::{Key, ObjectsError};
 
-use crate::cli::{NOBODY, SGWARDEN, refused, run};
+use crate::cli::{LIMIT, NOBODY, SGWARDEN, refused, run};
 use crate::keeping::Shell;
 use crate::rig::{Rig, VPC, group_id};
 use crate::support::controlplane::ControlPlane;
+use crate::support::setup;
 use crate::verbs::{HASH, Stage};
 
 fn manifest(name: &str, label: &str, enforcement: &str) -> String {
@@ -139,9 +142,49 @@ async fn reverts_are_suspended_and_go_on_again() {
     assert!(again.stderr.contains("/web: nothing suspends it"), "{again:?}");
 
     rig.patch("web", json!({ "spec": { "enforcement": { "suspend": { "until": "2999-01-01T00:00:00Z" } } } })).await;
-    for arguments in [&["resume", "web", "--yes"] as &[&str], &["suspend", "web", "--for", "2h", "--reason", "x", "--yes"]] {
+    for arguments in [&["resume", "web", "--yes"][..], &["suspend", "web", "--for", "2h", "--reason", "x", "--yes"]] {
         assert!(shell.refuses(arguments).await.contains("spec.enforcement.suspend suspends it until 2999-01-01T00:00:00Z"));
     }
+}
+
+/// Runs a command of the binary on a terminal of its own.
+const TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_changes_while_a_person_reads_it_is_not_approved() {
+    let rig = Rig::idle("annotate").await;
+    rig.apply(&[manifest("web", "shop", ""), manifest("db", "shop", "")].concat()).await;
+    let groups = rig.groups();
+    for name in ["web", "db"] {
+        has_plan(&groups, name, HASH).await;
+    }
+    let shell = Shell::of(&rig);
+    let mut command = tokio::process::Command::new(setup::python().unwrap());
+    command.args(["-c", TERMINAL, SGWARDEN]).args(shell.arguments(&["approve", "--all"])).env_clear().envs(NOBODY);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    let talk = async {
+        while !String::from_utf8_lossy(&seen).contains("[y/N] ") {
+            assert!(screen.read_buf(&mut seen).await.unwrap() > 0, "it never asks: {}", String::from_utf8_lossy(&seen));
+        }
+        let other = HASH.replace('0', "f");
+        has_plan(&groups, "web", &other).await;
+        // This one changes, but not in what was shown.
+        rig.patch("db", json!({ "metadata": { "labels": { "team": "shop" } } })).await;
+        keyboard.write_all(b"y\n").await.unwrap();
+        screen.read_to_end(&mut seen).await.unwrap();
+        other
+    };
+    let other = tokio::time::timeout(LIMIT, talk).await.unwrap();
+    let seen = String::from_utf8_lossy(&seen);
+    assert_eq!(tokio::time::timeout(LIMIT, child.wait()).await.unwrap().unwrap().code(), Some(1), "{seen}");
+    assert!(seen.contains("Approve 2 groups? [y/N] "), "{seen}");
+    let refusal = format!("/web: not approved: its plan has changed meanwhile: {HASH} was shown and {other} waits now");
+    assert!(seen.contains(&refusal) && seen.contains("/db: approved") && seen.contains("1 of 2 groups approved."), "{seen}");
+    assert_eq!(annotation(&rig.get("web").await, APPROVE_ANNOTATION), None);
+    assert!(annotation(&rig.get("db").await, APPROVE_ANNOTATION).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +239,7 @@ async fn who_may_not_is_told_in_the_words_of_the_policy() {
     };
     let suspend = ["suspend", "--for", "2h", "--reason", "incident 4711"];
     for (kubeconfig, arguments, words) in [
-        (&ed, &["approve"] as &[&str], "'ed' may not approve"),
+        (&ed, &["approve"][..], "'ed' may not approve"),
         (&sue, &["approve"], "'sue' may not approve"),
         (&ed, &suspend, "'ed' may not suspend"),
     ] {
@@ -281,7 +324,7 @@ async fn kubectl_finds_its_plugin_and_it_is_called_so_in_all_it_says() {
         let mut command = tokio::process::Command::new(&kubectl);
         command.arg("sgwarden").args(arguments).env_clear().envs(NOBODY);
         command.env("PATH", folder.path()).env("KUBECONFIG", plane.kubeconfig_path()).kill_on_drop(true);
-        let output = tokio::time::timeout(crate::cli::LIMIT, command.output()).await.unwrap().unwrap();
+        let output = tokio::time::timeout(LIMIT, command.output()).await.unwrap().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };

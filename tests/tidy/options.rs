@@ -52,8 +52,11 @@ fn parts(listed: &str) -> BTreeMap<String, String> {
 fn merged(page: BTreeMap<String, String>, parser: BTreeMap<String, String>, whole: bool) -> String {
     let mut all = if whole { BTreeMap::new() } else { page };
     all.extend(parser);
-    let parts = all.iter().map(|(name, text)| format!("{HEAD}{name}\n{text}")).collect::<String>();
-    format!("\n## Every option\n{parts}")
+    let mut page = "\n## Every option\n".to_owned();
+    for (name, text) in all {
+        let _ = write!(page, "{HEAD}{name}\n{text}");
+    }
+    page
 }
 
 /// What the parser says of each subcommand.
@@ -96,7 +99,8 @@ fn explained(arg: &Arg) -> String {
     let mut more = Vec::new();
     if arg.get_action().takes_values() {
         let values = arg.get_possible_values();
-        let values: Vec<_> = values.iter().filter(|value| !value.is_hide_set()).map(|value| value.get_name()).collect();
+        let values: Vec<_> =
+            values.iter().filter(|value| !value.is_hide_set()).map(clap::builder::PossibleValue::get_name).collect();
         if !values.is_empty() {
             more.push(values.join(" or "));
         }

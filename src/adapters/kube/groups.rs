@@ -104,8 +104,7 @@ impl Cluster {
         let question = SelfSubjectReview::default();
         let answer = self.ask("ask for its own name", api.create(&PostParams::default(), &question)).await?;
         let name = answer.and_then(|review| review.status?.user_info?.username).filter(|name| !name.is_empty());
-        let server = self.server.clone();
-        name.ok_or_else(|| ProbeError::Nameless { server })
+        name.ok_or(ProbeError::Nameless { server: self.server.clone() })
     }
 
     async fn write(&self, object: &SecurityGroup, mut patch: Value, manager: &str) -> Result<(), ObjectsError> {
