@@ -84,7 +84,7 @@ fn show(output: &OutputArgs, group: &str, drift: &DriftRecord, amendment: &Amend
 }
 
 /// The end of something that lasts so long from now, in whole seconds.
-fn until(now: Timestamp, lasting: SignedDuration) -> Result<Timestamp, CliError> {
+pub(super) fn until(now: Timestamp, lasting: SignedDuration) -> Result<Timestamp, CliError> {
     let end = now.checked_add(lasting).and_then(|end| Timestamp::from_second(end.as_second()));
     end.map_err(|error| CliError::new("--for").because(error))
 }

@@ -5,7 +5,12 @@
 //! Invariant: whatever goes wrong is one clear line on standard error and exit code 1; no panic, no backtrace.
 
 mod accept;
+mod annotate;
+mod approve;
 mod audit;
+mod called;
+mod completions;
+mod confirm;
 mod check;
 mod controller;
 mod crds;
@@ -13,14 +18,17 @@ mod crds;
 mod demo;
 mod drift;
 mod error;
+mod examples;
 mod options;
 mod output;
 mod place;
+mod resume;
 #[cfg(feature = "aws")]
 mod run;
 mod shutdown;
 #[cfg(feature = "sim")]
 mod sim;
+mod suspend;
 mod undo;
 mod wiring;
 
@@ -28,8 +36,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use called::Called;
 use error::CliError;
 
 /// Keeps AWS security groups exactly as declared.
@@ -60,32 +69,48 @@ enum Command {
     Drift(drift::Args),
     /// Say what keeps an edit that was made behind its back, or apply that
     Accept(accept::Args),
+    /// Let plans pass that wait for approval
+    Approve(approve::Args),
+    /// Stop reverts of groups for a while: break-glass
+    Suspend(suspend::Args),
+    /// Have reverts of groups go on
+    Resume(resume::Args),
     /// List what it changed in EC2, by its audit file
     Audit(audit::Args),
     /// Say what brings back what one of its changes took, or apply that
     Undo(undo::Args),
     /// Write the CustomResourceDefinitions
     Crds(crds::Args),
+    /// Write what a shell needs to complete command lines
+    Completions(completions::Args),
+}
+
+/// The parser, for whoever tells of it.
+pub fn command() -> clap::Command {
+    examples::attach(Cli::command())
 }
 
 /// Runs a command line.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let called = Called::by(args.first().map(OsString::as_os_str));
+    let parsed = called.parser(command()).try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(called, &error),
     };
     // Both kube and the AWS SDK take the process-wide provider; a second installation changes nothing.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&CliError::new("the runtime cannot be started").because(error)),
+        Err(error) => return fail(called, &CliError::new("the runtime cannot be started").because(error)),
     };
     let result = runtime.block_on(dispatch(cli.command));
     // A blocked read of a file or a name must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
         Ok(code) => code,
-        Err(error) => fail(&error),
+        Err(error) => fail(called, &error),
     }
 }
 
@@ -101,20 +126,25 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Check(args) => check::main(&args),
         Command::Drift(args) => drift::main(args).await,
         Command::Accept(args) => Box::pin(accept::main(args)).await,
+        Command::Approve(args) => Box::pin(approve::main(args)).await,
+        Command::Suspend(args) => Box::pin(suspend::main(args)).await,
+        Command::Resume(args) => Box::pin(resume::main(args)).await,
         Command::Audit(args) => audit::main(args),
         Command::Undo(args) => Box::pin(undo::main(args)).await,
         Command::Crds(args) => crds::main(&args).map(|()| ExitCode::SUCCESS),
+        Command::Completions(args) => completions::main(&args).map(|()| ExitCode::SUCCESS),
     }
 }
 
-fn fail(error: &CliError) -> ExitCode {
+fn fail(called: Called, error: &CliError) -> ExitCode {
+    let error = called.reword(&error.to_string(), &command());
     let _ = writeln!(std::io::stderr(), "sgwarden: {error}");
     ExitCode::FAILURE
 }
 
 /// Help goes to standard output; a wrong flag is one line.
 #[expect(clippy::wildcard_enum_match_arm, reason = "clap's kinds may grow, and all but help and version are mistakes")]
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(called: Called, error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -134,7 +164,7 @@ fn usage(error: &clap::Error) -> ExitCode {
                 .filter(|line| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more"));
             let line = lines.collect::<Vec<_>>().join(" ");
             let line = line.strip_prefix("error: ").unwrap_or(&line);
-            fail(&CliError::new(format!("{line} (see sgwarden --help)")))
+            fail(called, &CliError::new(format!("{line} (see {} --help)", called.name())))
         }
     }
 }

@@ -16,20 +16,21 @@ use super::error::CliError;
 
 /// Where the groups are.
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "doc comments are what --help prints, without markup")]
 pub(super) struct AwsArgs {
-    /// AWS Region to serve while there is no `AwsAccount`; may be given several times. Objects that name none are in the only one
+    /// AWS Region to serve while there is no AwsAccount; may be given several times. Objects that name none are in the only one
     #[arg(long = "region", env = "AWS_REGION", value_delimiter = ',', value_name = "REGION")]
     regions: Vec<String>,
     /// Touch nothing with credentials of any other AWS account
     #[arg(long, value_name = "12 DIGITS")]
     account_id: Option<String>,
-    /// What the sessions of assumed roles are called, by which `CloudTrail` tells our calls
+    /// What the sessions of assumed roles are called, by which CloudTrail tells our calls
     #[arg(long, env = "AWS_ROLE_SESSION_NAME", value_name = "NAME")]
     pub(super) role_session_name: Option<String>,
-    /// Namespaces that may have groups while there is no `AwsAccount`; default: all
+    /// Namespaces that may have groups while there is no AwsAccount; default: all
     #[arg(long, value_delimiter = ',', value_name = "NAMESPACE")]
     default_namespaces: Option<Vec<String>>,
-    /// SQS queue that `EventBridge` sends `CloudTrail`'s events to, while there is no `AwsAccount`; may be given several times
+    /// SQS queue that EventBridge sends CloudTrail's events to, while there is no AwsAccount; may be given several times
     #[arg(long = "events-queue", value_delimiter = ',', value_name = "URL")]
     events_queues: Vec<String>,
 }
@@ -55,6 +56,7 @@ impl AwsArgs {
 
 /// How it runs.
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "doc comments are what --help prints, without markup")]
 pub(super) struct EngineArgs {
     /// Append every change, as intent and outcome, to this file (JSON Lines, synced to disk)
     #[arg(long, value_name = "FILE")]
@@ -62,7 +64,7 @@ pub(super) struct EngineArgs {
     /// Serve /livez, /readyz, /metrics and /log here
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     pub(super) admin: SocketAddr,
-    /// Seconds from one look at all groups of a Region to the next, where its `AwsAccount` does not say otherwise
+    /// Seconds from one look at all groups of a Region to the next, where its AwsAccount does not say otherwise
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     sweep: u64,
     /// How many objects are worked on at a time
@@ -71,7 +73,7 @@ pub(super) struct EngineArgs {
     /// Divide every wait by this: for tests against a simulated EC2, never against AWS
     #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     speedup: u32,
-    /// Send traces to the collector at this address, by OTLP over HTTP; default: where `OTEL_EXPORTER_OTLP_ENDPOINT` says, else nowhere
+    /// Send traces to the collector at this address, by OTLP over HTTP; default: where OTEL_EXPORTER_OTLP_ENDPOINT says, else nowhere
     #[arg(long, value_name = "URL")]
     pub(super) otlp_endpoint: Option<String>,
     #[command(flatten)]

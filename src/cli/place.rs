@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::adapters::directory::read_groups;
-use crate::adapters::kube::{Cluster, ClusterOptions, Stored, connect};
+use crate::adapters::kube::{Cluster, ClusterOptions, Listed, Stored, connect};
 use crate::api::{DriftRecord, SECURITY_GROUPS, SecurityGroup};
 use crate::core::activity::presentable;
 use crate::core::amend::Amendment;
@@ -15,18 +15,35 @@ use crate::ports::objects::{Key, ObjectsError};
 use super::error::CliError;
 use super::output::tell;
 
-/// Which objects, as kubectl is told.
+/// Which cluster, as kubectl is told.
 #[derive(Debug, Args)]
-pub(super) struct PlaceArgs {
+pub(super) struct ClusterArgs {
     /// Namespace of names without one; default: that of the kubeconfig's context
     #[arg(long, short, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    pub(super) namespace: Option<String>,
     /// Kubeconfig file; default: as kubectl, and the service account in a pod
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+}
+
+impl ClusterArgs {
+    /// The cluster, and the namespace of names without one.
+    pub(super) async fn open(&self) -> Result<(Cluster, String), CliError> {
+        let options = ClusterOptions { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+        let cluster = connect(&options).await.map_err(CliError::from_error)?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| cluster.default_namespace().to_owned());
+        Ok((cluster, namespace))
+    }
+}
+
+/// Which objects: of a cluster, or of a state directory.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Look into the state directory of sgwarden run instead of a cluster
     #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
     state: Option<PathBuf>,
@@ -54,11 +71,9 @@ impl PlaceArgs {
     pub(super) async fn open(&self) -> Result<Place, CliError> {
         if let Some(directory) = &self.state {
             let objects = read_groups(directory).map_err(CliError::from_error)?;
-            return Ok(Place::Directory { objects, namespace: self.namespace.clone() });
+            return Ok(Place::Directory { objects, namespace: self.cluster.namespace.clone() });
         }
-        let options = ClusterOptions { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
-        let cluster = connect(&options).await.map_err(CliError::from_error)?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| cluster.default_namespace().to_owned());
+        let (cluster, namespace) = self.cluster.open().await?;
         Ok(Place::Cluster { cluster: Box::new(cluster), namespace })
     }
 }
@@ -77,9 +92,7 @@ impl Place {
             Self::Cluster { cluster, namespace } => {
                 let namespace = (!everywhere).then_some(namespace.as_str());
                 let listed = cluster.groups(namespace).await.map_err(CliError::from_error)?;
-                for (key, why) in listed.unreadable {
-                    tell(&format!("sgwarden: {SECURITY_GROUPS} {key} cannot be read and is left out: {}", presentable(&why)));
-                }
+                tell_unreadable(&listed);
                 Ok(listed.objects)
             }
             Self::Directory { objects, namespace } => {
@@ -91,14 +104,14 @@ impl Place {
 
     /// The object of a name, which may be `<namespace>/<name>`.
     pub(super) async fn group(&self, name: &str) -> Result<Stored, CliError> {
-        let (namespace, name) = name.split_once('/').map_or((None, name), |(namespace, name)| (Some(namespace), name));
         match self {
             Self::Cluster { cluster, namespace: usual } => {
-                let key = Key { namespace: namespace.unwrap_or(usual).to_owned(), name: name.to_owned() };
+                let key = named(name, usual);
                 let found = cluster.group(&key).await.map_err(CliError::from_error)?;
                 found.ok_or_else(|| CliError::new(format!("there is no {SECURITY_GROUPS} {key}")))
             }
             Self::Directory { objects, namespace: usual } => {
+                let (namespace, name) = parted(name);
                 let namespace = namespace.or(usual.as_deref());
                 let is_it = |object: &&SecurityGroup| {
                     let meta = &object.metadata;
@@ -138,6 +151,23 @@ impl Place {
         })?;
         tell(&format!("{name}: written. Where its manifest is kept in git, change it there too: the next sync would undo this."));
         Ok(())
+    }
+}
+
+/// The key of a name, which may be `<namespace>/<name>`.
+pub(super) fn named(name: &str, usual: &str) -> Key {
+    let (namespace, name) = parted(name);
+    Key { namespace: namespace.unwrap_or(usual).to_owned(), name: name.to_owned() }
+}
+
+fn parted(name: &str) -> (Option<&str>, &str) {
+    name.split_once('/').map_or((None, name), |(namespace, name)| (Some(namespace), name))
+}
+
+/// Tells which objects a list lacks.
+pub(super) fn tell_unreadable(listed: &Listed) {
+    for (key, why) in &listed.unreadable {
+        tell(&format!("sgwarden: {SECURITY_GROUPS} {key} cannot be read and is left out: {}", presentable(why)));
     }
 }
 

@@ -1,4 +1,5 @@
-//! The binary itself, as a person starts it: what it says when it cannot run, and every subcommand at work but `controller` and those of `keeping`.
+//! The binary itself, as a person starts it: what it says when it cannot run, and every subcommand at work but `controller` and those of
+//! `keeping` and `annotate`.
 //!
 //! [`Server`] and [`StandIn`] run it for other tests too; neither outlives its test.
 
@@ -22,7 +23,7 @@ use crate::support::setup;
 use crate::support::supervised::{StateDir, Supervised};
 
 /// The binary.
-const SGWARDEN: &str = env!("CARGO_BIN_EXE_sgwarden");
+pub(crate) const SGWARDEN: &str = env!("CARGO_BIN_EXE_sgwarden");
 /// The VPC of the accepted manifests.
 pub(crate) const VPC: &str = "vpc-0a1b2c3d";
 /// Longest wait for anything that should happen.

@@ -27,28 +27,28 @@ spec:
 }
 
 /// A command of the binary against the cluster of a rig, in its namespace.
-struct Shell<'a> {
+pub(crate) struct Shell<'a> {
     rig: &'a Rig,
     kubeconfig: String,
 }
 
 impl<'a> Shell<'a> {
-    fn of(rig: &'a Rig) -> Self {
+    pub(crate) fn of(rig: &'a Rig) -> Self {
         Self { rig, kubeconfig: rig.plane.kubeconfig_path().display().to_string() }
     }
 
-    fn arguments<'b>(&'b self, arguments: &[&'b str]) -> Vec<&'b str> {
+    pub(crate) fn arguments<'b>(&'b self, arguments: &[&'b str]) -> Vec<&'b str> {
         [arguments, &["--kubeconfig", &self.kubeconfig, "-n", &self.rig.namespace]].concat()
     }
 
     /// What it prints when all goes well.
-    async fn says(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn says(&self, arguments: &[&str]) -> String {
         let ran = run(&self.arguments(arguments), &[]).await;
         assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
         ran.stdout
     }
 
-    async fn refuses(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn refuses(&self, arguments: &[&str]) -> String {
         refused(&self.arguments(arguments), &[]).await
     }
 }

@@ -16,6 +16,7 @@ mod judge_tests;
 mod support;
 
 mod admission;
+mod annotate;
 mod case;
 mod claims;
 mod cli;

@@ -11,20 +11,20 @@ use crate::deploy;
 use crate::rig::install_crds;
 use crate::support::controlplane::{ControlPlane, Said};
 
-const HASH: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const HASH: &str = "0123456789abcdef0123456789abcdef";
 
 /// Longest wait until the apiserver goes by a policy it has just been given.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A cluster with the policy in force, and an object that three people may edit.
-struct Stage {
-    plane: ControlPlane,
-    namespace: String,
+pub(crate) struct Stage {
+    pub(crate) plane: ControlPlane,
+    pub(crate) namespace: String,
 }
 
 impl Stage {
     /// `ada` may also approve, `sue` may also suspend, `ed` may only edit.
-    async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         let plane = ControlPlane::private().await;
         install_crds(&plane).await;
         let namespace = plane.namespace("verbs").await;

@@ -19,6 +19,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/notice", &["api", "core/model", "core/desired", "core/status"]),
     ("core/audit", &["api", "core/model", "core/desired", "core/plan"]),
     ("core/amend", &["api", "core/model", "core/activity", "core/desired", "core/audit"]),
+    ("core/annotate", &["api", "core/activity", "core/desired", "core/status"]),
     ("core/listing", &["api", "core/model", "core/activity", "core/audit"]),
     ("core/check", &["api", "core/model", "core/activity", "core/desired", "core/listing"]),
     ("ports", &["api", "core"]),

@@ -1,10 +1,11 @@
 //! What the compiler does not hold: who may use whom, how files look, and that files which say the same thing agree.
 //!
 //! Entry point: `cargo test --test tidy`. A finding names file and line and says what to do. `UPDATE=1 cargo test --test
-//! tidy` rewrites what is generated: `crds/`, the fields in `docs/spec.md` and the `PrometheusRule`.
+//! tidy` rewrites what is generated: `crds/`, the fields in `docs/spec.md`, the options in `docs/cli.md` and the `PrometheusRule`.
 //!
-//! Rooms: `source` (reading Rust), `layers` (the table of the floors), `texts` (documentation in step), `deployed` (the
-//! policies in step), `monitoring` (alerts and dashboard in step), `checker` (the tests of all this).
+//! Rooms: `source` (reading Rust), `layers` (the table of the floors), `texts` (documentation in step), `options` (that of the
+//! command line), `deployed` (the policies in step), `monitoring` (alerts and dashboard in step), `checker` (the tests of all
+//! this).
 //!
 //! Invariant: every check here is tried on something bad in `checker`, so that none passes because it sees nothing.
 #![allow(
@@ -19,6 +20,7 @@ mod checker;
 mod deployed;
 mod layers;
 mod monitoring;
+mod options;
 mod source;
 mod texts;
 

@@ -231,8 +231,13 @@ fn kind(schema: &Value) -> String {
 
 /// A doc comment on one line, with what Markdown would swallow escaped.
 fn plain(description: &Value) -> String {
+    escaped(description.as_str().unwrap_or_default())
+}
+
+/// A text on one line, with what Markdown would swallow escaped.
+pub(crate) fn escaped(words: &str) -> String {
     let mut text = String::new();
-    for c in description.as_str().unwrap_or_default().chars() {
+    for c in words.chars() {
         if "\\<`".contains(c) {
             text.push('\\');
         }

@@ -1,10 +1,11 @@
-//! `SecurityGroup` objects for somebody at a terminal: listed, read one by one, and amended.
+//! `SecurityGroup` objects for somebody at a terminal: listed, read one by one, amended and annotated.
 //!
-//! Invariant: an amendment is written only to the object it was made for, as that was read: what changed meanwhile is a conflict,
+//! Invariant: an amendment or annotation is written only to the object it was made for, as that was read: what changed meanwhile is a conflict,
 //! and what this release does not know is not lost.
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 
@@ -15,7 +16,9 @@ use crate::api::{SECURITY_GROUPS, SecurityGroup};
 use crate::ports::objects::{Key, ObjectsError};
 
 /// The name under which amendments stand in `managedFields`.
-const FIELD_MANAGER: &str = "sgwarden-accept";
+const AMENDS: &str = "sgwarden-accept";
+/// The name under which annotations stand there. Not that of amendments: who owns a spec by one apply must not lose it to another.
+const ANNOTATES: &str = "sgwarden-annotate";
 /// How many objects a page has: the largest are a megabyte and more.
 const PAGE: u32 = 100;
 
@@ -45,10 +48,16 @@ impl Cluster {
 
     /// Every object of a namespace, or of all.
     pub async fn groups(&self, namespace: Option<&str>) -> Result<Listed, ProbeError> {
+        self.selected(namespace, None).await
+    }
+
+    /// The objects of a namespace, or of all, whose labels a selector matches, in kubectl's notation; `None`: any.
+    pub async fn selected(&self, namespace: Option<&str>, selector: Option<&str>) -> Result<Listed, ProbeError> {
         let api = self.of(namespace);
         let (mut listed, mut more) = (Listed::default(), None);
         loop {
-            let params = ListParams { limit: Some(PAGE), continue_token: more, ..ListParams::default() };
+            let label_selector = selector.map(str::to_owned);
+            let params = ListParams { limit: Some(PAGE), continue_token: more, label_selector, ..ListParams::default() };
             let page = self.ask("list securitygroups.sgwarden.dev", api.list(&params)).await?;
             let page = page.ok_or_else(|| ProbeError::NotInstalled { crds: vec![SECURITY_GROUPS.to_owned()] })?;
             for object in page.items {
@@ -80,15 +89,37 @@ impl Cluster {
     }
 
     /// Writes a merge patch to an object that is still as it was read.
-    pub async fn amend(&self, object: &SecurityGroup, mut patch: Value) -> Result<(), ObjectsError> {
+    pub async fn amend(&self, object: &SecurityGroup, patch: Value) -> Result<(), ObjectsError> {
+        self.write(object, patch, AMENDS).await
+    }
+
+    /// Sets an annotation of an object that is still as it was read, or with `None` takes it off.
+    pub async fn annotate(&self, object: &SecurityGroup, key: &str, value: Option<&str>) -> Result<(), ObjectsError> {
+        self.write(object, json!({ "metadata": { "annotations": { key: value } } }), ANNOTATES).await
+    }
+
+    /// The name by which the cluster knows whoever asks.
+    pub async fn user_name(&self) -> Result<String, ProbeError> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let question = SelfSubjectReview::default();
+        let answer = self.ask("ask for its own name", api.create(&PostParams::default(), &question)).await?;
+        let name = answer.and_then(|review| review.status?.user_info?.username).filter(|name| !name.is_empty());
+        name.ok_or(ProbeError::Nameless { server: self.server.clone() })
+    }
+
+    async fn write(&self, object: &SecurityGroup, mut patch: Value, manager: &str) -> Result<(), ObjectsError> {
         let (Some(name), Some(version)) = (object.metadata.name.as_deref(), object.metadata.resource_version.as_deref()) else {
             return Err(ObjectsError::Refused("the object was not read from a cluster: it has no name or version".to_owned()));
         };
         // The uid too: an object of the same name that came after is another.
         if let Some(fields) = patch.as_object_mut() {
-            fields.insert("metadata".to_owned(), json!({ "resourceVersion": version, "uid": object.metadata.uid }));
+            let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.insert("resourceVersion".to_owned(), json!(version));
+                metadata.insert("uid".to_owned(), json!(object.metadata.uid));
+            }
         }
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }.validation_strict();
+        let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() }.validation_strict();
         let (api, patch) = (self.of(object.metadata.namespace.as_deref()), Patch::Merge(patch));
         match tokio::time::timeout(CALL, api.patch(name, &params, &patch)).await {
             Ok(answer) => answer.map(drop).map_err(|error| failure(&error, name)),

@@ -2,7 +2,7 @@
 //!
 //! Entry points: [`connect`] gives a [`Cluster`]; [`Cluster::probe`] says at the start whether it can be worked with;
 //! [`KubeObjects`] is the port; [`KubeLease`] the Lease by which replicas agree who leads. [`KubeSecrets`] reads what
-//! Notifiers name. `groups` reads and amends objects for somebody at a terminal. `watch` makes the streams, `optional` those
+//! Notifiers name. `groups` reads, amends and annotates objects for somebody at a terminal. `watch` makes the streams, `optional` those
 //! of kinds that need not be there.
 //!
 //! Invariant: one attempt a call, and every call but the watch ends within a limit. kube's own retries (up to 15, minutes

@@ -57,6 +57,22 @@ pub enum ProbeError {
         /// What the apiserver said.
         why: String,
     },
+    /// It was asked for something that cannot be, such as a selector that is none.
+    #[error("the cluster at {server} cannot {what}: {why}")]
+    Refused {
+        /// The apiserver's address.
+        server: String,
+        /// What it was asked.
+        what: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// The cluster does not say who asks.
+    #[error("the cluster at {server} does not say by which name it knows you: it has to be of Kubernetes 1.28 or later")]
+    Nameless {
+        /// The apiserver's address.
+        server: String,
+    },
     /// CRDs are missing.
     #[error("{} not installed: kubectl apply --server-side -f crds/", subject(.crds))]
     NotInstalled {
@@ -178,6 +194,7 @@ impl Cluster {
                 404 => Ok(None),
                 401 => Err(ProbeError::Unauthorized { server, why: status.message }),
                 403 => Err(ProbeError::Forbidden { what, why: status.message }),
+                400 | 422 => Err(ProbeError::Refused { server, what, why: status.message.trim().to_owned() }),
                 _ => Err(ProbeError::Unreachable { server, why: format!("{} {}", status.code, status.message.trim()) }),
             },
             Err(error @ (kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))) => Err(self.not_kubernetes(&words(&error))),

@@ -60,6 +60,13 @@ fn spent<'a>(status: &'a SecurityGroupStatus, hash: &str, generation: i64) -> Op
     approved.filter(|approved| approved.hash.as_deref() == Some(hash) && approved.generation == Some(generation))
 }
 
+/// What is to stand behind the name of whoever approves a plan: something, where that plan was approved and carried out before. The
+/// same words would be the annotation that is there already.
+pub fn again(status: &SecurityGroupStatus, hash: &str, generation: i64) -> String {
+    let before = spent(status, hash, generation).and_then(|approved| approved.by.as_deref());
+    before.map_or_else(String::new, |by| ", again".repeat(1 + by.matches(", again").count()))
+}
+
 /// What waits, why, and how to let it pass.
 pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, facts: &Facts<'_>) -> String {
     let steps = plan::lines(pending.plan).len();
@@ -71,10 +78,8 @@ pub(super) fn message(pending: Pending<'_>, wait: Wait<'_>, facts: &Facts<'_>) -
     };
     let object =
         facts.declaration.map_or_else(String::new, |object| format!("-n {} {SECURITY_GROUPS} {}", object.namespace, object.name));
-    // The same words would be the annotation that is there already.
     let hash = pending.hash.unwrap_or_default();
-    let before = spent(facts.previous, hash, facts.generation).and_then(|approved| approved.by.as_deref());
-    let again = before.map_or_else(String::new, |by| ", again".repeat(1 + by.matches(", again").count()));
+    let again = again(facts.previous, hash, facts.generation);
     format!(
         "{changes} for approval ({why}), see status.plan: kubectl annotate --overwrite {object} {APPROVE_ANNOTATION}='{hash} <you>{again}'"
     )

@@ -27,7 +27,7 @@ mod suspend;
 mod transient;
 
 pub use account::{AccountFacts, Credentials, EventsFacts, RegionFacts, Sweep, account_status_due, build_account};
-pub use approval::{Pending, Wait, approval};
+pub use approval::{Pending, Wait, again, approval};
 pub use cidr_set::{CidrSetFacts, build_cidr_set};
 pub use conditions::{Standing, keep_failure};
 pub use deep::{DeepView, note_association_changes};
