@@ -21,6 +21,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/amend", &["api", "core/model", "core/activity", "core/desired", "core/audit"]),
     ("core/listing", &["api", "core/model", "core/activity", "core/audit"]),
     ("core/check", &["api", "core/model", "core/activity", "core/desired", "core/listing"]),
+    ("core/preview", &["core/model", "core/activity", "core/desired", "core/plan", "core/audit", "core/listing"]),
     ("ports", &["api", "core"]),
     ("=adapters", &[]),
     ("adapters/*", &["api", "core", "ports"]),
