@@ -101,7 +101,7 @@ impl PlanArgs {
     /// Looks at every group of the manifests.
     pub(super) async fn look(&self) -> Result<Vec<Preview>, CliError> {
         if self.verbose {
-            logs::init(logs::Format::Text, "sgwarden=debug").map_err(CliError::from_error)?;
+            logs::init(logs::Format::Text, "sgwarden=debug", None).map_err(CliError::from_error)?;
         }
         let clock = Clock::system();
         let own = self.aws.own_account()?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::core::model::{Atom, Direction, Observed};
+use crate::core::model::{Atom, Direction, Observed, Weight};
 
 use super::PlanInput;
 use super::cause::{Cause, Held};
@@ -58,10 +58,9 @@ impl Sheet {
     pub fn of(observed: Option<&Observed>, restraint: &Restraint, plan: &Plan, report: &Report) -> Self {
         let mut rows: Vec<Row> = report.differences.iter().map(row).collect();
         rows.sort_by(|a, b| a.order().cmp(&b.order()));
-        let QuotaUse { ingress, egress, limit: _ } = report.quota;
-        let quota =
-            format!("ingress {} IPv4 {} IPv6, egress {} IPv4 {} IPv6", ingress.ipv4, ingress.ipv6, egress.ipv4, egress.ipv6);
-        let mut notes = vec![("quota", quota)];
+        let QuotaUse { ingress, egress, limit } = report.quota;
+        let quota = |name, used: Weight| format!("{name} {} of {limit} IPv4, {} of {limit} IPv6", used.ipv4, used.ipv6);
+        let mut notes = vec![("quota", format!("{} · {}", quota("ingress", ingress), quota("egress", egress)))];
         notes.extend(exposure(observed, plan).map(|text| ("exposure", text)));
         notes.extend(warnings(restraint, plan, report));
         if !plan.is_empty() {

@@ -7,8 +7,6 @@
 
 mod json;
 mod markdown;
-#[cfg(test)]
-mod tests;
 mod text;
 
 pub use json::{PREVIEW_VERSION, json};

@@ -144,12 +144,17 @@ pub async fn preview(parts: PreviewParts, told: &(dyn Fn(usize, usize) + Send + 
     );
     let context = Context::new(parts, stores, regions);
     let reached = Reached::default();
+    let surroundings = async {
+        tokio::join!(
+            feed(&context, writers),
+            context.watch_readiness(),
+            context.watch_notifiers(),
+            accounts::keep_warm(&context, &reached),
+        )
+    };
     tokio::select! {
         found = look_at_all(&context, told) => found,
-        () = feed(&context, writers) => Vec::new(),
-        () = context.watch_readiness() => std::future::pending().await,
-        () = context.watch_notifiers() => std::future::pending().await,
-        () = accounts::keep_warm(&context, &reached) => Vec::new(),
+        _ = surroundings => Vec::new(),
     }
 }
 
