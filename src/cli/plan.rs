@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::adapters::directory::{DirectoryObjects, Found, read_groups, read_manifests};
+use crate::adapters::directory::{DirectoryObjects, Found, KindName, Source, read_groups, read_sources};
 use crate::adapters::kube::{ClusterOptions, connect};
 use crate::adapters::telemetry::logs;
 use crate::api::SecurityGroup;
@@ -29,9 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
-    /// Directory of the manifests
-    #[arg(short = 'f', long = "filename", value_name = "DIR")]
-    manifests: PathBuf,
+    /// Manifests: a file, a folder with all below it, or - for standard input; may be given several times
+    #[arg(short, long = "filename", value_name = "PATH", required = true)]
+    filenames: Vec<String>,
     /// Marks the groups of these manifests; default: the uid of the cluster's namespace kube-system, with --context or --kubeconfig
     #[arg(long, value_name = "ID", value_parser = cluster_id, env = "SGWARDEN_CLUSTER_ID")]
     cluster_id: Option<String>,
@@ -129,13 +129,18 @@ impl PlanArgs {
     }
 
     fn found(&self) -> Result<Found, CliError> {
-        if !self.manifests.is_dir() {
-            return Err(CliError::new(format!("-f {}: there is no such directory", self.manifests.display())));
+        let sources: Vec<Source> = self.filenames.iter().map(|text| Source::from(text.as_str())).collect();
+        let found = read_sources(&sources).map_err(|problems| {
+            let count = problems.len().saturating_sub(1);
+            let more = if count > 0 { format!(" (and {count} more: sgwarden check -f lists them)") } else { String::new() };
+            let first = problems.into_iter().next().map(|problem| CliError::from_error(problem).to_string());
+            CliError::new(format!("{}{more}", first.unwrap_or_default()))
+        })?;
+        // What a command that failed leaves in a pipe is no wish for nothing.
+        if !found.manifests.keys().any(|id| id.kind == KindName::SecurityGroup) {
+            return Err(CliError::new(format!("there is no SecurityGroup in {}", self.filenames.join(", "))));
         }
-        read_manifests(&self.manifests).map_err(|problems| {
-            let lines: Vec<String> = problems.into_iter().map(|problem| CliError::from_error(problem).to_string()).collect();
-            CliError::new(lines.join("\n          "))
-        })
+        Ok(found)
     }
 
     async fn recorded(&self) -> Result<Recorded, CliError> {
@@ -159,8 +164,8 @@ impl PlanArgs {
 }
 
 fn file_of(found: &Found, object: &str) -> Option<String> {
-    let mut of_groups = found.files.iter().filter(|(id, _)| id.kind == crate::adapters::directory::KindName::SecurityGroup);
-    of_groups.find(|(id, _)| id.key.to_string() == object).map(|(_, path)| path.display().to_string())
+    let mut of_groups = found.places.iter().filter(|(id, _)| id.kind == KindName::SecurityGroup);
+    of_groups.find(|(id, _)| id.key.to_string() == object).map(|(_, place)| format!("{}:{}", place.file.display(), place.line))
 }
 
 /// How far a long look has come, for a person who waits at a terminal.

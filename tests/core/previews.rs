@@ -103,7 +103,10 @@ fn totals_count_each_group_once() {
     let totals = Totals::of(&worlds());
     assert_eq!((totals.groups, totals.failed), (12, 2));
     let unchanged = totals.groups - totals.changing - totals.failed;
-    assert_eq!(unchanged, worlds().iter().filter(|preview| matches!(&preview.finding, Finding::Planned(plan) if !plan.changes())).count());
+    assert_eq!(
+        unchanged,
+        worlds().iter().filter(|preview| matches!(&preview.finding, Finding::Planned(plan) if !plan.changes())).count()
+    );
     assert!(unchanged >= 1 && totals.creating >= 1 && totals.undeclared >= 1 && totals.drift >= 1, "{totals:?}");
 }
 

@@ -247,15 +247,16 @@ impl Pass<'_> {
     /// and the uid of an object that is in no cluster yet is no news.
     async fn take_for_recorded(&mut self, site: &Site, listed: &ListedGroup) {
         let mut status = self.status();
-        if status.group_id.is_some() || self.would_adopt.is_some() {
-            return;
-        }
         let tags = &listed.group.tags;
-        if !matches!(self.owner.judge(tags), Ownership::Ours | Ownership::Reclaimed { former_uid: _ }) {
+        let ours = matches!(self.owner.judge(tags), Ownership::Ours | Ownership::Reclaimed { former_uid: _ });
+        if !ours || self.baseline().is_some() || self.would_adopt.is_some() {
             return;
         }
         if let Some(uid) = tags.get(TAG_UID) {
             self.owner.uid.clone_from(uid);
+        }
+        if status.group_id.is_some() {
+            return;
         }
         status.group_id = Some(listed.group.id.to_string());
         status.region = Some(site.region().to_string());
