@@ -21,6 +21,7 @@ mod cli;
 #[allow(dead_code, reason = "tests use more of it")]
 #[path = "../tests/cluster/many.rs"]
 mod many;
+#[allow(dead_code, reason = "other benchmarks use more of it")]
 #[path = "support/mod.rs"]
 mod measure;
 #[allow(dead_code, reason = "tests use more of it")]
@@ -61,7 +62,7 @@ async fn edits() {
     let mut events = many::Events::of(&rig.sim).await;
     let installation = installation.listening(&events.url);
     let replica = installation.start("listener").await;
-    replica.reconciles(GROUPS as u64).await;
+    replica.reconciles(GROUPS.try_into().unwrap()).await;
 
     let mut times = Vec::new();
     for number in 0..EDITS {

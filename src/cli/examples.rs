@@ -24,6 +24,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["sgwarden audit --audit-file audit.jsonl --since 24h", "zcat audit-*.jsonl.gz | sgwarden audit --audit-file - shop/web"],
     ),
     (
+        "check",
+        &[
+            "sgwarden check -f groups --complete         # in a pull request; exit code 2 if anything is wrong",
+            "kustomize build . | sgwarden check -f -",
+        ],
+    ),
+    (
         "completions",
         &[
             "source <(sgwarden completions bash)                                        # in ~/.bashrc",
@@ -46,6 +53,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "sgwarden drift -A --since 24h",
             "sgwarden drift shop/web -o json",
             "sgwarden drift -A --open                    # exit code 2 if there is anything",
+        ],
+    ),
+    (
+        "plan",
+        &[
+            "sgwarden plan -f groups --context prod                             # told from drift by the cluster's status",
+            "sgwarden plan -f groups --cluster-id prod -o markdown              # for a comment in a pull request",
         ],
     ),
     (

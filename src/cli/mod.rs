@@ -9,9 +9,9 @@ mod annotate;
 mod approve;
 mod audit;
 mod called;
+mod check;
 mod completions;
 mod confirm;
-mod check;
 mod controller;
 mod crds;
 #[cfg(all(feature = "aws", feature = "sim"))]
@@ -22,6 +22,7 @@ mod examples;
 mod options;
 mod output;
 mod place;
+mod plan;
 mod resume;
 #[cfg(feature = "aws")]
 mod run;
@@ -65,6 +66,8 @@ enum Command {
     Sim(sim::Args),
     /// Say what is wrong with manifests: offline, without a cluster, without credentials
     Check(check::Args),
+    /// Say what would be done to make EC2 as manifests say, and write nothing
+    Plan(plan::Arguments),
     /// List what was edited behind its back: what, when, by whom, and what was done about it
     Drift(drift::Args),
     /// Say what keeps an edit that was made behind its back, or apply that
@@ -124,6 +127,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         #[cfg(feature = "sim")]
         Command::Sim(args) => sim::main(args).await.map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::main(&args),
+        Command::Plan(args) => Box::pin(plan::main(args)).await,
         Command::Drift(args) => drift::main(args).await,
         Command::Accept(args) => Box::pin(accept::main(args)).await,
         Command::Approve(args) => Box::pin(approve::main(args)).await,

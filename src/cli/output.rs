@@ -31,9 +31,14 @@ pub(super) enum Output {
 impl OutputArgs {
     /// Colour for a terminal alone, and there unless the person wants none.
     pub(super) fn colour(&self) -> Colour {
-        let unwanted = self.no_color.as_ref().is_some_and(|text| !text.is_empty());
-        if std::io::stdout().is_terminal() && !unwanted { Colour::Always } else { Colour::Never }
+        colour(self.no_color.as_ref())
     }
+}
+
+/// Colour for a terminal alone, and there unless the person wants none, as <https://no-color.org> has it.
+pub(super) fn colour(no_color: Option<&OsString>) -> Colour {
+    let unwanted = no_color.is_some_and(|text| !text.is_empty());
+    if std::io::stdout().is_terminal() && !unwanted { Colour::Always } else { Colour::Never }
 }
 
 /// Prints. A reader that has gone away, as `head` does, has seen what it wanted.

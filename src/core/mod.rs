@@ -20,4 +20,5 @@ pub mod listing;
 pub mod model;
 pub mod notice;
 pub mod plan;
+pub mod preview;
 pub mod status;

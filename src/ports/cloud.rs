@@ -137,6 +137,58 @@ pub trait Ec2Write: Send + Sync {
     async fn remove_tags(&self, group: &SecurityGroupId, tags: &Tags) -> Result<Receipt, CloudError>;
 }
 
+/// Writes nothing, where there is nothing to be written: whoever asks it all the same is told so.
+#[derive(Clone, Copy, Debug)]
+pub struct NoWriter;
+
+impl NoWriter {
+    fn refuse(operation: &'static str) -> Result<Receipt, CloudError> {
+        Err(CloudError {
+            operation,
+            class: ErrorClass::Terminal,
+            code: None,
+            message: "a defect of sgwarden: something was to be written where all is only read; nothing was sent".to_owned(),
+            request_id: None,
+            outcome_unknown: false,
+        })
+    }
+}
+
+#[async_trait]
+impl Ec2Write for NoWriter {
+    async fn create_group(&self, _: &NewGroup) -> Result<Receipt, CloudError> {
+        Self::refuse("CreateSecurityGroup")
+    }
+
+    async fn delete_group(&self, _: &SecurityGroupId) -> Result<Receipt, CloudError> {
+        Self::refuse("DeleteSecurityGroup")
+    }
+
+    async fn authorize(&self, _: &SecurityGroupId, _: Direction, _: &[NewRule]) -> Result<Receipt, CloudError> {
+        Self::refuse("AuthorizeSecurityGroupIngress")
+    }
+
+    async fn revoke(&self, _: &SecurityGroupId, _: Direction, _: &[RuleId]) -> Result<Receipt, CloudError> {
+        Self::refuse("RevokeSecurityGroupIngress")
+    }
+
+    async fn modify(&self, _: &SecurityGroupId, _: &[(RuleId, NewRule)]) -> Result<Receipt, CloudError> {
+        Self::refuse("ModifySecurityGroupRules")
+    }
+
+    async fn describe(&self, _: &SecurityGroupId, _: Direction, _: &[(RuleId, Option<String>)]) -> Result<Receipt, CloudError> {
+        Self::refuse("UpdateSecurityGroupRuleDescriptionsIngress")
+    }
+
+    async fn set_tags(&self, _: &SecurityGroupId, _: &Tags) -> Result<Receipt, CloudError> {
+        Self::refuse("CreateTags")
+    }
+
+    async fn remove_tags(&self, _: &SecurityGroupId, _: &Tags) -> Result<Receipt, CloudError> {
+        Self::refuse("DeleteTags")
+    }
+}
+
 /// `CloudTrail`'s own memory of calls: some minutes late, and answered twice a second in an account and Region, no more.
 #[async_trait]
 pub trait Activity: Send + Sync {

@@ -1,4 +1,4 @@
-//! The whole way of an edit, with nothing left out but AWS: a person behind SSO, CloudTrail's event, the queue, the binary, the
+//! The whole way of an edit, with nothing left out but AWS: a person behind SSO, `CloudTrail`'s event, the queue, the binary, the
 //! apiserver, the audit file and a channel of Slack.
 
 use axum::Router;
@@ -71,13 +71,15 @@ async fn who_opens_a_port_of_one_of_a_thousand_groups_is_named_wherever_people_l
     groups(&rig, &installation, 1000).await;
     let (url, mut inbox) = sink().await;
     slack(&rig, &url).await;
-    let events = Events::of(&rig.sim).await;
+    let mut events = Events::of(&rig.sim).await;
     let installation = installation.listening(&events.url);
     let replica = installation.start("listener").await;
     // Nothing is left that its first sweep might find.
     replica.reconciles(1000).await;
     let group = &name(700);
+    let sent = events.sent();
     open_ssh(&rig, &rig.get(group).await).await;
+    events.more_than(sent).await;
 
     let object = rig.until(group, "put right", |object| reverted(object).is_some()).await;
     assert_eq!(rig.rules(&object).await, ["ingress tcp 443 from 10.0.0.0/8 \"\""]);

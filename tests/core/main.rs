@@ -36,6 +36,7 @@ mod listing;
 mod lives;
 mod notice;
 mod oracle;
+mod previews;
 mod properties;
 mod quota;
 mod restraints;

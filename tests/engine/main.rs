@@ -29,6 +29,7 @@ mod ownership;
 mod people;
 mod places;
 mod policy;
+mod preview;
 mod references;
 mod rig;
 mod silence;

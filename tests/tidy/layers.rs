@@ -22,6 +22,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/annotate", &["api", "core/activity", "core/desired", "core/status"]),
     ("core/listing", &["api", "core/model", "core/activity", "core/audit"]),
     ("core/check", &["api", "core/model", "core/activity", "core/desired", "core/listing"]),
+    ("core/preview", &["core/model", "core/activity", "core/desired", "core/plan", "core/audit", "core/listing"]),
     ("ports", &["api", "core"]),
     ("=adapters", &[]),
     ("adapters/*", &["api", "core", "ports"]),

@@ -89,6 +89,7 @@ pub(super) trait Kind:
     const STATE_IS_VITAL: bool = false;
 
     fn spec(&self) -> &Self::Spec;
+    fn status(&self) -> Option<&Self::Status>;
     fn set_status(&mut self, status: Option<Self::Status>);
     /// The object, if the manifest is of this kind.
     fn of(manifest: &Manifest) -> Option<&Self>;
@@ -115,6 +116,10 @@ impl Kind for SecurityGroup {
         &self.spec
     }
 
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
     fn set_status(&mut self, status: Option<Self::Status>) {
         self.status = status;
     }
@@ -136,6 +141,10 @@ impl Kind for CidrSet {
 
     fn spec(&self) -> &Self::Spec {
         &self.spec
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
     }
 
     fn set_status(&mut self, status: Option<Self::Status>) {
@@ -162,6 +171,10 @@ impl Kind for AwsAccount {
         &self.spec
     }
 
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
     fn set_status(&mut self, status: Option<Self::Status>) {
         self.status = status;
     }
@@ -184,6 +197,10 @@ impl Kind for Notifier {
 
     fn spec(&self) -> &Self::Spec {
         &self.spec
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
     }
 
     fn set_status(&mut self, status: Option<Self::Status>) {
@@ -209,6 +226,10 @@ impl Kind for ReferenceGrant {
         &self.spec
     }
 
+    fn status(&self) -> Option<&()> {
+        None
+    }
+
     fn set_status(&mut self, _: Option<()>) {}
 
     fn of(manifest: &Manifest) -> Option<&Self> {
@@ -229,6 +250,10 @@ impl Kind for Namespace {
 
     fn spec(&self) -> &() {
         &()
+    }
+
+    fn status(&self) -> Option<&()> {
+        None
     }
 
     fn set_status(&mut self, _: Option<()>) {}

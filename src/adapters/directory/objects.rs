@@ -70,22 +70,32 @@ impl DirectoryObjects {
     /// Opens the state directory and reads the files once; problems with files are told and do not stop it. The second look,
     /// an interval later, is the first that is believed: until then the watches say nothing.
     pub fn open(options: DirectoryOptions) -> Result<Self, StateError> {
-        let state = Arc::new(State::open(&options.state)?);
-        let tables = Tables {
-            namespaces: Table::new(state.clone()),
-            accounts: Table::new(state.clone()),
-            notifiers: Table::new(state.clone()),
-            grants: Table::new(state.clone()),
-            cidr_sets: Table::new(state.clone()),
-            groups: Table::new(state),
-            in_force: None,
-            told: Vec::new(),
-            told_foreign: String::new(),
-        };
+        let tables = Tables::new(Arc::new(State::open(&options.state)?));
         let due = Mutex::new(options.clock.instant() + options.interval);
         let shared = Arc::new(Shared { options, looked: Mutex::default(), due, tables: Mutex::new(tables) });
         shared.look();
         Ok(Self { shared })
+    }
+
+    /// Objects that stand still: what files say, with what is recorded of groups elsewhere, in a cluster or a state directory. What is
+    /// written of them is kept in memory alone.
+    pub fn still(manifests: &Manifests, recorded: &[SecurityGroup], clock: &Clock) -> Result<Self, StateError> {
+        let state = State::in_memory();
+        for group in recorded {
+            if let Some(key) = Key::of(&group.metadata) {
+                state.keep(&key, &Held::of(group))?;
+            }
+        }
+        let mut tables = Tables::new(Arc::new(state));
+        tables.take(manifests, manifests);
+        let options = DirectoryOptions {
+            manifests: PathBuf::new(),
+            state: PathBuf::new(),
+            interval: Duration::from_hours(24 * 365),
+            clock: clock.clone(),
+        };
+        let due = Mutex::new(clock.instant() + options.interval);
+        Ok(Self { shared: Arc::new(Shared { options, looked: Mutex::default(), due, tables: Mutex::new(tables) }) })
     }
 
     /// One look at the files, now.
@@ -169,6 +179,20 @@ impl Shared {
 }
 
 impl Tables {
+    fn new(state: Arc<State>) -> Self {
+        Self {
+            namespaces: Table::new(state.clone()),
+            accounts: Table::new(state.clone()),
+            notifiers: Table::new(state.clone()),
+            grants: Table::new(state.clone()),
+            cidr_sets: Table::new(state.clone()),
+            groups: Table::new(state),
+            in_force: None,
+            told: Vec::new(),
+            told_foreign: String::new(),
+        }
+    }
+
     /// Takes in what a look found, as far as the one before it found the same.
     fn take(&mut self, now: &Manifests, before: &Manifests) {
         // At first everything has to agree: what is missing then is taken for refused by what refers to it.

@@ -1,9 +1,11 @@
 //! What a cluster would hold beside the manifest: uid, generation, finalizers, status. One JSON file an object, replaced as
 //! a whole, so that a crash leaves the old or the new.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -43,12 +45,19 @@ pub struct StateError {
     pub cause: io::Error,
 }
 
-/// The state directory.
+/// The state directory, or what stands for one where nothing is to be kept.
 #[derive(Debug)]
-pub(super) struct State {
-    directory: PathBuf,
-    /// Keeps a second process out for as long as this one lives.
-    _lock: File,
+pub(super) struct State(Place);
+
+#[derive(Debug)]
+enum Place {
+    Directory {
+        directory: PathBuf,
+        /// Keeps a second process out for as long as this one lives.
+        _lock: File,
+    },
+    /// The same texts by the names their files would have.
+    Memory(Mutex<BTreeMap<PathBuf, Vec<u8>>>),
 }
 
 impl State {
@@ -68,7 +77,12 @@ impl State {
             fs::create_dir_all(directory.join(folder)).map_err(fail)?;
         }
         File::open(directory).and_then(|folder| folder.sync_all()).map_err(fail)?;
-        Ok(Self { directory: directory.to_owned(), _lock: lock })
+        Ok(Self(Place::Directory { directory: directory.to_owned(), _lock: lock }))
+    }
+
+    /// Nothing, kept as long as the process lives.
+    pub(super) fn in_memory() -> Self {
+        Self(Place::Memory(Mutex::default()))
     }
 
     /// Where the state of an object is; `None` for a kind that has none.
@@ -76,30 +90,47 @@ impl State {
         // Neither part can hold a '+': both are Kubernetes names.
         let name = if K::NAMESPACED { format!("{}+{}", key.namespace, key.name) } else { key.name.clone() };
         let name = if name.len() > LONGEST { format!("+{}", hex(&Sha256::digest(name.as_bytes()).into())) } else { name };
-        Some(self.directory.join(K::FOLDER?).join(format!("{name}.json")))
+        let directory = match &self.0 {
+            Place::Directory { directory, _lock: _ } => directory.as_path(),
+            Place::Memory(_) => Path::new(""),
+        };
+        Some(directory.join(K::FOLDER?).join(format!("{name}.json")))
     }
 
     /// The state of an object, if there is any.
     pub(super) fn load<K: Kind>(&self, key: &Key) -> Result<Option<Held<K>>, StateError> {
         let Some(path) = self.path::<K>(key) else { return Ok(None) };
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(StateError { path, action: "read", cause }),
+        let text = match &self.0 {
+            Place::Memory(texts) => match texts.lock().unwrap_or_else(PoisonError::into_inner).get(&path) {
+                Some(text) => text.clone(),
+                None => return Ok(None),
+            },
+            Place::Directory { directory: _, _lock: _ } => match fs::read(&path) {
+                Ok(text) => text,
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(cause) => return Err(StateError { path, action: "read", cause }),
+            },
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| StateError { path, action: "read", cause: io::Error::other(error) })
     }
 
-    /// Keeps the state of an object; durable when it returns.
+    /// Keeps the state of an object; durable when it returns, if anything is.
     pub(super) fn keep<K: Kind>(&self, key: &Key, held: &Held<K>) -> Result<(), StateError> {
         let Some(path) = self.path::<K>(key) else { return Ok(()) };
         let fail = |cause| StateError { path: path.clone(), action: "written", cause };
         let text = serde_json::to_vec_pretty(held).map_err(|error| fail(io::Error::other(error)))?;
+        let directory = match &self.0 {
+            Place::Directory { directory, _lock: _ } => directory,
+            Place::Memory(texts) => {
+                texts.lock().unwrap_or_else(PoisonError::into_inner).insert(path, text);
+                return Ok(());
+            }
+        };
         let draft = path.with_extension("json.new");
         let mut file = File::create(&draft).map_err(fail)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(fail)?;
         fs::rename(&draft, &path).map_err(fail)?;
-        let folder = path.parent().unwrap_or(&self.directory);
+        let folder = path.parent().unwrap_or(directory);
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
     }
 }
@@ -142,6 +173,20 @@ impl<K: Kind> Held<K> {
             finalizers: Vec::new(),
             spec: object.spec().clone(),
             status: None,
+        }
+    }
+
+    /// State as somebody else keeps it: of an object with its uid, generation and status.
+    pub(super) fn of(object: &K) -> Self {
+        let new = Self::new(object);
+        let meta = object.meta();
+        Self {
+            uid: meta.uid.clone().unwrap_or(new.uid),
+            generation: meta.generation.unwrap_or(new.generation),
+            finalizers: meta.finalizers.clone().unwrap_or_default(),
+            status: object.status().cloned(),
+            version: new.version,
+            spec: new.spec,
         }
     }
 

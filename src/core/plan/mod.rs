@@ -39,7 +39,7 @@ pub use exposure::{ExposureDelta, exposures};
 pub use listed::is_as_listed;
 pub use ownership::{Owner, Ownership, TAG_CLUSTER, TAG_ORIGIN, TAG_OWNER, TAG_UID};
 pub use quota::OverQuota;
-pub use render::{changes, lines, render, summary};
+pub use render::{Row, Sheet, changes, lines, render, summary};
 pub use report::{Difference, DriftKind, QuotaUse, Report, What};
 pub use restraint::Restraint;
 pub use revert::plan_reverts;

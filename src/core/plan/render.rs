@@ -2,71 +2,123 @@
 
 use std::fmt::Write;
 
-use crate::core::model::{Atom, Direction};
+use crate::core::model::{Atom, Direction, Observed, Weight};
 
 use super::PlanInput;
 use super::cause::{Cause, Held};
 use super::exposure::ExposureDelta;
 use super::quota::OverQuota;
-use super::report::{Difference, Report, What};
+use super::report::{Difference, QuotaUse, Report, What};
+use super::restraint::Restraint;
 use super::step::{Plan, Purpose, Step};
 
 /// The plan of one group, several lines, each ended. Empty when nothing differs.
 pub fn render(input: PlanInput<'_>, plan: &Plan, report: &Report) -> String {
-    let mut text = String::new();
     let id = plan.group.as_ref().map_or_else(|| "(to be created)".to_owned(), ToString::to_string);
-    let _ = writeln!(text, "{}   {id}   {}", input.owner.object(), input.desired.vpc);
-    for direction in Direction::BOTH {
-        section(&mut text, &direction.to_string(), report, |what| atom_of(what).is_some_and(|atom| atom.direction == direction));
-    }
-    section(&mut text, "group", report, |what| atom_of(what).is_none());
-    let quota = report.quota;
-    let _ = writeln!(
-        text,
-        "  quota      ingress {} IPv4 {} IPv6, egress {} IPv4 {} IPv6",
-        quota.ingress.ipv4, quota.ingress.ipv6, quota.egress.ipv4, quota.egress.ipv6
-    );
-    exposure(&mut text, input, plan);
-    notes(&mut text, input, plan, report);
-    if !plan.is_empty() {
-        let calls = plan.calls();
-        let plural = if calls == 1 { "" } else { "s" };
-        let _ = writeln!(text, "  order      {}          {calls} call{plural}", summary(plan));
+    let mut text = format!("{}   {id}   {}\n", input.owner.object(), input.desired.vpc);
+    for line in Sheet::of(input.observed, input.restraint, plan, report).lines() {
+        let _ = writeln!(text, "  {line}");
     }
     text
 }
 
-/// What it opens and closes, beyond what stays open anyway.
-fn exposure(text: &mut String, input: PlanInput<'_>, plan: &Plan) {
-    let delta = ExposureDelta::of_plan(input.observed, plan);
-    let opens = delta.opened().map(|what| format!("opens {what}"));
-    let closes = delta.closed().map(|what| format!("closes {what}"));
-    let parts: Vec<String> = opens.into_iter().chain(closes).collect();
-    if !parts.is_empty() {
-        let _ = writeln!(text, "  exposure   {}", parts.join(" · "));
+/// A plan as people look at it, in whatever form: what differs, and what is to be known before saying yes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheet {
+    /// What differs: by direction, then that of the group itself; additions, changes, removals, drift and what stays, in this order.
+    pub rows: Vec<Row>,
+    /// Notes, each under a word.
+    pub notes: Vec<(&'static str, String)>,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// The direction of a rule; `None`: it is about the group itself.
+    pub direction: Option<Direction>,
+    /// `+` to add, `~` to change, `-` to remove, `!` drift to revert, `=` what stays.
+    pub sign: char,
+    /// The rule, or the tag.
+    pub subject: String,
+    /// Where it is declared, or was.
+    pub rule: String,
+    /// Why it differs, and why it waits.
+    pub why: String,
+}
+
+impl Row {
+    fn order(&self) -> (bool, Option<Direction>, usize, &str, &str, &str) {
+        let kind = ['+', '~', '-', '!', '='].iter().position(|sign| *sign == self.sign).unwrap_or_default();
+        (self.direction.is_none(), self.direction, kind, &self.subject, &self.rule, &self.why)
     }
 }
 
+impl Sheet {
+    /// Of a group as it was `observed`.
+    pub fn of(observed: Option<&Observed>, restraint: &Restraint, plan: &Plan, report: &Report) -> Self {
+        let mut rows: Vec<Row> = report.differences.iter().map(row).collect();
+        rows.sort_by(|a, b| a.order().cmp(&b.order()));
+        let QuotaUse { ingress, egress, limit } = report.quota;
+        let quota = |name, used: Weight| format!("{name} {} of {limit} IPv4, {} of {limit} IPv6", used.ipv4, used.ipv6);
+        let mut notes = vec![("quota", format!("{} · {}", quota("ingress", ingress), quota("egress", egress)))];
+        notes.extend(exposure(observed, plan).map(|text| ("exposure", text)));
+        notes.extend(warnings(restraint, plan, report));
+        if !plan.is_empty() {
+            let calls = plan.calls();
+            let plural = if calls == 1 { "" } else { "s" };
+            notes.push(("order", format!("{}          {calls} call{plural}", summary(plan))));
+        }
+        Self { rows, notes }
+    }
+
+    /// The lines, without indent.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut section = None;
+        for row in &self.rows {
+            if section.replace(row.direction) != Some(row.direction) {
+                lines.push(row.direction.map_or_else(|| "group".to_owned(), |direction| direction.to_string()));
+            }
+            let Row { direction: _, sign, subject, rule, why } = row;
+            let what = format!("{sign} {subject}");
+            lines.push(format!("{what:<40} {rule:<22} {why}").trim_end().to_owned());
+        }
+        lines.extend(self.notes.iter().map(|(word, text)| format!("{word:<10} {text}")));
+        lines
+    }
+}
+
+/// What it opens and closes, beyond what stays open anyway.
+fn exposure(observed: Option<&Observed>, plan: &Plan) -> Option<String> {
+    let delta = ExposureDelta::of_plan(observed, plan);
+    let opens = delta.opened().map(|what| format!("opens {what}"));
+    let closes = delta.closed().map(|what| format!("closes {what}"));
+    let parts: Vec<String> = opens.into_iter().chain(closes).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
 /// What somebody has to know before saying yes.
-fn notes(text: &mut String, input: PlanInput<'_>, plan: &Plan, report: &Report) {
+fn warnings(restraint: &Restraint, plan: &Plan, report: &Report) -> Vec<(&'static str, String)> {
+    let mut notes = Vec::new();
     if let Some(over) = report.over_quota {
-        let _ = writeln!(text, "  quota      {over}: changes wait, drift is reverted");
+        notes.push(("quota", format!("{over}: changes wait, drift is reverted")));
     } else if let Some(over) = over_by_estimate(report) {
-        let _ = writeln!(text, "  estimate   {over}; EC2 decides, as it counts groups and prefix lists");
+        notes.push(("estimate", format!("{over}; EC2 decides, as it counts groups and prefix lists")));
     }
     let early: usize = plan.steps.iter().filter_map(early).sum();
     if early > 0 {
         let plural = if early == 1 { "rule goes" } else { "rules go" };
-        let _ = writeln!(text, "  at quota   {early} {plural} before what comes has room");
+        notes.push(("at quota", format!("{early} {plural} before what comes has room")));
     }
     for atom in &plan.cuts {
-        let _ = writeln!(text, "  cuts       {atom}: desired traffic rests on it until the next call");
+        notes.push(("cuts", format!("{atom}: desired traffic rests on it until the next call")));
     }
     if report.waiting().next().is_some() {
         let hash = report.approval.as_deref().unwrap_or_default();
-        let why = input.restraint.wait.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-        let _ = writeln!(text, "  approval   {hash}{why}");
+        let why = restraint.wait.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        notes.push(("approval", format!("{hash}{why}")));
     }
+    notes
 }
 
 /// Rules that a step at the quota takes away early.
@@ -104,64 +156,37 @@ fn atom_of(what: &What) -> Option<&Atom> {
     }
 }
 
-fn section(text: &mut String, title: &str, report: &Report, belongs: impl Fn(&What) -> bool) {
-    let mut lines: Vec<(String, String, String)> = report.differences.iter().filter(|d| belongs(&d.what)).map(line).collect();
-    if lines.is_empty() {
-        return;
-    }
-    lines.sort_by(|a, b| (order_of(&a.0), &a.0).cmp(&(order_of(&b.0), &b.0)));
-    let _ = writeln!(text, "  {title}");
-    for (what, rule, why) in lines {
-        let _ = writeln!(text, "  {}", format!("{what:<40} {rule:<22} {why}").trim_end());
-    }
-}
-
-/// Additions, changes, removals, drift, and what stays.
-fn order_of(line: &str) -> u8 {
-    match line.as_bytes().first() {
-        Some(b'+') => 0,
-        Some(b'~') => 1,
-        Some(b'-') => 2,
-        Some(b'=') => 4,
-        Some(_) | None => 3,
-    }
-}
-
-/// Sign and subject, the rule, the reason.
-fn line(difference: &Difference) -> (String, String, String) {
+fn row(difference: &Difference) -> Row {
     let drift = difference.cause.is_drift();
     let sign = |plain: char| match (&difference.held, drift) {
         (Some(held), _) if held.stays() => '=',
         (_, true) => '!',
         (_, false) => plain,
     };
-    let (what, rule, mut why) = match &difference.what {
-        What::GroupMissing { recorded: None } => ("+ the group".to_owned(), String::new(), "not there yet".to_owned()),
-        What::GroupMissing { recorded: Some(id) } => (format!("! the group {id}"), String::new(), "drift: deleted".to_owned()),
+    let (sign, subject, rule, mut why) = match &difference.what {
+        What::GroupMissing { recorded: None } => ('+', "the group".to_owned(), String::new(), "not there yet".to_owned()),
+        What::GroupMissing { recorded: Some(id) } => ('!', format!("the group {id}"), String::new(), "drift: deleted".to_owned()),
         What::Missing { atom, declared, last_id: _ } => {
             let why = if drift { "drift: removed" } else { "not there yet" };
-            (format!("{} {}", sign('+'), atom.within_direction()), format!("rule {}", declared.rule), why.to_owned())
+            (sign('+'), atom.within_direction().to_string(), format!("rule {}", declared.rule), why.to_owned())
         }
         What::Extra { live, rule, was } => {
             let name = match (rule, drift) {
                 (Some(rule), false) => format!("was rule {rule}"),
                 (Some(_) | None, _) => "nobody declared it".to_owned(),
             };
-            (format!("{} {}", sign('-'), live.atom.within_direction()), name, why_extra(difference, was.as_ref()))
+            (sign('-'), live.atom.within_direction().to_string(), name, why_extra(difference, was.as_ref()))
         }
         What::Moved { live, atom, declared } => {
             let (from, to) = (live.atom.within_direction(), atom.within_direction());
             let why = if drift { format!("drift: somebody made it {from}") } else { format!("was {from}") };
-            (format!("{} {to}", sign('~')), format!("rule {}", declared.rule), why)
+            (sign('~'), to.to_string(), format!("rule {}", declared.rule), why)
         }
         What::Description { live, declared } => {
             let quote = |text: &Option<String>| text.as_ref().map_or_else(|| "none".to_owned(), |text| format!("\"{text}\""));
             let why = format!("description {} → {}", quote(&live.description), quote(&declared.description));
-            (
-                format!("{} {}", sign('~'), live.atom.within_direction()),
-                format!("rule {}", declared.rule),
-                if drift { format!("drift: {why}") } else { why },
-            )
+            let why = if drift { format!("drift: {why}") } else { why };
+            (sign('~'), live.atom.within_direction().to_string(), format!("rule {}", declared.rule), why)
         }
         What::Tag { key, live, declared, ownership } => {
             let plain = match (live, declared) {
@@ -177,13 +202,14 @@ fn line(difference: &Difference) -> (String, String, String) {
                 (None, None) => String::new(),
             };
             let of = if *ownership { "marks the group as ours" } else { "" };
-            (format!("{} tag {key}", sign(plain)), of.to_owned(), if drift { format!("drift: {why}") } else { why })
+            (sign(plain), format!("tag {key}"), of.to_owned(), if drift { format!("drift: {why}") } else { why })
         }
     };
     if let Some(held) = &difference.held {
         why = format!("{why}; {}", why_held(held, difference));
     }
-    (what, rule, why)
+    let direction = atom_of(&difference.what).map(|atom| atom.direction);
+    Row { direction, sign, subject, rule, why }
 }
 
 fn why_extra(difference: &Difference, was: Option<&Atom>) -> String {

@@ -1,6 +1,6 @@
 //! The controller: every object, one at a time each, from watch to status.
 //!
-//! Entry point: [`run`]. `stores` follows the objects and tells `wakes` what has to be looked at; `run` schedules that while this
+//! Entry point: [`run`]; [`preview`] tells what it would do. `stores` follows the objects and tells `wakes` what has to be looked at; `run` schedules that while this
 //! process leads. The reconcile is a straight line (`reconcile`): fetch → locate → resolve → plan → record → execute → verify →
 //! report; where nothing changed it ends at its first look (`unchanged`), and deletion has its own line (`finalize`). `site` finds
 //! account and Region, `lookups` what rules refer to, `restrain` what may be done now (`limits`, `wars`), `marks` what a person
@@ -24,6 +24,7 @@ mod marks;
 mod memory;
 mod office;
 mod pass;
+mod preview;
 mod reconcile;
 mod references;
 mod report;
@@ -38,4 +39,5 @@ mod wars;
 mod write;
 
 pub use context::{Context, Leadership, OwnAccount, Parts};
+pub use preview::{PreviewParts, ReadOnly, preview};
 pub use run::run;
