@@ -12,6 +12,8 @@ mod crds;
 mod demo;
 mod drift;
 mod error;
+mod explain;
+mod graph;
 mod options;
 mod output;
 mod place;
@@ -20,6 +22,7 @@ mod run;
 mod shutdown;
 #[cfg(feature = "sim")]
 mod sim;
+mod source;
 mod undo;
 mod wiring;
 
@@ -61,6 +64,10 @@ enum Command {
     Audit(audit::Args),
     /// Say what brings back what one of its changes took, or apply that
     Undo(undo::Args),
+    /// Say whether somebody can reach a port on a group: by which rule, or what would have to be written
+    Explain(explain::Args),
+    /// Draw groups and what they refer to
+    Graph(graph::Args),
     /// Write the CustomResourceDefinitions
     Crds(crds::Args),
 }
@@ -99,6 +106,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Accept(args) => Box::pin(accept::main(args)).await,
         Command::Audit(args) => audit::main(args),
         Command::Undo(args) => Box::pin(undo::main(args)).await,
+        Command::Explain(args) => Box::pin(explain::main(args)).await,
+        Command::Graph(args) => Box::pin(graph::main(args)).await,
         Command::Crds(args) => crds::main(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -3,7 +3,8 @@
 //! Rooms, each using only those before it: `model` (vocabulary) ← `desired` (from manifests), `plan` (the decision) ←
 //! `status` and `audit` (what people and records hear of it) ←
 //! `notice` (what is sent to those who do not look), `amend` (what a manifest must say to keep an edit, or to have back what a
-//! change took) and `listing` (drift and changes as people look them up). `activity` (what `CloudTrail` tells, and who did it)
+//! change took) `listing` (drift and changes as people look them up) and `reach` (who
+//! gets through, by the rules declared and live). `activity` (what `CloudTrail` tells, and who did it)
 //! uses `model` alone.
 //!
 //! Invariant: sync, with no clock, randomness, client, logging or hash order. Equal input gives equal bytes.
@@ -17,4 +18,5 @@ pub mod listing;
 pub mod model;
 pub mod notice;
 pub mod plan;
+pub mod reach;
 pub mod status;

@@ -20,6 +20,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/audit", &["api", "core/model", "core/desired", "core/plan"]),
     ("core/amend", &["api", "core/model", "core/activity", "core/desired", "core/audit"]),
     ("core/listing", &["api", "core/model", "core/activity", "core/audit"]),
+    ("core/reach", &["api", "core/model", "core/activity", "core/desired"]),
     ("ports", &["api", "core"]),
     ("=adapters", &[]),
     ("adapters/*", &["api", "core", "ports"]),

@@ -62,7 +62,7 @@ pub struct Found {
     pub foreign: BTreeMap<String, usize>,
 }
 
-/// Every object of a directory. One problem makes the whole snapshot unusable: half a snapshot looks like objects that were
+/// Every object of a directory, or of a file, whatever it is called. One problem makes the whole snapshot unusable: half a snapshot looks like objects that were
 /// deleted.
 pub fn read_manifests(directory: &Path) -> Result<Found, Vec<FileProblem>> {
     let mut found = Found::default();
@@ -78,6 +78,9 @@ pub fn read_manifests(directory: &Path) -> Result<Found, Vec<FileProblem>> {
 
 /// Files below a directory in order. Names that begin with a dot are an editor's or git's own.
 fn manifest_files(directory: &Path, problems: &mut Vec<FileProblem>) -> Vec<PathBuf> {
+    if directory.is_file() {
+        return vec![directory.to_owned()];
+    }
     let mut files = Vec::new();
     let mut folders = vec![directory.to_owned()];
     while let Some(folder) = folders.pop() {

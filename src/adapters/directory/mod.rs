@@ -24,4 +24,4 @@ pub use files::{FileProblem, Found, read_manifests};
 pub use kind::{Id, KindName, Manifest, Manifests};
 pub use objects::{DirectoryObjects, DirectoryOptions};
 pub use secrets::DirectorySecrets;
-pub use state::{StateError, read_groups};
+pub use state::{StateError, read_cidr_sets, read_groups};
