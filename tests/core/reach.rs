@@ -201,8 +201,7 @@ fn an_address_gets_through_by_ranges_ports_and_protocols() {
     ] {
         let answer = ask(&world(&ingress(rules)), &format!("shop/db {asked}"));
         assert_eq!(answer.verdict.as_str(), expected, "{rules}\n{asked}\n{}", answer_text(&answer));
-        let whole = answer.verdict == Verdict::Yes || answer.verdict == Verdict::Unknown;
-        assert_eq!(answer.hops[0].remedy.is_none(), whole, "{rules}\n{asked}");
+        assert_eq!(answer.hops[0].remedy.is_none(), answer.verdict == Verdict::Yes, "{rules}\n{asked}");
     }
 }
 
@@ -320,7 +319,7 @@ fn what_is_live_is_said_where_it_differs() {
     let answer = ask(&at(&drift), "shop/db --from 198.51.100.7 --port 22");
     assert_eq!((answer.verdict.as_str(), answer.live.map(Verdict::as_str)), ("no", Some("yes")));
     let text = answer_text(&answer);
-    assert!(text.contains("nobody declared it: jane did it, drift d-1"), "{text}");
+    assert!(text.contains("nobody declared it: jane, drift d-1"), "{text}");
     // What is over is not live.
     let over = drift.replace("resolution: Reported", "resolution: Reverted, resolvedAt: \"2026-11-22T11:00:00Z\"");
     assert_eq!(told(&at(&over), "shop/db --from 198.51.100.7 --port 22"), ("no", None));
@@ -337,6 +336,19 @@ fn what_is_live_is_said_where_it_differs() {
     world.groups.get_mut(&group("shop/db")).unwrap().spec = self::world(&ingress(held)).groups[&group("shop/db")].spec.clone();
     assert_eq!(told(&world, "shop/db --from 10.0.3.7 --port 80"), ("yes", None));
     assert_eq!(told(&world, "shop/db --from 198.51.100.7 --port 80"), ("unknown", Some("no")));
+}
+
+#[test]
+fn a_vpc_without_ipv6_has_nobody_to_let_out_over_it() {
+    let at = |rules: &str| {
+        let mut world = world(&manifest("web", "  egressPolicy: AllowAll"));
+        world.basis = Basis::Objects;
+        world.groups.get_mut(&group("shop/web")).unwrap().status = Some(status(&format!("groupId: sg-0a1b2c3d\nrules:\n{rules}")));
+        ask(&world, "shop/web --to-group sg-0b1b2c3d --port 443").live
+    };
+    let ipv4 = "- 1 sgr-0a1b2c3d4e5f67890 egress-policy egress all to 0.0.0.0/0 -\n";
+    assert_eq!(at(ipv4), None);
+    assert_eq!(at(&format!("{ipv4}- 1 - egress-policy egress all to ::/0 -\n")), Some(Verdict::Partly));
 }
 
 #[test]
@@ -495,9 +507,6 @@ proptest! {
         let probes: Vec<Question> = ADDRESSES.iter().flat_map(|ip| (0..9).map(move |port| question(&format!("shop/db --from {ip} --port {port}")))).collect();
         let verdicts = |world: &World| -> Vec<Verdict> { probes.iter().map(|probe| world.explain(probe, now()).unwrap().verdict).collect() };
         let (before, answer) = (verdicts(&world), ask(&world, asked));
-        if answer.verdict == Verdict::Unknown {
-            return Ok(());
-        }
         follow(&mut world, &answer);
         let again = ask(&world, asked);
         prop_assert_eq!(again.verdict, Verdict::Yes, "{}\n{}", answer_text(&answer), answer_text(&again));

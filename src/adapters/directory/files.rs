@@ -216,6 +216,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_read_alone_whatever_it_is_called() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, other) = (directory.path().join("web.txt"), directory.path().join("office.yaml"));
+        fs::write(&one, GOOD).unwrap();
+        fs::write(&other, SET).unwrap();
+        let found = read_manifests(&one).unwrap();
+        assert_eq!(found.manifests.keys().map(ToString::to_string).collect::<Vec<_>>(), ["SecurityGroup default/web"]);
+        assert_eq!(found.files.into_values().collect::<Vec<_>>(), [one]);
+        assert!(read_manifests(&directory.path().join("gone.yaml")).is_err());
+    }
+
+    #[test]
     fn every_kind_is_read() {
         let all = [("1.yaml", GOOD), ("2.yaml", SET), ("3.yaml", ACCOUNT), ("4.yaml", NAMESPACE), ("5.yaml", GRANT)];
         let expected =

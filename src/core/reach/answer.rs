@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::core::desired::Referent;
-use crate::core::model::{Atom, Direction, Peer, Space, Traffic};
+use crate::core::model::{Atom, Direction, Exposure, Peer, Space, Traffic};
 
-use super::live::live;
+use super::live::{Origin, live};
 use super::part::{Asked, Parts};
 use super::permission::{Permission, Standing, of, peer};
 use super::question::Family;
@@ -110,7 +110,22 @@ pub struct Live {
     /// By what is live.
     pub verdict: Verdict,
     /// The live rules by which it gets through.
-    pub through: Vec<Through>,
+    pub through: Vec<LiveRule>,
+}
+
+/// A live rule in an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveRule {
+    /// The declared rule it comes of; `None` where nobody declared it.
+    pub rule: Option<String>,
+    /// What it lets through.
+    pub traffic: String,
+    /// From or to whom.
+    pub peer: String,
+    /// The drift record of an edit.
+    pub drift: Option<String>,
+    /// Who made the edit, where that is known.
+    pub by: Option<String>,
 }
 
 /// A hop, and what it is judged by.
@@ -176,10 +191,10 @@ impl Asking<'_> {
         let live = live.filter(|_| differs).map(all).filter(|live| *live != parts);
         let verdict = parts.verdict();
         Answer {
-            question,
             verdict,
             live: live.map(|live| live.verdict()),
-            open: if verdict == Verdict::Yes { Vec::new() } else { exposed(&parts.yes) },
+            open: if verdict == Verdict::Yes { Vec::new() } else { exposed(&parts.yes, &question.other) },
+            question,
             hops: judged.into_iter().map(|judged| judged.hop).collect(),
             notes,
         }
@@ -195,8 +210,7 @@ impl Asking<'_> {
         let parts = asked.parts(certain.map(|permission| &permission.atom), uncertain.map(|permission| &permission.atom));
         let of_direction = || atoms.iter().filter(|atom| atom.direction == direction);
         let live_parts = seen.as_ref().ok().map(|_| asked.parts(of_direction(), std::iter::empty()));
-        let rest = asked.space.subtract(&parts.yes);
-        let sorted = Sorted::new(&permissions, direction, &asked, &parts, &rest);
+        let sorted = Sorted::new(&permissions, direction, self.traffic, &asked, &parts);
         let verdict = parts.verdict();
         let live = live_parts.as_ref().filter(|live| **live != parts).map(|live| Live {
             verdict: live.verdict(),
@@ -204,18 +218,12 @@ impl Asking<'_> {
                 .iter()
                 .flatten()
                 .filter(|(atom, _)| atom.direction == direction && asked.touches(atom, &asked.space))
-                .map(|(atom, seen)| Through {
-                    rule: seen.origin.clone(),
-                    traffic: atom.traffic.to_string(),
-                    peer: self.shown(&atom.peer),
-                    via: None,
-                    why: None,
-                })
+                .map(|(atom, origin)| self.live_rule(atom, origin))
                 .take(MOST)
                 .collect(),
         });
-        let wish = Wish { direction, other, traffic: self.traffic, ranges: &self.ranges };
-        let remedy = (!parts.no.is_empty() && verdict != Verdict::Unknown).then(|| wish.remedy(self.world, group, &permissions));
+        let wish = Wish { direction, other, traffic: self.traffic };
+        let remedy = (verdict != Verdict::Yes).then(|| wish.remedy(self.world, group, &permissions));
         // That there is no status is no news of manifests.
         let note = seen
             .err()
@@ -242,6 +250,14 @@ impl Asking<'_> {
         }
     }
 
+    fn live_rule(&self, atom: &Atom, origin: &Origin) -> LiveRule {
+        let (rule, drift, by) = match origin {
+            Origin::Rule(rule) => (Some(rule.to_string()), None, None),
+            Origin::Edit { drift, by } => (None, Some(drift.clone()), by.clone()),
+        };
+        LiveRule { rule, traffic: atom.traffic.to_string(), peer: self.shown(&atom.peer), drift, by }
+    }
+
     /// A peer by the name people know it by.
     fn shown(&self, peer: &Peer) -> String {
         match peer {
@@ -265,7 +281,8 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(permissions: &[Permission], direction: Direction, asked: &Asked, parts: &Parts, rest: &Space) -> Self {
+    fn new(permissions: &[Permission], direction: Direction, traffic: Traffic, asked: &Asked, parts: &Parts) -> Self {
+        let rest = &asked.space.subtract(&parts.yes);
         let mut sorted = Self { through: vec![], unknown: vec![], members: vec![], barred: vec![], nearest: vec![] };
         let mut near: Vec<(u8, Through)> = Vec::new();
         for permission in of(permissions, direction) {
@@ -292,7 +309,7 @@ impl Sorted {
                 Standing::InForce if asked.members.is_none() && is_for_members(atom, asked) && !rest.is_empty() => {
                     push(&mut sorted.members, through(None));
                 }
-                Standing::InForce => near.extend(closeness(atom, asked).map(|close| (close, through(None)))),
+                Standing::InForce => near.extend(closeness(atom, asked, traffic).map(|close| (close, through(None)))),
                 Standing::Held(_) | Standing::Expired(_) | Standing::Refused(_) => {}
             }
         }
@@ -309,15 +326,18 @@ fn is_for_members(atom: &Atom, asked: &Asked) -> bool {
     matches!(atom.peer, Peer::Group { id: _, account: _ }) && !everybody(atom).intersect(&asked.space).is_empty()
 }
 
-/// How close a rule comes that does not let it through: the same traffic for others, or other traffic for the same.
-fn closeness(atom: &Atom, asked: &Asked) -> Option<u8> {
+/// How close a rule comes that does not let it through: other ports of the protocol for the same, the same traffic for others,
+/// or another protocol for the same.
+fn closeness(atom: &Atom, asked: &Asked, traffic: Traffic) -> Option<u8> {
     let same_traffic = !everybody(atom).intersect(&asked.space).is_empty();
     let any = Atom { traffic: Traffic::All, ..atom.clone() };
     let same_peer = !asked.seen(&any, false).intersect(&asked.space).is_empty();
-    match (same_peer, same_traffic) {
-        (true, _) => Some(0),
-        (false, true) => Some(1),
-        (false, false) => None,
+    let same_protocol = atom.traffic.protocol() == traffic.protocol();
+    match (same_peer, same_traffic, same_protocol) {
+        (true, _, true) => Some(0),
+        (_, true, _) => Some(1),
+        (true, false, false) => Some(2),
+        (false, false, _) => None,
     }
 }
 
@@ -343,8 +363,16 @@ fn push(list: &mut Vec<Through>, through: Through) {
     }
 }
 
-fn exposed(space: &Space) -> Vec<String> {
-    space.exposure().iter().map(ToString::to_string).collect()
+/// What gets through: so many addresses, or, where members of a group are meant, which of them there are nobody knows, over
+/// which family.
+fn exposed(space: &Space, other: &Other) -> Vec<String> {
+    let shown = |exposure: &Exposure| match (other, exposure.ipv4.is_zero(), exposure.ipv6.is_zero()) {
+        (Other::Range(_), _, _) => exposure.to_string(),
+        (Other::Object(_) | Other::Group { id: _, account: _ }, false, true) => format!("{} over IPv4", exposure.traffic),
+        (Other::Object(_) | Other::Group { id: _, account: _ }, true, _) => format!("{} over IPv6", exposure.traffic),
+        (Other::Object(_) | Other::Group { id: _, account: _ }, false, false) => exposure.traffic.to_string(),
+    };
+    space.exposure().iter().map(shown).collect()
 }
 
 fn opposite(direction: Direction) -> Direction {

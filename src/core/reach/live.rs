@@ -4,27 +4,30 @@ use std::collections::BTreeMap;
 
 use crate::api::{DriftAtom, DriftRecord, SecurityGroup};
 use crate::core::activity::presentable;
-use crate::core::model::{Atom, Vouched};
+use crate::core::desired::egress_policy_rule;
+use crate::core::model::{Atom, Direction, RuleName, Traffic, Vouched};
 
-/// A rule that is live.
+use super::permission::peer;
+use super::question::Family;
+
+/// Where a live rule comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// Where it comes from, in words: a declared rule, or somebody's edit.
-    pub(super) origin: String,
-    /// The drift record, where it is an edit.
-    pub(super) drift: Option<String>,
+pub(super) enum Origin {
+    /// A declared rule.
+    Rule(RuleName),
+    /// Somebody's edit: the drift record, and who, where that is known.
+    Edit { drift: String, by: Option<String> },
 }
 
 /// Everything that is live, or why that cannot be told.
-pub(super) fn live(object: &SecurityGroup) -> Result<BTreeMap<Atom, Seen>, String> {
+pub(super) fn live(object: &SecurityGroup) -> Result<BTreeMap<Atom, Origin>, String> {
     let Some(status) = &object.status else { return Err("it has no status".to_owned()) };
     let Some(lines) = &status.rules else { return Err("its status lists no rules yet".to_owned()) };
     let vouched = Vouched::from_lines(lines.iter().map(String::as_str)).map_err(|error| error.to_string())?;
-    let mut live: BTreeMap<Atom, Seen> = BTreeMap::new();
     // A rule without an id is one that was about to be authorized: nobody has seen it yet.
-    for (atom, rule) in vouched.iter().filter(|(_, rule)| rule.id.is_some()) {
-        live.insert(atom.clone(), Seen { origin: format!("rule {}", rule.rule), drift: None });
-    }
+    let seen = vouched.iter().filter(|(_, rule)| rule.id.is_some());
+    let mut live: BTreeMap<Atom, Origin> = seen.map(|(atom, rule)| (atom.clone(), Origin::Rule(rule.rule.clone()))).collect();
+    live.extend(not_there_to_be_let_out(&vouched));
     // The oldest first: of two edits of one rule the newer is the one that holds.
     for record in status.drift.iter().rev().filter(|record| record.resolved_at.is_none()) {
         if record.unlisted.is_some() {
@@ -42,14 +45,20 @@ pub(super) fn live(object: &SecurityGroup) -> Result<BTreeMap<Atom, Seen>, Strin
     Ok(live)
 }
 
-fn edit(record: &DriftRecord) -> Seen {
-    let who = record.actor.as_ref().and_then(|actor| actor.name.as_deref()).map(presentable);
-    let id = presentable(&record.id);
-    let origin = match who {
-        Some(who) => format!("nobody declared it: {who} did it, drift {id}"),
-        None => format!("nobody declared it: drift {id}"),
+/// In a VPC without IPv6, `egressPolicy: AllowAll` is the rule for IPv4 alone. It lets out whoever is there all the same.
+fn not_there_to_be_let_out(vouched: &Vouched) -> Option<(Atom, Origin)> {
+    let everybody = |family: Family| {
+        let atom = Atom { direction: Direction::Egress, traffic: Traffic::All, peer: peer(family.everybody()) };
+        (vouched.get(&atom).cloned(), atom)
     };
-    Seen { origin, drift: Some(record.id.clone()) }
+    let ((ipv4, _), (ipv6, atom)) = (everybody(Family::Ipv4), everybody(Family::Ipv6));
+    let rule = ipv4.filter(|rule| rule.id.is_some() && rule.rule == egress_policy_rule() && ipv6.is_none())?.rule;
+    Some((atom, Origin::Rule(rule)))
+}
+
+fn edit(record: &DriftRecord) -> Origin {
+    let by = record.actor.as_ref().and_then(|actor| actor.name.as_deref()).map(presentable);
+    Origin::Edit { drift: presentable(&record.id), by }
 }
 
 /// The rule in a text that may have its description behind it.

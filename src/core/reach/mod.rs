@@ -19,7 +19,7 @@ mod remedy;
 mod render;
 mod world;
 
-pub use answer::{Answer, Hop, Live, Through, Verdict};
+pub use answer::{Answer, Hop, Live, LiveRule, Through, Verdict};
 pub use graph::{Graph, graph};
 pub use permission::{Permission, Standing};
 pub use question::{BadQuestion, Family, Other, Question, asked_address, asked_traffic};

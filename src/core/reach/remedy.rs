@@ -5,8 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use ipnet::IpNet;
-
 use crate::core::desired::{DeclaredRule, Referent, Who};
 use crate::core::model::{Direction, IcmpTypes, PortRange, RuleName, Traffic};
 
@@ -35,7 +33,6 @@ pub(super) struct Wish<'a> {
     pub(super) direction: Direction,
     pub(super) other: &'a Other,
     pub(super) traffic: Traffic,
-    pub(super) ranges: &'a [IpNet],
 }
 
 impl Wish<'_> {
@@ -138,7 +135,8 @@ impl Wish<'_> {
     /// A name that no other rule of the list has.
     fn name(&self, group: &Group<'_>) -> String {
         let other = match self.other {
-            Other::Range(_) => self.ranges.first().map(ToString::to_string).unwrap_or_default(),
+            Other::Range(net) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
+            Other::Range(net) => net.to_string(),
             Other::Object(referent) => referent.name.clone(),
             Other::Group { id, account: _ } => id.to_string(),
         };

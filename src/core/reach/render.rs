@@ -8,7 +8,7 @@ use crate::core::activity::presentable;
 use crate::core::desired::{Referent, ReferentKind};
 use crate::core::model::Direction;
 
-use super::answer::{Answer, Hop, Live, Through, Verdict};
+use super::answer::{Answer, Hop, Live, LiveRule, Through, Verdict};
 use super::{Other, Question, Remedy};
 
 /// The version of what [`answer_json`] gives: another one where a field changes its meaning or goes.
@@ -22,7 +22,7 @@ pub fn answer_text(answer: &Answer) -> String {
         let _ = writeln!(text, "Open is {}.", open.join(", "));
     }
     if let Some(live) = live {
-        let _ = writeln!(text, "That is what is declared. As far as is known, what is live says: {}", word(*live).to_lowercase());
+        let _ = writeln!(text, "That is by what is declared. By what is live, as last seen: {}", word(*live).to_lowercase());
     }
     for hop in hops {
         text += &hop_text(hop);
@@ -74,12 +74,19 @@ fn hop_text(hop: &Hop) -> String {
         let _ = writeln!(text, "  it declares no {direction} rules");
     }
     if let Some(remedy) = remedy {
-        text += &remedy_text(remedy);
+        text += &remedy_text(remedy, *verdict);
     }
     if let Some(Live { verdict, through }) = live {
         let _ = writeln!(text, "  live, as last seen: {}", verdict.as_str());
-        for through in through {
-            let _ = writeln!(text, "    {} {} {}   {}", through.traffic, direction.preposition(), through.peer, through.rule);
+        for LiveRule { rule, traffic, peer, drift, by } in through {
+            let origin = match (rule, drift) {
+                (Some(rule), _) => format!("rule {rule}"),
+                (None, Some(drift)) => {
+                    format!("nobody declared it: {}, drift {drift}", by.as_deref().unwrap_or("by whom is not known"))
+                }
+                (None, None) => "nobody declared it".to_owned(),
+            };
+            let _ = writeln!(text, "    {traffic} {} {peer}   {origin}", direction.preposition());
         }
     }
     text
@@ -92,13 +99,14 @@ fn rule(through: &Through, direction: Direction) -> String {
     format!("rule {rule}: {traffic} {} {}{why}", direction.preposition(), presentable(peer))
 }
 
-fn remedy_text(remedy: &Remedy) -> String {
+fn remedy_text(remedy: &Remedy, verdict: Verdict) -> String {
     let Remedy { rule, list, yaml, besides } = remedy;
     let to = match rule {
-        Some(rule) => format!("{list} of rule {rule}"),
+        Some(rule) => format!("rule {rule}, under {list}"),
         None => (*list).to_owned(),
     };
-    let mut text = format!("  to allow it, add to {to}:\n");
+    let end = if verdict == Verdict::Unknown { "to allow it in any case" } else { "to allow it" };
+    let mut text = format!("  {end}, add to {to}:\n");
     for line in yaml {
         let _ = writeln!(text, "    {}{line}", if rule.is_some() { "- " } else { "" });
     }
@@ -149,8 +157,16 @@ fn hop_json(hop: &Hop) -> Value {
             "yaml": yaml,
             "besides": besides,
         })),
-        "live": live.as_ref().map(|Live { verdict, through }| json!({ "answer": verdict.as_str(), "through": list(through) })),
+        "live": live.as_ref().map(|Live { verdict, through }| json!({
+            "answer": verdict.as_str(),
+            "through": through.iter().map(live_rule_json).collect::<Vec<_>>(),
+        })),
     })
+}
+
+fn live_rule_json(live: &LiveRule) -> Value {
+    let LiveRule { rule, traffic, peer, drift, by } = live;
+    json!({ "rule": rule, "traffic": traffic, "peer": peer, "drift": drift, "by": by })
 }
 
 fn through_json(through: &Through) -> Value {
