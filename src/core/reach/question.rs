@@ -1,4 +1,4 @@
-//! What is asked.
+//! What is asked: one end, the other, what is to get through, and how a person writes them.
 
 use std::net::IpAddr;
 
