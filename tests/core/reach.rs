@@ -2,6 +2,7 @@
 //! what the addresses counted out say, and what an answer advises makes it a yes.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -411,9 +412,9 @@ fn golden(text: &str) -> String {
     let mut read = String::new();
     for asked in text.lines().filter_map(|line| line.strip_prefix("#? ")) {
         let answer = ask(&world, asked);
-        read += &format!("$ sgwarden explain {asked}\n{}\n", answer_text(&answer));
+        let _ = writeln!(read, "$ sgwarden explain {asked}\n{}", answer_text(&answer));
         if asked.contains("--icmp-type") || answer.live.is_some() {
-            read += &format!("{:#}\n\n", answer_json(&answer));
+            let _ = writeln!(read, "{:#}\n", answer_json(&answer));
         }
     }
     let names: BTreeSet<Referent> = world.groups.keys().cloned().collect();
@@ -443,7 +444,7 @@ fn every_answer_is_what_a_person_reads() {
 
 #[test]
 fn no_name_of_others_breaks_out_of_a_picture() {
-    let hostile = r##"{name: a, protocol: all, from: [{prefixListName: "x\"]; n0 --> n1 <script>#quot; `"}]}"##;
+    let hostile = r#"{name: a, protocol: all, from: [{prefixListName: "x\"]; n0 --> n1 <script>#quot; `"}]}"#;
     let world = world(&ingress(hostile));
     let names: BTreeSet<Referent> = world.groups.keys().cloned().collect();
     let picture = graph(&world, &names, now()).unwrap();

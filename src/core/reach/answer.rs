@@ -170,7 +170,7 @@ impl World {
             }
         }
         notes.extend(judged.iter().filter_map(|judged| judged.note.clone()));
-        Ok(asking.answer(question, judged, notes))
+        Ok(answer(question, judged, notes))
     }
 }
 
@@ -183,23 +183,6 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    fn answer(&self, question: Question, judged: Vec<Judged>, notes: Vec<String>) -> Answer {
-        let all = |parts: Vec<Parts>| parts.into_iter().reduce(|all, parts| all.and(&parts)).unwrap_or_default();
-        let parts = all(judged.iter().map(|judged| judged.parts.clone()).collect());
-        let differs = judged.iter().any(|judged| judged.hop.live.is_some());
-        let live: Option<Vec<Parts>> = judged.iter().map(|judged| judged.live.clone()).collect();
-        let live = live.filter(|_| differs).map(all).filter(|live| *live != parts);
-        let verdict = parts.verdict();
-        Answer {
-            verdict,
-            live: live.map(|live| live.verdict()),
-            open: if verdict == Verdict::Yes { Vec::new() } else { exposed(&parts.yes, &question.other) },
-            question,
-            hops: judged.into_iter().map(|judged| judged.hop).collect(),
-            notes,
-        }
-    }
-
     fn judge(&self, group: &Group<'_>, direction: Direction, members: Option<Peer>, other: &Other) -> Judged {
         let asked = Asked::new(direction, self.traffic, &self.ranges, members, group.account.clone());
         let seen = live(group.object);
@@ -271,6 +254,24 @@ impl Asking<'_> {
     }
 }
 
+/// What the ends say together.
+fn answer(question: Question, judged: Vec<Judged>, notes: Vec<String>) -> Answer {
+    let all = |parts: Vec<Parts>| parts.into_iter().reduce(|all, parts| all.and(&parts)).unwrap_or_default();
+    let parts = all(judged.iter().map(|judged| judged.parts.clone()).collect());
+    let differs = judged.iter().any(|judged| judged.hop.live.is_some());
+    let live: Option<Vec<Parts>> = judged.iter().map(|judged| judged.live.clone()).collect();
+    let live = live.filter(|_| differs).map(all).filter(|live| *live != parts);
+    let verdict = parts.verdict();
+    Answer {
+        verdict,
+        live: live.map(|live| live.verdict()),
+        open: if verdict == Verdict::Yes { Vec::new() } else { exposed(&parts.yes, &question.other) },
+        question,
+        hops: judged.into_iter().map(|judged| judged.hop).collect(),
+        notes,
+    }
+}
+
 /// The rules of one direction by what they have to do with the question.
 struct Sorted {
     through: Vec<Through>,
@@ -292,7 +293,7 @@ impl Sorted {
             match &permission.standing {
                 Standing::InForce if !list && asked.touches(atom, &parts.yes) => push(&mut sorted.through, through(None)),
                 Standing::InForce if list && asked.touches(atom, rest) => {
-                    let why = "what is in the list is not known here";
+                    let why = "what is in the list is not known here; aws ec2 get-managed-prefix-list-entries lists it";
                     push(&mut sorted.unknown, through(Some(why.to_owned())));
                 }
                 Standing::InForce if asked.touches(atom, &parts.unknown) => {

@@ -62,14 +62,13 @@ fn sentence(question: &Question, verdict: Verdict) -> String {
 fn hop_text(hop: &Hop) -> String {
     let Hop { group, direction, declared_in, verdict, through, unknown, members, barred, nearest, rules, remedy, live } = hop;
     let mut text = format!("{direction} of {}: {}   {}\n", name(group), verdict.as_str(), presentable(declared_in));
-    let mut line = |title: &str, through: &Through| {
-        let _ = writeln!(text, "  {title}{}", rule(through, *direction));
-    };
-    through.iter().for_each(|through| line("", through));
-    unknown.iter().for_each(|through| line("perhaps ", through));
-    members.iter().for_each(|through| line("for members only: ", through));
-    barred.iter().for_each(|through| line("not in force: ", through));
-    nearest.iter().for_each(|through| line("nearest: ", through));
+    let listed =
+        [("", through), ("perhaps ", unknown), ("for members only: ", members), ("not in force: ", barred), ("nearest: ", nearest)];
+    for (title, list) in listed {
+        for through in list {
+            let _ = writeln!(text, "  {title}{}", rule(through, *direction));
+        }
+    }
     if *verdict != Verdict::Yes && *rules == 0 {
         let _ = writeln!(text, "  it declares no {direction} rules");
     }

@@ -227,7 +227,7 @@ fn region(object: &SecurityGroup) -> Option<&str> {
 /// An id for what has none yet: a digest of its name, so that equal names are equal and others are not.
 fn invented<K: IdKind>(name: &str) -> ResourceId<K> {
     let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = digest.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     constant(&format!("{}{}", K::PREFIX, digits.get(..17).unwrap_or_default()))
 }
 
