@@ -340,6 +340,23 @@ fn what_is_live_is_said_where_it_differs() {
 }
 
 #[test]
+fn nothing_is_advised_to_a_manifest_that_is_too_large() {
+    let ranges =
+        |count: usize| (0..count).map(|n| format!("{{cidr: 10.{}.{}.0/24}}", n / 250, n % 250)).collect::<Vec<_>>().join(", ");
+    let office = |count| {
+        format!(
+            "apiVersion: sgwarden.dev/v1alpha1\nkind: CidrSet\nmetadata: {{name: office, namespace: shop}}\nspec: {{cidrs: [{}]}}\n",
+            ranges(count)
+        )
+    };
+    let rules = ingress("{name: a, protocol: tcp, ports: [1, 2], from: [{cidrSet: {name: office}}]}");
+    for (count, verdict, advised) in [(500, Verdict::Yes, false), (501, Verdict::Unknown, false)] {
+        let answer = ask(&world(&(rules.clone() + &office(count))), "shop/db --from 10.0.7.9 --port 1");
+        assert_eq!((answer.verdict, answer.hops[0].remedy.is_some()), (verdict, advised), "{count}: {}", answer_text(&answer));
+    }
+}
+
+#[test]
 fn a_vpc_without_ipv6_has_nobody_to_let_out_over_it() {
     let at = |rules: &str| {
         let mut world = world(&manifest("web", "  egressPolicy: AllowAll"));

@@ -206,7 +206,9 @@ impl Asking<'_> {
                 .collect(),
         });
         let wish = Wish { direction, other, traffic: self.traffic };
-        let remedy = (verdict != Verdict::Yes).then(|| wish.remedy(self.world, group, &permissions));
+        // What is added to a manifest that is too large already makes it no smaller.
+        let fits = verdict != Verdict::Yes && self.world.fits(group, self.now);
+        let remedy = fits.then(|| wish.remedy(self.world, group, &permissions));
         // That there is no status is no news of manifests.
         let note = seen
             .err()

@@ -51,6 +51,11 @@ struct Piece {
 }
 
 impl World {
+    /// Whether all that a group declares is no more than EC2 takes.
+    pub(super) fn fits(&self, group: &Group<'_>, now: Timestamp) -> bool {
+        group.declaration.resolve(&self.lookups(group, now, false)).too_large.is_none()
+    }
+
     /// Everything a group permits or would permit. `live` are the rules it is known to have: what is held back stays when it
     /// is there.
     pub(super) fn permissions(&self, group: &Group<'_>, now: Timestamp, live: &BTreeSet<Atom>) -> Vec<Permission> {
@@ -140,15 +145,30 @@ impl Piece {
         ever.rules.iter().map(|(atom, _)| permission(atom, standing(atom))).collect()
     }
 
-    /// What is known with the one range alone in its set.
+    /// What is known, of objects no more than this peer needs: sets are large, and this is asked range by range.
     fn only(&self, lookups: &Lookups) -> Lookups {
-        let mut lookups = lookups.clone();
-        if let Some((set, range)) = &self.range
-            && let Some(found @ Lookup::Ranges(_)) = lookups.objects.get_mut(set)
-        {
-            *found = Lookup::Ranges(vec![range.clone()]);
+        let Lookups { own, account, vpc, vpc_ipv6, objects, prefix_lists, weights, default_tags, now, latched } = lookups;
+        let found = match (&self.peer.who, &self.range) {
+            (Who::Object(referent), range) => objects.get(referent).map(|found| match (found, range) {
+                (Lookup::Ranges(_), Some((_, range))) => (referent.clone(), Lookup::Ranges(vec![range.clone()])),
+                (Lookup::Ranges(_) | Lookup::Group(_, _) | Lookup::Unknown(_) | Lookup::Refused(_), _) => {
+                    (referent.clone(), found.clone())
+                }
+            }),
+            (Who::Range(_) | Who::This | Who::Group { id: _, account: _ } | Who::PrefixList(_) | Who::PrefixListName(_), _) => None,
+        };
+        Lookups {
+            own: own.clone(),
+            account: account.clone(),
+            vpc: vpc.clone(),
+            vpc_ipv6: *vpc_ipv6,
+            objects: found.into_iter().collect(),
+            prefix_lists: prefix_lists.clone(),
+            weights: weights.clone(),
+            default_tags: default_tags.clone(),
+            now: *now,
+            latched: latched.clone(),
         }
-        lookups
     }
 
     /// Whether a reference that leads nowhere could be to any address.
