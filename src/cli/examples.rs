@@ -56,6 +56,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "explain",
+        &[
+            "sgwarden explain shop/db --from 10.0.3.7 --port 5432 -f groups    # by manifests alone",
+            "sgwarden explain shop/db --from-group shop/web --port 5432        # both ends, in the cluster",
+        ],
+    ),
+    ("graph", &["sgwarden graph -f groups --format mermaid > groups.md"]),
+    (
         "plan",
         &[
             "sgwarden plan -f groups --context prod                             # told from drift by the cluster's status",

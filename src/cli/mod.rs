@@ -19,6 +19,8 @@ mod demo;
 mod drift;
 mod error;
 mod examples;
+mod explain;
+mod graph;
 mod options;
 mod output;
 mod place;
@@ -29,6 +31,7 @@ mod run;
 mod shutdown;
 #[cfg(feature = "sim")]
 mod sim;
+mod source;
 mod suspend;
 mod undo;
 mod wiring;
@@ -82,6 +85,10 @@ enum Command {
     Audit(audit::Args),
     /// Say what brings back what one of its changes took, or apply that
     Undo(undo::Args),
+    /// Say whether somebody can reach a port on a group: by which rule, or what would have to be written
+    Explain(explain::Args),
+    /// Draw groups and what they refer to
+    Graph(graph::Args),
     /// Write the CustomResourceDefinitions
     Crds(crds::Args),
     /// Write what a shell needs to complete command lines
@@ -135,6 +142,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::Resume(args) => Box::pin(resume::main(args)).await,
         Command::Audit(args) => audit::main(args),
         Command::Undo(args) => Box::pin(undo::main(args)).await,
+        Command::Explain(args) => Box::pin(explain::main(args)).await,
+        Command::Graph(args) => Box::pin(graph::main(args)).await,
         Command::Crds(args) => crds::main(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => completions::main(&args).map(|()| ExitCode::SUCCESS),
     }

@@ -1,6 +1,6 @@
 //! Where objects are looked up: in a cluster, or in the state directory of `sgwarden run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
@@ -68,6 +68,16 @@ pub(super) enum Place {
 }
 
 impl PlaceArgs {
+    /// The namespace of names without one, where it is said.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.cluster.namespace.as_deref()
+    }
+
+    /// The state directory, where one is to be looked into.
+    pub(super) fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
+    }
+
     pub(super) async fn open(&self) -> Result<Place, CliError> {
         if let Some(directory) = &self.state {
             let objects = read_groups(directory).map_err(CliError::from_error)?;

@@ -4,8 +4,8 @@
 //! `status` and `audit` (what people and records hear of it) ←
 //! `notice` (what is sent to those who do not look), `amend` (what a manifest must say to keep an edit, or to have back what a
 //! change took), `annotate` (by which annotation a person lets a plan pass or stops reverts), `listing` (drift and changes as
-//! people look them up) ← `check` (what is wrong with manifests that no cluster has seen). `activity` (what `CloudTrail` tells, and who
-//! did it) uses `model` alone.
+//! people look them up), `reach` (who gets through, by the rules declared and live), `preview` (what would be done) ← `check` (what is
+//! wrong with manifests that no cluster has seen). `activity` (what `CloudTrail` tells, and who did it) uses `model` alone.
 //!
 //! Invariant: sync, with no clock, randomness, client, logging or hash order. Equal input gives equal bytes.
 
@@ -21,4 +21,5 @@ pub mod model;
 pub mod notice;
 pub mod plan;
 pub mod preview;
+pub mod reach;
 pub mod status;

@@ -24,6 +24,7 @@ mod deploy;
 mod doors;
 mod drift;
 mod events;
+mod explain;
 mod gate;
 mod keeping;
 mod killed;

@@ -8,6 +8,7 @@
 //! - `faults`: plans spoilt on purpose, and what the last look says of them;
 //! - `quota`: the same in a group that is full;
 //! - `restraints`: what policy, approval and limits hold back;
+//! - `reach`: who gets through, by which rule, and what would have to be written;
 //! - `listing`: drift and changes as people look them up;
 //! - `lives`: whole lives of a group, with crashes and intruders;
 //! - `drift`: who did it, by a table of our own;
@@ -39,6 +40,7 @@ mod oracle;
 mod previews;
 mod properties;
 mod quota;
+mod reach;
 mod restraints;
 mod scenario;
 mod status;

@@ -23,6 +23,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("core/listing", &["api", "core/model", "core/activity", "core/audit"]),
     ("core/check", &["api", "core/model", "core/activity", "core/desired", "core/listing"]),
     ("core/preview", &["core/model", "core/activity", "core/desired", "core/plan", "core/audit", "core/listing"]),
+    ("core/reach", &["api", "core/model", "core/activity", "core/desired"]),
     ("ports", &["api", "core"]),
     ("=adapters", &[]),
     ("adapters/*", &["api", "core", "ports"]),

@@ -122,8 +122,8 @@ pub struct Found {
     pub foreign: BTreeMap<String, usize>,
 }
 
-/// Every object of a directory. One problem makes the whole snapshot unusable: half a snapshot looks like objects that were
-/// deleted.
+/// Every object of a directory, or of a file, whatever it is called. One problem makes the whole snapshot unusable: half a snapshot
+/// looks like objects that were deleted.
 pub fn read_manifests(directory: &Path) -> Result<Found, Vec<FileProblem>> {
     read_sources(&[Source::Path(directory.to_owned())])
 }
@@ -348,6 +348,18 @@ mod tests {
         let lines: Vec<usize> = found.places.values().map(|place| place.line).collect();
         assert_eq!(lines, [3, 11], "{:?}", found.places);
         assert!(found.places.values().all(|place| place.file.ends_with("a/many.yaml")), "{:?}", found.places);
+    }
+
+    #[test]
+    fn a_file_is_read_alone_whatever_it_is_called() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, other) = (directory.path().join("web.txt"), directory.path().join("office.yaml"));
+        fs::write(&one, GOOD).unwrap();
+        fs::write(&other, SET).unwrap();
+        let found = read_manifests(&one).unwrap();
+        assert_eq!(found.manifests.keys().map(ToString::to_string).collect::<Vec<_>>(), ["SecurityGroup default/web"]);
+        assert_eq!(found.places.into_values().map(|place| place.file).collect::<Vec<_>>(), [one]);
+        assert!(read_manifests(&directory.path().join("gone.yaml")).is_err());
     }
 
     #[test]

@@ -29,4 +29,4 @@ pub use kind::{Id, KindName, Manifest, Manifests};
 pub use objects::{DirectoryObjects, DirectoryOptions};
 pub use secrets::DirectorySecrets;
 pub use sources::Source;
-pub use state::{StateError, read_groups};
+pub use state::{StateError, read_cidr_sets, read_groups};

@@ -139,13 +139,24 @@ impl State {
 ///
 /// A file whose name is a digest does not tell its object, and is shown under the digest.
 pub fn read_groups(directory: &Path) -> Result<Vec<SecurityGroup>, StateError> {
+    read_objects(directory, SecurityGroup::new)
+}
+
+/// The sets of ranges of a state directory, as [`read_groups`].
+pub fn read_cidr_sets(directory: &Path) -> Result<Vec<CidrSet>, StateError> {
+    let folder = directory.join(CidrSet::FOLDER.unwrap_or_default());
+    // A directory of a release that had no sets has no folder for them.
+    if folder.exists() { read_objects(&folder, CidrSet::new) } else { Ok(Vec::new()) }
+}
+
+fn read_objects<K: Kind>(directory: &Path, new: fn(&str, K::Spec) -> K) -> Result<Vec<K>, StateError> {
     let fail = |path: &Path, cause| StateError { path: path.to_owned(), action: "read", cause };
     let entries = fs::read_dir(directory).map_err(|cause| fail(directory, cause))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.map_err(|cause| fail(directory, cause))?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    let mut groups = Vec::new();
+    let mut objects = Vec::new();
     for path in paths {
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -153,14 +164,14 @@ pub fn read_groups(directory: &Path) -> Result<Vec<SecurityGroup>, StateError> {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
             Err(cause) => return Err(fail(&path, cause)),
         };
-        let held: Held<SecurityGroup> = serde_json::from_slice(&text).map_err(|error| fail(&path, io::Error::other(error)))?;
+        let held: Held<K> = serde_json::from_slice(&text).map_err(|error| fail(&path, io::Error::other(error)))?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let (namespace, name) = stem.split_once('+').unwrap_or(("", &stem));
-        let mut manifest = SecurityGroup::new(name, held.spec.clone());
-        manifest.metadata.namespace = Some(namespace.to_owned());
-        groups.push(held.dress(&manifest));
+        let mut manifest = new(name, held.spec.clone());
+        manifest.meta_mut().namespace = Some(namespace.to_owned());
+        objects.push(held.dress(&manifest));
     }
-    Ok(groups)
+    Ok(objects)
 }
 
 impl<K: Kind> Held<K> {

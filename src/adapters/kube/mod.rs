@@ -18,6 +18,7 @@ mod lease;
 mod objects;
 mod optional;
 mod probe;
+mod referents;
 mod secrets;
 #[cfg(test)]
 mod tests;

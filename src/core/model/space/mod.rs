@@ -21,6 +21,10 @@ use set::{Rectangle, Region, Set, Span, Traffics};
 pub use axis::TrafficRange;
 pub use count::AddressCount;
 
+/// Every address of a family.
+const IPV4: Span<u128> = Span { start: 0, end: Some(1 << 32) };
+const IPV6: Span<u128> = Span { start: 0, end: None };
+
 /// The set of (peer address × protocol × port) that rules of **one** direction let through. Spaces of different
 /// directions must not be mixed: a space does not know its direction.
 ///
@@ -88,6 +92,12 @@ impl Space {
     pub fn intersect(&self, other: &Self) -> Self {
         let (ipv4, ipv6) = (self.ipv4.intersect(&other.ipv4), self.ipv6.intersect(&other.ipv6));
         Self { ipv4, ipv6, opaque: self.combine_opaque(other, Set::intersect) }
+    }
+
+    /// The same traffic to everybody: of a family that something gets through for, every address.
+    #[must_use]
+    pub fn to_everybody(&self) -> Self {
+        Self { ipv4: self.ipv4.widened(IPV4), ipv6: self.ipv6.widened(IPV6), opaque: BTreeMap::new() }
     }
 
     fn combine_opaque(&self, other: &Self, combine: impl Fn(&Traffics, &Traffics) -> Traffics) -> BTreeMap<Peer, Traffics> {

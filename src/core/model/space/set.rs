@@ -212,6 +212,13 @@ impl Region {
         self.beside(other).all(|(_, left, right)| left.covers(right))
     }
 
+    /// Every address for the traffic that reaches some.
+    pub(super) fn widened(&self, everybody: Span<u128>) -> Self {
+        let everybody = Set::of([everybody]);
+        let widen = |addresses: &Addresses| if addresses.is_empty() { Set::default() } else { everybody.clone() };
+        Self::from_steps(self.0.iter().map(|(at, addresses)| (*at, widen(addresses))))
+    }
+
     /// The addresses that some traffic reaches.
     pub(super) fn addresses(&self) -> Addresses {
         self.0.iter().fold(Set::default(), |all, (_, addresses)| all.union(addresses))

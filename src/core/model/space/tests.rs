@@ -201,6 +201,27 @@ proptest! {
     }
 
     #[test]
+    fn what_gets_through_for_anybody_of_a_family_does_for_everybody(atoms in any_atoms()) {
+        let points = points_of(&atoms);
+        let any = |traffic: &Traffic, ipv4: bool| points.iter().any(|(of, peer)| of == traffic && match peer {
+            Peer::Ipv4(_) => ipv4,
+            Peer::Ipv6(_) => !ipv4,
+            Peer::PrefixList(_) | Peer::Group { id: _, account: _ } => false,
+        });
+        let everybody = points_in(&Space::of_all(&atoms).to_everybody());
+        for traffic in traffic_points() {
+            for (peer, _) in peer_points() {
+                let expected = match peer {
+                    Peer::Ipv4(_) => any(&traffic, true),
+                    Peer::Ipv6(_) => any(&traffic, false),
+                    Peer::PrefixList(_) | Peer::Group { id: _, account: _ } => false,
+                };
+                prop_assert_eq!(everybody.contains(&(traffic, peer.clone())), expected, "{} {}", traffic, peer);
+            }
+        }
+    }
+
+    #[test]
     fn equal_sets_are_equal_values(one in any_atoms(), two in any_atoms()) {
         let (left, right) = (Space::of_all(&one), Space::of_all(&two));
         let together = Space::of_all(one.iter().chain(&two));
