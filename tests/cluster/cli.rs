@@ -507,7 +507,7 @@ async fn run_makes_and_keeps_the_groups_of_a_directory_whatever_bad_file_lies_be
     let (_, least) = ACCEPTED.iter().find(|(name, _)| *name == "least").unwrap();
     directory.write("bad.yaml", &least.replace("egressPolicy", "egresPolicy"));
     let told = running.line("bad.yaml").await;
-    assert!(told.contains("ERROR") && told.contains("unknown field spec.egresPolicy"), "{told}");
+    assert!(told.contains("ERROR") && told.contains("bad.yaml:5:33: spec.egresPolicy: unknown field"), "{told}");
     directory.remove_https(&groups["default/web-public"]).await;
     assert_eq!(directory.as_declared(&[]).await, groups);
 

@@ -1,11 +1,15 @@
 //! Messages to people: each thing is told, whatever ends when, and a sink that is dead holds up nobody.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use sgwarden::adapters::directory::{DirectoryObjects, DirectoryOptions, read_groups};
 use sgwarden::api::{Actor, Notifier, conditions};
+use sgwarden::core::model::SecurityGroupId;
+use sgwarden::engine::controller::Parts;
 
 use crate::inbox::{Mood, notifier};
 use crate::rig::{Rig, manifest, tcp};
@@ -97,6 +101,51 @@ async fn a_sink_that_is_down_for_an_hour_loses_nothing_and_holds_up_nothing() {
     let times: Vec<String> = rig.inbox.notices("ops").iter().map(|told| text(told, "at").to_owned()).collect();
     assert!(times.is_sorted(), "in order: {times:?}");
     rig.until("it delivers again", |rig| condition(rig, "ops", conditions::READY).0 == "True").await;
+}
+
+/// The same without a cluster: manifests and a Notifier in files, what was told in the state directory.
+#[tokio::test(start_paused = true)]
+async fn with_files_too_a_sink_that_is_down_for_an_hour_loses_nothing_over_a_restart() {
+    let mut rig = Rig::idle().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (manifests, state) = (folder.path().join("manifests"), folder.path().join("state"));
+    std::fs::create_dir(&manifests).unwrap();
+    std::fs::write(manifests.join("ops.yaml"), notifier("ops", "")).unwrap();
+    std::fs::write(manifests.join("web.yaml"), https("web")).unwrap();
+    let start = |rig: &mut Rig| {
+        let parts = rig.parts();
+        let (interval, clock) = (Duration::from_secs(1), parts.clock.clone());
+        let options = DirectoryOptions { manifests: manifests.clone(), state: state.clone(), interval, clock };
+        let objects = Arc::new(DirectoryObjects::open(options).unwrap());
+        rig.start_engine_with(Parts { objects, ..parts });
+    };
+    let status = || read_groups(&state).ok()?.into_iter().find_map(|group| group.status);
+    rig.inbox.set("ops", Mood::Down(None));
+    start(&mut rig);
+    rig.until("the group is as declared", |_| status().is_some_and(|status| status.rules.is_some() && status.group_id.is_some())).await;
+    rig.pass(Duration::from_mins(2)).await;
+    let group: SecurityGroupId = status().unwrap().group_id.unwrap().parse().unwrap();
+
+    let ports: Vec<u16> = (2000..2024).collect();
+    for port in &ports {
+        let edited = tokio::time::Instant::now();
+        rig.intrude(&group, &[&format!("ingress tcp {port} from 0.0.0.0/0")]).await;
+        while rig.rules(&group).await.len() > 1 {
+            assert!(edited.elapsed() < Duration::from_secs(70), "a sweep finds it and it is reverted at once");
+            rig.pass(Duration::from_millis(500)).await;
+        }
+        rig.pass(Duration::from_secs(150).saturating_sub(edited.elapsed())).await;
+    }
+    assert!(rig.inbox.taken("ops").is_empty());
+    rig.kill_engine().await;
+    rig.inbox.set("ops", Mood::Well);
+    start(&mut rig);
+    let all = |rig: &Rig| {
+        ports.iter().all(|port| rig.inbox.notices("ops").iter().any(|told| told.to_string().contains(&format!("tcp {port} "))))
+    };
+    rig.until("every edit is told", all).await;
+    let times: Vec<String> = rig.inbox.notices("ops").iter().map(|told| text(told, "at").to_owned()).collect();
+    assert!(times.is_sorted(), "in order: {times:?}");
 }
 
 #[tokio::test(start_paused = true)]
