@@ -122,7 +122,8 @@ async fn with_files_too_a_sink_that_is_down_for_an_hour_loses_nothing_over_a_res
     let status = || read_groups(&state).ok()?.into_iter().find_map(|group| group.status);
     rig.inbox.set("ops", Mood::Down(None));
     start(&mut rig);
-    rig.until("the group is as declared", |_| status().is_some_and(|status| status.rules.is_some() && status.group_id.is_some())).await;
+    rig.until("the group is as declared", |_| status().is_some_and(|status| status.rules.is_some() && status.group_id.is_some()))
+        .await;
     rig.pass(Duration::from_mins(2)).await;
     let group: SecurityGroupId = status().unwrap().group_id.unwrap().parse().unwrap();
 
